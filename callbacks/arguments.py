@@ -1,0 +1,107 @@
+"""What a schedule's arguments may be: numbers in an interval, words from a list, lengths of training.
+
+Every check raises `ValueError` with the argument's name, its value and the allowed range.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from numbers import Real
+from typing import Any, NamedTuple
+
+Length = int | float | str
+'A number of epochs, or a string: "300 steps", "2 epochs", "30%" (of the run).'
+
+LENGTHS = 'a positive number of epochs, or "300 steps", "2 epochs", "30%"'
+_LENGTH = re.compile(r"\s*(\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+)\s*(steps?|epochs?|%)\s*", re.IGNORECASE)
+
+
+class Budget(NamedTuple):
+    "The length of a run, or of a part of it, in optimizer steps."
+
+    total_steps: int
+    steps_per_epoch: int
+
+    @classmethod
+    def of(cls, total_steps: int, steps_per_epoch: int) -> Budget:
+        "A budget of whole, positive numbers; anything else is a `ValueError`."
+        for name, value in (("total_steps", total_steps), ("steps_per_epoch", steps_per_epoch)):
+            if not is_number(value) or value != int(value) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        return cls(int(total_steps), int(steps_per_epoch))
+
+
+def is_number(value: Any) -> bool:
+    "Whether `value` is a finite real number; True and False are not numbers here."
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def plain(value: Any) -> Any:
+    "NumPy's scalars as Python's own, so that the repr of a schedule evaluates back without NumPy."
+    return value.item() if hasattr(value, "item") and not hasattr(value, "__len__") else value
+
+
+def number(name: str, value: Any, interval: str) -> float:
+    """`value` if it lies in `interval`, written as in mathematics.
+
+    >>> number("gamma", 0.5, "(0, 1]")
+    0.5
+    >>> number("gamma", 0, "(0, 1]")
+    Traceback (most recent call last):
+    ValueError: gamma must be a number in (0, 1], got 0
+    """
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    inside = is_number(value) and low <= value <= high
+    on_open_end = inside and ((value == low and interval[0] == "(") or (value == high and interval[-1] == ")"))
+    if not inside or on_open_end:
+        raise ValueError(f"{name} must be a number in {interval}, got {value!r}")
+    return plain(value)
+
+
+def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
+    "`value` if it is one of the allowed words."
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    return value
+
+
+def length(name: str, value: Any, zero: bool = False) -> Length:
+    "`value` if it is a length of training; `zero` allows none at all."
+    amount, _ = _amount_and_unit(name, value)
+    if amount < 0 or (amount == 0 and not zero):
+        raise ValueError(f"{name} must be {LENGTHS}{', or 0' if zero else ''}; got {value!r}")
+    return plain(value)
+
+
+def in_steps(name: str, value: Length, budget: Budget) -> float:
+    """A length in optimizer steps, not yet rounded: who adds lengths up rounds once, at the end.
+
+    >>> budget = Budget(total_steps=700, steps_per_epoch=100)
+    >>> [in_steps("cycle_len", length, budget) for length in (1.5, "300 steps", "30%")]
+    [150.0, 300.0, 210.0]
+    """
+    amount, unit = _amount_and_unit(name, value)
+    scale = {"step": 1.0, "epoch": budget.steps_per_epoch, "%": budget.total_steps / 100}[unit]
+    return amount * scale
+
+
+def whole_steps(name: str, value: Length, budget: Budget) -> int:
+    "A length in whole optimizer steps; longer than the run is a `ValueError`."
+    steps = round(in_steps(name, value, budget))
+    if steps > budget.total_steps:
+        raise ValueError(f"{name}={value!r} is {steps} steps, longer than the run's {budget.total_steps}")
+    return steps
+
+
+def _amount_and_unit(name: str, value: Any) -> tuple[float, str]:
+    if is_number(value):
+        return float(value), "epoch"
+    match = _LENGTH.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{name} must be {LENGTHS}; got {value!r}")
+    amount, unit = float(match[1]), match[2].lower().rstrip("s")
+    if not math.isfinite(amount) or (unit == "%" and amount > 100):
+        raise ValueError(f"{name} must be {LENGTHS}, at most 100%; got {value!r}")
+    return amount, unit

@@ -1,0 +1,108 @@
+"""What every schedule is: an array of multipliers, computed once when the fit starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import arguments
+from .arguments import Budget
+from .lint import lint
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Curve = Callable[[np.ndarray], np.ndarray]
+"From steps to values, both float64 arrays."
+
+BLOCK = 1 << 16  # steps computed at once: keeps the temporaries of a long run small
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the learning rate changes over a run, as a multiplier of `lr_max` at every optimizer step.
+
+    A schedule of your own is a `Custom(f)`, or a frozen dataclass whose `_curve` checks its arguments against the
+    budget and returns a function from steps to multipliers.
+    """
+
+    def multipliers(self, total_steps: int, steps_per_epoch: int) -> np.ndarray:
+        "The LR used at every 0-based step, divided by lr_max: float64, shape [total_steps]."
+        budget = Budget.of(total_steps, steps_per_epoch)
+        return _sample(self._curve(budget), budget.total_steps)
+
+    def momentum_shape(self, total_steps: int, steps_per_epoch: int) -> np.ndarray:
+        """The LR's position between its low (0) and its top (1) at every step; momentum moves against it.
+
+        Momentum is `moms[0] - (moms[0] - moms[1]) * shape`. The low is the schedule's `floor`, 0 if it has none.
+        """
+        budget = Budget.of(total_steps, steps_per_epoch)
+        return _sample(self._shape(budget), budget.total_steps)
+
+    def cycle_ends(self, total_steps: int, steps_per_epoch: int) -> list[int]:
+        """The 0-based steps at which the LR is at the minimum of a cycle that the run completes.
+
+        - Cosine cycles: the last step before each restart, and the run's last step where a cycle ends with the run.
+        - Triangular cycles are lowest one step later, as the next cycle begins: that step, or the run's last.
+        - Everything else: the run's last step.
+
+        A cycle that the run cuts off has no end here. `round((end + 1) / steps_per_epoch)` is the matching epoch.
+        """
+        return self._ends(Budget.of(total_steps, steps_per_epoch))
+
+    def plot(self, epochs: float, steps_per_epoch: int, lr_max: float = 1.0, ax: Axes | None = None) -> Axes:
+        "Draw the schedule over `epochs` on `ax`, or on new axes, which it returns."
+        from .preview import plot
+
+        return plot(self, epochs, steps_per_epoch, lr_max, ax)
+
+    def lint(self, total_steps: int, steps_per_epoch: int) -> list[str]:
+        "What is probably not meant about this schedule in a run of this length, in words; empty if all is well."
+        return lint(self, Budget.of(total_steps, steps_per_epoch))
+
+    def _curve(self, budget: Budget) -> Curve:
+        raise NotImplementedError(f"{type(self).__name__} must define _curve")
+
+    def _shape(self, budget: Budget) -> Curve:
+        curve, low = self._curve(budget), self._low()
+        return lambda t: np.clip((curve(t) - low) / (1 - low), 0.0, 1.0)
+
+    def _low(self) -> float:
+        return getattr(self, "floor", 0.0)
+
+    def _ends(self, budget: Budget) -> list[int]:
+        return [budget.total_steps - 1]
+
+    def _parts(self, budget: Budget) -> list[tuple[Schedule, Budget]]:
+        "The schedules this one is made of, each with its share of the run."
+        return [(self, budget)]
+
+    def _number(self, name: str, interval: str) -> None:
+        self._keep(name, arguments.number(name, getattr(self, name), interval))
+
+    def _length(self, name: str, zero: bool = False) -> None:
+        self._keep(name, arguments.length(name, getattr(self, name), zero))
+
+    def _keep(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+
+def _sample(curve: Curve, total_steps: int) -> np.ndarray:
+    values = np.empty(total_steps)
+    for start in range(0, total_steps, BLOCK):
+        stop = min(start + BLOCK, total_steps)
+        values[start:stop] = curve(np.arange(start, stop, dtype=float))
+    return values
+
+
+def half_cosine(q: np.ndarray) -> np.ndarray:
+    "From 1 at q = 0 down to 0 at q = 1, along half a cosine."
+    return (1 + np.cos(np.pi * q)) / 2
+
+
+def between(low: float, high: float | np.ndarray, position: np.ndarray) -> np.ndarray:
+    "`low` at position 0, `high` at position 1."
+    return low + (high - low) * position

@@ -1,0 +1,164 @@
+"""Schedules made of schedules: `warmup` puts a rise before one, `join` puts several in a row.
+
+Each part is a schedule over its own share of the run: its p, its percentages and its cycles count from its own start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import arguments
+from .arguments import Budget, Length
+from .base import Curve, Schedule, between
+
+
+def warmup(schedule: Schedule, length: Length, start: float = 0.0) -> Warmup:
+    """A straight rise from `start` to the schedule's first multiplier m, then `schedule` over the rest of the run.
+
+    start + (m - start) * t / length while t < length; Goyal et al. 2017 (arXiv:1706.02677, section 2.2). `length` is a
+    length of training (epochs, "300 steps", "10%") shorter than the run, `start` in [0, 1], both as parts of lr_max.
+
+    >>> from lrlab.callbacks import CosineDecay, warmup
+    >>> warmup(CosineDecay(), "2 steps").multipliers(4, 1)
+    array([0. , 0.5, 1. , 0.5])
+    """
+    return Warmup(schedule, length, start)
+
+
+def join(parts: Iterable[tuple[Schedule, Length | None]]) -> Join:
+    """One schedule after the other, each for its length; the last may have the length None, for the rest of the run.
+
+    The lengths must add up to the run, which is checked at the start of the fit. They are added up exactly and each sum
+    is rounded once to whole steps.
+
+    >>> from lrlab.callbacks import Constant, PolynomialDecay, join
+    >>> join([(Constant(), "2 steps"), (PolynomialDecay(), None)]).multipliers(6, 1)
+    array([1.  , 1.  , 1.  , 0.75, 0.5 , 0.25])
+    """
+    return Join(tuple(parts))
+
+
+@dataclass(frozen=True)
+class Warmup(Schedule):
+    "What `warmup` returns; see there."
+
+    schedule: Schedule
+    length: Length
+    start: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_schedule("schedule", self.schedule)
+        self._length("length")
+        self._number("start", "[0, 1]")
+
+    def _rest(self, budget: Budget) -> tuple[int, Budget]:
+        steps = arguments.whole_steps("length", self.length, budget)
+        if steps == budget.total_steps:
+            raise ValueError(f"a warm-up of length={self.length!r} takes all of the run's {steps} steps")
+        return steps, budget._replace(total_steps=budget.total_steps - steps)
+
+    def _curve(self, budget: Budget) -> Curve:
+        steps, rest = self._rest(budget)
+        return self._rise_into(self.schedule._curve(rest), steps)
+
+    def _shape(self, budget: Budget) -> Curve:
+        steps, rest = self._rest(budget)
+        return self._rise_into(self.schedule._shape(rest), steps)
+
+    def _rise_into(self, then: Curve, steps: int) -> Curve:
+        first = then(np.zeros(1)).item()
+        return _in_turn([0, steps], [lambda t: between(self.start, first, t / steps), then])
+
+    def _ends(self, budget: Budget) -> list[int]:
+        steps, rest = self._rest(budget)
+        return [steps + end for end in self.schedule._ends(rest)]
+
+    def _parts(self, budget: Budget) -> list[tuple[Schedule, Budget]]:
+        _, rest = self._rest(budget)
+        return [(self, budget), *self.schedule._parts(rest)]
+
+
+@dataclass(frozen=True)
+class Join(Schedule):
+    "What `join` returns; see there."
+
+    parts: tuple[tuple[Schedule, Length | None], ...]
+
+    def __post_init__(self) -> None:
+        try:
+            parts = tuple((schedule, length) for schedule, length in self.parts)
+        except (TypeError, ValueError):
+            raise ValueError(f"parts must be pairs (schedule, length), got {self.parts!r}") from None
+        if not parts:
+            raise ValueError("parts must be at least one pair (schedule, length), got none")
+        for i, (schedule, length) in enumerate(parts):
+            _check_schedule(f"parts[{i}]", schedule)
+            if length is not None or i < len(parts) - 1:
+                arguments.length(f"length of parts[{i}]", length)
+        self._keep("parts", tuple((schedule, arguments.plain(length)) for schedule, length in parts))
+
+    def _shares(self, budget: Budget) -> list[tuple[int, Schedule, Budget]]:
+        "Every part with its first step and its share of the run."
+        *_, (_, last) = self.parts
+        lengths = [
+            arguments.in_steps(f"length of parts[{i}]", length, budget)
+            for i, (_, length) in enumerate(self.parts)
+            if length is not None
+        ]
+        bounds = [0, *(round(end) for end in np.cumsum(lengths).round(6).tolist())]
+        if last is None:
+            bounds.append(budget.total_steps)
+        steps = np.diff(bounds).tolist()
+        if bounds[-1] != budget.total_steps or min(steps) < 1:
+            raise ValueError(
+                f"the parts take {steps} steps, and the run has {budget.total_steps}; every part must have at least "
+                "one step and all together the whole run (the length None gives the last part what is left)"
+            )
+        return [
+            (start, schedule, budget._replace(total_steps=share))
+            for start, share, (schedule, _) in zip(bounds, steps, self.parts, strict=False)
+        ]
+
+    def _curve(self, budget: Budget) -> Curve:
+        starts, schedules, shares = zip(*self._shares(budget), strict=True)
+        return _in_turn(starts, [schedule._curve(share) for schedule, share in zip(schedules, shares, strict=True)])
+
+    def _shape(self, budget: Budget) -> Curve:
+        starts, schedules, shares = zip(*self._shares(budget), strict=True)
+        return _in_turn(starts, [schedule._shape(share) for schedule, share in zip(schedules, shares, strict=True)])
+
+    def _ends(self, budget: Budget) -> list[int]:
+        "The ends of all parts, without those of parts after which the LR does not rise: they end no cycle."
+        curve = self._curve(budget)
+        ends = [start + end for start, schedule, share in self._shares(budget) for end in schedule._ends(share)]
+
+        def before_a_rise(end: int) -> bool:
+            now, following = curve(np.array([end, end + 1.0]))
+            return following > now
+
+        last = budget.total_steps - 1
+        return [end for end in ends if end == last or before_a_rise(end)]
+
+    def _parts(self, budget: Budget) -> list[tuple[Schedule, Budget]]:
+        return [
+            (self, budget),
+            *(part for _, schedule, share in self._shares(budget) for part in schedule._parts(share)),
+        ]
+
+
+def _check_schedule(name: str, value: object) -> None:
+    if not isinstance(value, Schedule):
+        raise ValueError(f"{name} must be a Schedule, got {value!r}; a function f(p) becomes one as Custom(f)")
+
+
+def _in_turn(starts: Sequence[int], curves: Sequence[Curve]) -> Curve:
+    "One curve after the other, each on steps counted from its own start. The steps asked for must rise."
+
+    def curve(t: np.ndarray) -> np.ndarray:
+        pieces = np.split(t, np.searchsorted(t, starts[1:]))
+        return np.concatenate([f(piece - start) for f, piece, start in zip(curves, pieces, starts, strict=True)])
+
+    return curve

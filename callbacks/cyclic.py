@@ -1,0 +1,136 @@
+"""The schedules with cycles: the engine (cycles.py) says where a cycle begins and ends, `_wave` how it looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import arguments
+from .arguments import Budget, Length
+from .base import Curve, Schedule, between, half_cosine
+from .cycles import Cycles
+
+
+class _Cyclic(Schedule):
+    cycle_len: Length
+    floor: float
+
+    def _curve(self, budget: Budget) -> Curve:
+        cycles = self._cycles(budget)
+
+        def curve(t: np.ndarray) -> np.ndarray:
+            index, position = cycles.locate(t)
+            return between(self.floor, self._top(index, t), self._wave(position))
+
+        return curve
+
+    def _cycles(self, budget: Budget) -> Cycles:
+        cycle_len = arguments.in_steps("cycle_len", self.cycle_len, budget)
+        return Cycles.of(cycle_len, getattr(self, "cycle_mult", 1), budget.total_steps)
+
+    def _top(self, index: np.ndarray, t: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def _wave(self, position: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+
+class _Triangles(_Cyclic):
+    def _wave(self, position: np.ndarray) -> np.ndarray:
+        return 1 - np.abs(2 * position - 1)
+
+    def _ends(self, budget: Budget) -> list[int]:
+        return np.minimum(self._cycles(budget).completed(budget.total_steps), budget.total_steps - 1).tolist()
+
+
+class _DecayingTops(_Cyclic):
+    cycle_mult: float
+    gamma: float
+    decay: str
+
+    def __post_init__(self) -> None:
+        self._length("cycle_len")
+        self._number("cycle_mult", "(0, inf)")
+        self._number("gamma", "(0, 1]")
+        arguments.choice("decay", self.decay, ("peak", "amplitude"))
+        self._number("floor", "[0, 1)")
+
+    def _top(self, index: np.ndarray, t: np.ndarray) -> np.ndarray:
+        decayed = self.gamma ** index.astype(float)
+        return np.maximum(decayed, self.floor) if self.decay == "peak" else between(self.floor, 1.0, decayed)
+
+
+@dataclass(frozen=True)
+class Triangular(_Triangles, _DecayingTops):
+    """Straight up from the floor and straight down again, cycle after cycle.
+
+    Smith 2015 (arXiv:1506.01186, section 3): with x the position in the cycle, floor + (top - floor) * (1 - |2x - 1|),
+    where top = 1 in the first cycle and decays by `gamma` with each: its "amplitude" over the floor (gamma 0.5 is
+    Smith's triangular2) or its "peak", never below the floor. Cycle i is cycle_len * cycle_mult**i long.
+    `cycle_len` is the whole cycle, up and down, twice Smith's stepsize: a length, every cycle at least two steps;
+    `cycle_mult` in (0, inf), `gamma` in (0, 1], `decay` "amplitude" or "peak", `floor` in [0, 1).
+
+    >>> Triangular(cycle_len="4 steps", gamma=0.5, floor=0).multipliers(8, 1)
+    array([0.  , 0.5 , 1.  , 0.5 , 0.  , 0.25, 0.5 , 0.25])
+    """
+
+    cycle_len: Length = 2
+    cycle_mult: float = 1
+    gamma: float = 1.0
+    decay: str = "amplitude"
+    floor: float = 0.1
+
+
+@dataclass(frozen=True)
+class ExpRange(_Triangles):
+    """Triangles whose amplitude decays with every step: floor + (1 - floor) * gamma**t * (1 - |2x - 1|).
+
+    Smith 2015 (arXiv:1506.01186, section 3, exp_range); torch's CyclicLR(mode="exp_range"). `gamma` is per *step* and
+    counted from the start of the run. `cycle_len` as in `Triangular`, `gamma` in (0, 1], `floor` in [0, 1).
+
+    >>> ExpRange(cycle_len="4 steps", gamma=0.5, floor=0).multipliers(4, 1)
+    array([0.    , 0.25  , 0.25  , 0.0625])
+    """
+
+    cycle_len: Length = 2
+    gamma: float = 0.9994
+    floor: float = 0.1
+
+    def __post_init__(self) -> None:
+        self._length("cycle_len")
+        self._number("gamma", "(0, 1]")
+        self._number("floor", "[0, 1)")
+
+    def _top(self, index: np.ndarray, t: np.ndarray) -> np.ndarray:
+        return between(self.floor, 1.0, self.gamma**t)
+
+
+@dataclass(frozen=True)
+class CosineRestarts(_DecayingTops):
+    """Half a cosine down from the top, then a restart at the next top: SGDR.
+
+    Loshchilov & Hutter 2016 (arXiv:1608.03983, eq. 5): floor + (top - floor) * (1 + cos(pi * T_cur / T_i)) / 2, with
+    T_i = cycle_len * cycle_mult**i. The top is 1 in the first cycle and decays by `gamma` with each, its "peak" (never
+    below the floor) or its "amplitude" over the floor. With floor 0 the two are the same.
+    `cycle_len` is a length, every cycle at least two steps; `cycle_mult` in (0, inf), below 1 the cycles shrink;
+    `gamma` in (0, 1], `decay` "peak" or "amplitude", `floor` in [0, 1).
+
+    >>> CosineRestarts(cycle_len="2 steps").multipliers(6, 1).round(3)
+    array([1.   , 0.5  , 1.   , 0.854, 0.5  , 0.146])
+    """
+
+    cycle_len: Length = 1
+    cycle_mult: float = 2
+    gamma: float = 1.0
+    decay: str = "peak"
+    floor: float = 0.0
+
+    def _wave(self, position: np.ndarray) -> np.ndarray:
+        return half_cosine(position)
+
+    def _ends(self, budget: Budget) -> list[int]:
+        return (self._cycles(budget).completed(budget.total_steps) - 1).tolist()
+
+
+SGDR = CosineRestarts

@@ -1,0 +1,354 @@
+"""Learning-rate schedules as arrays: pure functions of the step, in closed form, in float64.
+
+    lr[t] = lr_max * schedule.multipliers(total_steps, steps_per_epoch)[t]
+
+Step t is 0-based and counts optimizer updates; `lr[t]` is the learning rate used *at* step t. With p = t / total_steps
+a run of N steps reaches p = (N - 1) / N, so a schedule that falls to its floor comes within one step of it, as fastai's
+do. A *length* (`cycle_len`, `every`, `warmup`, `decay`) is a number of epochs, or "300 steps", "2 epochs", "30%" of the
+run. Bad arguments raise `ValueError` at construction; what only the length of the run can tell (a warm-up longer than
+the run, a cycle under two steps) raises it from `multipliers`, that is at the start of the fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import arguments
+from .arguments import Budget, Length
+from .base import Curve, Schedule, between, half_cosine
+from .cyclic import SGDR, CosineRestarts, ExpRange, Triangular
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """The learning rate stays at lr_max: multiplier 1.
+
+    >>> Constant().multipliers(3, 1)
+    array([1., 1., 1.])
+    """
+
+    def _curve(self, budget: Budget) -> Curve:
+        return np.ones_like
+
+
+@dataclass(frozen=True)
+class StepDecay(Schedule):
+    """The learning rate is multiplied by `gamma` after every `every`: gamma ** floor(t / every).
+
+    The staircase of He et al. 2015 (arXiv:1512.03385, section 3.4; gamma 0.1); torch's StepLR.
+    `every` is a length of at least one step, `gamma` in (0, 1].
+
+    >>> StepDecay(every="2 steps").multipliers(5, 1)
+    array([1.  , 1.  , 0.5 , 0.5 , 0.25])
+    """
+
+    every: Length = 1
+    gamma: float = 0.5
+
+    def __post_init__(self) -> None:
+        self._length("every")
+        self._number("gamma", "(0, 1]")
+
+    def _curve(self, budget: Budget) -> Curve:
+        every = arguments.in_steps("every", self.every, budget)
+        if every < 1:
+            raise ValueError(f"every={self.every!r} is {every:g} steps; it must be at least 1 step")
+        # A billionth of a stair forgives float noise in t / every where `every` is no whole number of steps.
+        return lambda t: self.gamma ** np.floor(t / every + 1e-9)
+
+
+@dataclass(frozen=True)
+class ExponentialDecay(Schedule):
+    """Smooth exponential decay, by `gamma` over each `every`: gamma ** (t / every).
+
+    torch's ExponentialLR stepped per batch is `every="1 steps"`. `every` is a length, `gamma` in (0, 1].
+
+    >>> ExponentialDecay(gamma=0.25, every="2 steps").multipliers(4, 1)
+    array([1.   , 0.5  , 0.25 , 0.125])
+    """
+
+    gamma: float = 0.9
+    every: Length = 1
+
+    def __post_init__(self) -> None:
+        self._number("gamma", "(0, 1]")
+        self._length("every")
+
+    def _curve(self, budget: Budget) -> Curve:
+        every = arguments.in_steps("every", self.every, budget)
+        return lambda t: self.gamma ** (t / every)
+
+
+@dataclass(frozen=True)
+class PolynomialDecay(Schedule):
+    """Polynomial decay over the whole run: floor + (1 - floor) * (1 - p) ** power; power 1 is linear.
+
+    Chen et al. 2016 (DeepLab, arXiv:1606.00915, section 4.1, "poly" with power 0.9); torch's PolynomialLR.
+    `power` in (0, inf), `floor` in [0, 1).
+
+    >>> PolynomialDecay().multipliers(4, 1)
+    array([1.  , 0.75, 0.5 , 0.25])
+    """
+
+    power: float = 1.0
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._number("power", "(0, inf)")
+        self._number("floor", "[0, 1)")
+
+    def _curve(self, budget: Budget) -> Curve:
+        return lambda t: between(self.floor, 1.0, (1 - t / budget.total_steps) ** self.power)
+
+
+@dataclass(frozen=True)
+class CosineDecay(Schedule):
+    """Half a cosine over the whole run: floor + (1 - floor) * (1 + cos(pi * p)) / 2.
+
+    Loshchilov & Hutter 2016 (arXiv:1608.03983, eq. 5) with a single cycle; torch's CosineAnnealingLR.
+    `floor` in [0, 1).
+
+    >>> CosineDecay().multipliers(4, 1).round(3)
+    array([1.   , 0.854, 0.5  , 0.146])
+    """
+
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._number("floor", "[0, 1)")
+
+    def _curve(self, budget: Budget) -> Curve:
+        return lambda t: between(self.floor, 1.0, half_cosine(t / budget.total_steps))
+
+
+@dataclass(frozen=True)
+class InverseSqrt(Schedule):
+    """Linear warm-up over w steps, then decay by the inverse square root: t / w, then sqrt(w / t).
+
+    Vaswani et al. 2017 (arXiv:1706.03762, eq. 3), scaled to reach 1 at t = w. The decay does not depend on the length
+    of the run. `warmup` is a length, rounded to at least one step and at most the run.
+
+    >>> InverseSqrt(warmup="2 steps").multipliers(9, 1).round(3)
+    array([0.   , 0.5  , 1.   , 0.816, 0.707, 0.632, 0.577, 0.535, 0.5  ])
+    """
+
+    warmup: Length = "10%"
+
+    def __post_init__(self) -> None:
+        self._length("warmup")
+
+    def _curve(self, budget: Budget) -> Curve:
+        w = max(1, arguments.whole_steps("warmup", self.warmup, budget))
+        return lambda t: np.where(t < w, t / w, np.sqrt(w / np.maximum(t, w)))
+
+
+@dataclass(frozen=True)
+class Rex(Schedule):
+    """Reflected exponential decay: floor + (1 - floor) * (1 - p) / (1/2 + (1 - p) / 2).
+
+    Chen et al. 2021 (REX, arXiv:2107.04197, section 3): stays high for longer than the straight line.
+    `floor` in [0, 1).
+
+    >>> Rex().multipliers(4, 1).round(3)
+    array([1.   , 0.857, 0.667, 0.4  ])
+    """
+
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._number("floor", "[0, 1)")
+
+    def _curve(self, budget: Budget) -> Curve:
+        def curve(t: np.ndarray) -> np.ndarray:
+            left = 1 - t / budget.total_steps
+            return between(self.floor, 1.0, left / (0.5 + 0.5 * left))
+
+        return curve
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """Up from 1/div to 1 and down to 1/div_final, each along half a cosine: the numbers of fastai's `fit_one_cycle`.
+
+    Smith & Topin 2017 (arXiv:1708.07120) in fastai's form: with c(s, e, q) = e + (s - e) * (1 + cos(pi * q)) / 2 and
+    a = pct_start, c(1/div, 1, p/a) while p < a, then c(1, 1/div_final, (p - a) / (1 - a)). Both divisors divide lr_max;
+    torch's `final_div_factor` divides the *initial* LR instead.
+    `pct_start` in [0, 1], `div` and `div_final` in [1, inf).
+
+    >>> OneCycle(pct_start=0.5).multipliers(4, 1).round(3)
+    array([0.04, 0.52, 1.  , 0.5 ])
+    """
+
+    pct_start: float = 0.25
+    div: float = 25.0
+    div_final: float = 1e5
+
+    def __post_init__(self) -> None:
+        self._number("pct_start", "[0, 1]")
+        self._number("div", "[1, inf)")
+        self._number("div_final", "[1, inf)")
+
+    def _curve(self, budget: Budget) -> Curve:
+        shape, peak = self._shape(budget), self.pct_start * budget.total_steps
+        return lambda t: between(np.where(t < peak, 1 / self.div, 1 / self.div_final), 1.0, shape(t))
+
+    def _shape(self, budget: Budget) -> Curve:
+        peak = self.pct_start * budget.total_steps
+        after = budget.total_steps - peak
+
+        def shape(t: np.ndarray) -> np.ndarray:
+            up = 1 - half_cosine(np.minimum(t / peak, 1)) if peak else 1.0
+            down = half_cosine(np.maximum((t - peak) / after, 0)) if after else 1.0
+            return np.where(t < peak, up, down)
+
+        return shape
+
+
+@dataclass(frozen=True)
+class FlatCosine(Schedule):
+    """Flat at lr_max, then half a cosine down to 1/div_final: the numbers of fastai's `fit_flat_cos`.
+
+    With a = pct_start: 1 while p < a, then c(1, 1/div_final, (p - a) / (1 - a)), c as in `OneCycle`.
+    `pct_start` in [0, 1], `div_final` in [1, inf).
+
+    >>> FlatCosine(pct_start=0.5).multipliers(4, 1).round(3)
+    array([1. , 1. , 1. , 0.5])
+    """
+
+    pct_start: float = 0.75
+    div_final: float = 1e5
+
+    def __post_init__(self) -> None:
+        self._number("pct_start", "[0, 1]")
+        self._number("div_final", "[1, inf)")
+
+    def _curve(self, budget: Budget) -> Curve:
+        shape = self._shape(budget)
+        return lambda t: between(1 / self.div_final, 1.0, shape(t))
+
+    def _shape(self, budget: Budget) -> Curve:
+        flat = self.pct_start * budget.total_steps
+        after = budget.total_steps - flat
+        return lambda t: half_cosine(np.maximum((t - flat) / after, 0)) if after else np.ones_like(t)
+
+
+_FALLS: dict[str, Curve] = {
+    "linear": lambda q: 1 - q,
+    "cosine": half_cosine,
+    "1-sqrt": lambda q: 1 - np.sqrt(q),
+}
+
+
+@dataclass(frozen=True)
+class Trapezoid(Schedule):
+    """Linear warm-up, a plateau at lr_max, then decay: warmup-stable-decay.
+
+    Zhai et al. 2021 (arXiv:2106.04560, section 3.5) and Hägele et al. 2024 (arXiv:2405.18392), whose `shape="1-sqrt"`
+    is 1 - sqrt(q) over the decay's q in [0, 1). Warm-up and decay both run between `floor` and 1.
+    `warmup` and `decay` are lengths or 0, together no longer than the run; `shape` is "linear", "cosine" or "1-sqrt";
+    `floor` in [0, 1).
+
+    >>> Trapezoid(warmup="2 steps", decay="2 steps").multipliers(6, 1)
+    array([0. , 0.5, 1. , 1. , 1. , 0.5])
+    """
+
+    warmup: Length = "10%"
+    decay: Length = "20%"
+    shape: str = "linear"
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._length("warmup", zero=True)
+        self._length("decay", zero=True)
+        arguments.choice("shape", self.shape, _FALLS)
+        self._number("floor", "[0, 1)")
+
+    def _curve(self, budget: Budget) -> Curve:
+        up = arguments.whole_steps("warmup", self.warmup, budget)
+        down = arguments.whole_steps("decay", self.decay, budget)
+        if up + down > budget.total_steps:
+            raise ValueError(
+                f"warmup={self.warmup!r} and decay={self.decay!r} take {up} + {down} steps, "
+                f"more than the run's {budget.total_steps}"
+            )
+        fall, top_ends = _FALLS[self.shape], budget.total_steps - down
+
+        def curve(t: np.ndarray) -> np.ndarray:
+            rising = np.minimum(t / up, 1) if up else 1.0
+            falling = fall(np.maximum((t - top_ends) / down, 0)) if down else 1.0
+            return between(self.floor, 1.0, np.where(t < up, rising, falling))
+
+        return curve
+
+
+@dataclass(frozen=True)
+class Points(Schedule):
+    """Straight lines through (p, multiplier) points; flat before the first and after the last.
+
+    p must rise from point to point, and both numbers lie in [0, 1].
+
+    >>> Points(((0, 0.0), (0.5, 1.0), (1, 0.0))).multipliers(4, 1)
+    array([0. , 0.5, 1. , 0.5])
+    """
+
+    points: tuple[tuple[float, float], ...] = ((0, 0.0), (0.3, 1.0), (1.0, 0.0))
+
+    def __post_init__(self) -> None:
+        try:
+            points = tuple((p, m) for p, m in self.points)
+        except (TypeError, ValueError):
+            raise ValueError(f"points must be pairs (p, multiplier), got {self.points!r}") from None
+        points = tuple(
+            (arguments.number("p in points", p, "[0, 1]"), arguments.number("multiplier in points", m, "[0, 1]"))
+            for p, m in points
+        )
+        if not points or any(left >= right for (left, _), (right, _) in zip(points, points[1:], strict=False)):
+            raise ValueError(f"points must be at least one pair, with p rising from pair to pair, got {self.points!r}")
+        self._keep("points", points)
+
+    def _curve(self, budget: Budget) -> Curve:
+        at, values = np.array(self.points, dtype=float).T
+        return lambda t: np.interp(t / budget.total_steps, at, values)
+
+
+@dataclass(frozen=True, repr=False)
+class Custom(Schedule):
+    """Any function of one's own: multiplier f(p) with p = t / total_steps, called once a step with a float.
+
+    f must return finite numbers of at least 0, which is checked at the start of the fit; above 1 the LR exceeds lr_max.
+    The schedule pickles if f does, and its repr evaluates back where the name of f is known.
+
+    >>> Custom(lambda p: 1 - p / 2).multipliers(2, 1)
+    array([1.  , 0.75])
+    """
+
+    f: Callable[[float], float]
+
+    def __post_init__(self) -> None:
+        if not callable(self.f):
+            raise ValueError(f"f must be a function of p in [0, 1), got {self.f!r}")
+
+    def __repr__(self) -> str:
+        return f"Custom({getattr(self.f, '__qualname__', None) or repr(self.f)})"
+
+    def _curve(self, budget: Budget) -> Curve:
+        def curve(t: np.ndarray) -> np.ndarray:
+            values = [self.f(p) for p in (t / budget.total_steps).tolist()]
+            for step, value in zip(t, values, strict=True):
+                arguments.number(f"{self!r} at step {step:.0f}", value, "[0, inf)")
+            return np.array(values, dtype=float)
+
+        return curve
+
+
+SCHEDULES: dict[str, type[Schedule]] = {
+    schedule.__name__: schedule
+    for schedule in (
+        Constant, StepDecay, ExponentialDecay, PolynomialDecay, CosineDecay, InverseSqrt, Rex, Triangular, ExpRange,
+        CosineRestarts, OneCycle, FlatCosine, Trapezoid, Points, Custom,
+    )
+} | {"SGDR": SGDR}  # fmt: skip
+"""Every schedule by the name it is constructed with."""
