@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import arguments
-from .arguments import Budget
+from .arguments import Budget, Length
 from .lint import lint
 
 if TYPE_CHECKING:
@@ -79,6 +79,13 @@ class Schedule:
     def _parts(self, budget: Budget) -> list[tuple[Schedule, Budget]]:
         "The schedules this one is made of, each with its share of the run."
         return [(self, budget)]
+
+    def _lengths(self) -> dict[str, Length]:
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.type == "Length"}
+
+    def _hints(self, budget: Budget) -> list[str]:
+        "What this kind of schedule has to say in `lint`."
+        return []
 
     def _number(self, name: str, interval: str) -> None:
         self._keep(name, arguments.number(name, getattr(self, name), interval))

@@ -100,16 +100,14 @@ class Join(Schedule):
                 arguments.length(f"length of parts[{i}]", length)
         self._keep("parts", tuple((schedule, arguments.plain(length)) for schedule, length in parts))
 
+    def _lengths(self) -> dict[str, Length]:
+        return {f"length of parts[{i}]": length for i, (_, length) in enumerate(self.parts) if length is not None}
+
     def _shares(self, budget: Budget) -> list[tuple[int, Schedule, Budget]]:
         "Every part with its first step and its share of the run."
-        *_, (_, last) = self.parts
-        lengths = [
-            arguments.in_steps(f"length of parts[{i}]", length, budget)
-            for i, (_, length) in enumerate(self.parts)
-            if length is not None
-        ]
+        lengths = [arguments.in_steps(name, length, budget) for name, length in self._lengths().items()]
         bounds = [0, *(round(end) for end in np.cumsum(lengths).round(6).tolist())]
-        if last is None:
+        if len(lengths) < len(self.parts):
             bounds.append(budget.total_steps)
         steps = np.diff(bounds).tolist()
         if bounds[-1] != budget.total_steps or min(steps) < 1:

@@ -30,21 +30,19 @@ class Cycles(NamedTuple):
         >>> Cycles.of(17.5, 1, 70).bounds
         array([ 0., 18., 35., 52., 70.])
         """
+        if round(cycle_len) < FEWEST_STEPS:
+            raise _too_short(cycle_len, cycle_mult, total_steps)
         count = min(_cycles_to_cover(cycle_len, cycle_mult, total_steps), total_steps // FEWEST_STEPS + 1)
-        with np.errstate(over="ignore"):
-            if cycle_mult == 1:
-                sums = cycle_len * np.arange(count + 1)
-            else:
+        if cycle_mult == 1:
+            sums = cycle_len * np.arange(count + 1)
+        else:
+            with np.errstate(over="ignore"):
                 sums = np.concatenate([[0.0], np.cumsum(cycle_len * np.power(float(cycle_mult), np.arange(count)))])
         # A millionth of a step is float noise, not a reason to round down; 2**52 steps are past any run.
         bounds = np.rint(np.round(np.minimum(sums, 2.0**52), 6))
         bounds = bounds[: np.searchsorted(bounds, total_steps) + 1]
-        shortest = np.diff(bounds).min()
-        if shortest < FEWEST_STEPS or bounds[-1] < total_steps:
-            raise ValueError(
-                f"cycle_len of {cycle_len:g} steps with cycle_mult={cycle_mult} makes a cycle of under {FEWEST_STEPS} "
-                f"steps within the run's {total_steps}; every cycle must be at least {FEWEST_STEPS} steps long"
-            )
+        if np.diff(bounds).min() < FEWEST_STEPS:
+            raise _too_short(cycle_len, cycle_mult, total_steps)
         return cls(bounds)
 
     def locate(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -67,3 +65,10 @@ def _cycles_to_cover(cycle_len: float, cycle_mult: float, total_steps: int) -> i
     if growth <= -1:  # shrinking cycles that never add up to the run
         return total_steps
     return math.ceil(math.log1p(growth) / math.log(cycle_mult)) + 1
+
+
+def _too_short(cycle_len: float, cycle_mult: float, total_steps: int) -> ValueError:
+    return ValueError(
+        f"cycle_len of {cycle_len:g} steps with cycle_mult={cycle_mult} makes a cycle of under {FEWEST_STEPS} steps "
+        f"within the run's {total_steps}; every cycle must be at least {FEWEST_STEPS} steps long"
+    )

@@ -29,6 +29,17 @@ class _Cyclic(Schedule):
         cycle_len = arguments.in_steps("cycle_len", self.cycle_len, budget)
         return Cycles.of(cycle_len, getattr(self, "cycle_mult", 1), budget.total_steps)
 
+    def _hints(self, budget: Budget) -> list[str]:
+        bounds = self._cycles(budget).bounds
+        steps, length = budget.total_steps - bounds[-2], bounds[-1] - bounds[-2]
+        if steps == length:
+            return []
+        multiplier = self._curve(budget)(np.array([budget.total_steps - 1.0])).item()
+        return [
+            f"{type(self).__name__} ends mid-cycle at multiplier {multiplier:.3g}: "
+            f"the run cuts cycle {len(bounds) - 1} after {steps:.0f} of its {length:.0f} steps"
+        ]
+
     def _top(self, index: np.ndarray, t: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
@@ -131,6 +142,10 @@ class CosineRestarts(_DecayingTops):
 
     def _ends(self, budget: Budget) -> list[int]:
         return (self._cycles(budget).completed(budget.total_steps) - 1).tolist()
+
+    def _hints(self, budget: Budget) -> list[str]:
+        restarts = len(self._cycles(budget).bounds) - 2
+        return super()._hints(budget) + (["CosineRestarts never restarts: the run is its first cycle"] * (not restarts))
 
 
 SGDR = CosineRestarts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,50 +15,31 @@ if TYPE_CHECKING:
 
 def lint(schedule: Schedule, budget: Budget) -> list[str]:
     "Warnings about `schedule` in a run of this length; what the fit would refuse comes first."
-    hints = [hint for part, share in schedule._parts(budget) for hint in _mixed_up_units(part, share)]
     try:
-        multipliers = schedule.multipliers(*budget)
+        multipliers, parts = schedule.multipliers(*budget), schedule._parts(budget)
     except ValueError as error:
-        return [f"the fit would refuse this: {error}", *hints]
-    cycles = [hint for part, share in schedule._parts(budget) for hint in _cut_cycles(part, share)]
-    return [*hints, *cycles, *_odd_heights(multipliers)]
+        return [f"the fit would refuse this: {error}", *_mixed_up_units(schedule, budget)]
+    hints = [hint for part, share in parts for hint in (*_mixed_up_units(part, share), *part._hints(share))]
+    return [*hints, *_odd_heights(multipliers)]
 
 
 def _mixed_up_units(schedule: Schedule, budget: Budget) -> list[str]:
+    "Epochs where steps are meant, and steps where epochs are."
     epochs = budget.total_steps / budget.steps_per_epoch
     hints = []
-    for field in fields(schedule):
-        value = getattr(schedule, field.name)
-        if field.type != "Length" or value is None:
-            continue
-        steps = arguments.in_steps(field.name, value, budget)
+    for name, value in schedule._lengths().items():
+        steps = arguments.in_steps(name, value, budget)
         if arguments.is_number(value) and steps > budget.total_steps:
             hints.append(
-                f"{field.name}={value:g} counts epochs, and the run has {epochs:g}; "
-                f'write "{value:g} steps" if steps are meant'
+                f'{name}={value:g} counts epochs, and there are {epochs:g}; write "{value:g} steps" if steps are meant'
             )
-        elif isinstance(value, str) and "step" in value.lower() and 0 < steps <= epochs and steps < 20:
+        elif (
+            isinstance(value, str) and "step" in value.lower() and 1 <= steps <= min(epochs, budget.steps_per_epoch / 5)
+        ):
             hints.append(
-                f"{field.name}={value!r} is {steps / budget.steps_per_epoch:.2g} of an epoch; "
+                f"{name}={value!r} is {steps / budget.steps_per_epoch:.2g} of an epoch; "
                 f"write {steps:g} if epochs are meant"
             )
-    return hints
-
-
-def _cut_cycles(schedule: Schedule, budget: Budget) -> list[str]:
-    "A run should end at a cycle's minimum: in mid-cycle the weights are still on the move."
-    if not hasattr(schedule, "cycle_len"):
-        return []
-    ends, last = schedule.cycle_ends(*budget), budget.total_steps - 1
-    hints = []
-    if last not in ends:
-        multiplier = schedule.multipliers(*budget)[-1]
-        hints.append(
-            f"ends mid-cycle at multiplier {multiplier:.3g}, {last - (ends[-1] if ends else -1)} steps into "
-            f"cycle {len(ends) + 1}"
-        )
-    if len(ends) < 2 and "Restarts" in type(schedule).__name__:
-        hints.append("never restarts: the run holds no more than one cycle")
     return hints
 
 
