@@ -2,6 +2,7 @@
 
 from .base import Schedule
 from .compose import Join, Warmup, join, warmup
+from .schedule_lr import ScheduleLR, SchedulePreview, fit_schedule, preview_schedule
 from .schedules import (
     SCHEDULES,
     SGDR,
@@ -21,6 +22,7 @@ from .schedules import (
     Trapezoid,
     Triangular,
 )
+from .start import StartAt
 
 __all__ = [
     "SCHEDULES",
@@ -39,10 +41,15 @@ __all__ = [
     "PolynomialDecay",
     "Rex",
     "Schedule",
+    "ScheduleLR",
+    "SchedulePreview",
+    "StartAt",
     "StepDecay",
     "Trapezoid",
     "Triangular",
     "Warmup",
+    "fit_schedule",
     "join",
+    "preview_schedule",
     "warmup",
 ]
