@@ -2,6 +2,8 @@
 
 from .base import Schedule
 from .compose import Join, Warmup, join, warmup
+from .divergence import StopOnDivergence
+from .history import HyperHistory
 from .schedule_lr import ScheduleLR, SchedulePreview, fit_schedule, preview_schedule
 from .schedules import (
     SCHEDULES,
@@ -34,6 +36,7 @@ __all__ = [
     "ExpRange",
     "ExponentialDecay",
     "FlatCosine",
+    "HyperHistory",
     "InverseSqrt",
     "Join",
     "OneCycle",
@@ -45,6 +48,7 @@ __all__ = [
     "SchedulePreview",
     "StartAt",
     "StepDecay",
+    "StopOnDivergence",
     "Trapezoid",
     "Triangular",
     "Warmup",

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from fastai.basics import Callback, L, Learner, OptimWrapper, even_mults
+from fastai.basics import Callback, L, Learner, OptimWrapper
 from fastai.callback.schedule import LRFinder, ParamScheduler
 from fastai.callback.tracker import ReduceLROnPlateau
 
 from .base import Schedule
+from .hypers import LR, check_lr, n_groups, spread_lr
 from .start import StartAt
 from .steps import StepCallback, first_steps, in_lr_find, steps_per_epoch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-LR = float | slice | Sequence[float]
-"A learning rate for all parameter groups, fastai's slice over them, or one for each."
 
 
 class ScheduleLR(StepCallback):
@@ -197,40 +194,6 @@ class SchedulePreview:
         figure.savefig(png, format="png", dpi=150)
         plt.close(figure)
         return png.getvalue()
-
-
-def n_groups(learn: Learner) -> int:
-    "How many parameter groups the learner's optimizer has, or will have."
-    if learn.opt is not None:
-        return len(learn.opt.hypers)
-    if isinstance(learn.opt_func, OptimWrapper):
-        return len(learn.opt_func.hypers)
-    groups = L(learn.splitter(learn.model))
-    return len(groups) if isinstance(groups[0], (L, list)) else 1
-
-
-def spread_lr(name: str, lr: LR, groups: int) -> list[float]:
-    "One LR for every parameter group, spread as fastai's optimizers do it."
-    if isinstance(lr, slice):
-        stop = check_lr(f"{name}.stop", lr.stop)
-        if lr.start:
-            return [float(o) for o in even_mults(check_lr(f"{name}.start", lr.start), stop, groups)]
-        return [stop / 10] * (groups - 1) + [stop]
-    lrs = [check_lr(name, o) for o in L(lr, use_list=None)]
-    if len(lrs) not in (1, groups):
-        raise ValueError(f"{name}={lr!r} must be one LR or {groups}, one for each parameter group; got {len(lrs)}")
-    return lrs * groups if len(lrs) == 1 else lrs
-
-
-def check_lr(name: str, lr: Any) -> float:
-    "`lr` as a Python float."
-    try:
-        value = float(lr)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{name} must be a number in [0, inf), got {lr!r}")
-    return value
 
 
 def check_moms(moms: Any) -> tuple[float, float] | None:

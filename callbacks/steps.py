@@ -18,7 +18,7 @@ class StepCallback(Callback):
 
     # Right after GradientAccumulation, which cancels the batches that make no step, and before MixedPrecision, which
     # cancels the steps that overflow.
-    order, run_valid, remove_on_fetch = GradientAccumulation.order + 1, False, True
+    order, run_valid = GradientAccumulation.order + 1, False
 
     def __init__(self) -> None:
         self._steps: StepCounter | None = None

@@ -1,0 +1,128 @@
+"""End a fit that has diverged, and say where."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from fastai.basics import CancelFitException
+
+from .hypers import read_hypers
+from .steps import StepCallback
+
+
+class Divergence(NamedTuple):
+    "Where a fit went wrong."
+
+    step: int
+    lr: float
+    loss: float
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"diverged at step {self.step}, LR {self.lr:.3g}: loss {self.loss:.3g}"
+
+
+class StopOnDivergence(StepCallback):
+    """End the fit when the loss is not finite, or stays far above where it began.
+
+    A loss above `factor * max(loss of the first step, floor)` for `patience` batches in a row has diverged. Comparing
+    with the first loss instead of the best one, and asking for a row, is deliberately mild: a high 1cycle peak or a
+    warm restart may multiply a small loss a hundredfold and still recover. What diverges grows exponentially, so the
+    mildness costs few batches. Afterwards `diverged` tells whether, and `step`, `lr` (of the last parameter group),
+    `loss` and `reason` where: the step at which the row of high losses began.
+
+    >>> from fastai.test_utils import synth_learner
+    >>> from lrlab.callbacks import StopOnDivergence
+    >>> learn, stop = synth_learner(), StopOnDivergence()
+    >>> with learn.no_bar(), learn.no_logging():
+    ...     learn.fit(5, lr=100.0, cbs=stop)
+    >>> stop.diverged, stop.step < 10, stop.lr
+    (True, True, 100.0)
+    """
+
+    def __init__(
+        self,
+        factor: float = 10.0,  # How many times the first loss is too much
+        floor: float = 1.0,  # First losses below this count as this: a well-trained model may start near 0
+        patience: int = 10,  # Batches in a row that must be above
+        every: int | None = None,  # Batches between looks at the loss; default 1 on a CPU, 20 elsewhere (a look waits)
+        verbose: bool = False,  # Print the reason
+    ) -> None:
+        super().__init__()
+        for name, value, least in (("factor", factor, 1), ("floor", floor, 0)):
+            if not least < value < math.inf:
+                raise ValueError(f"{name} must be a number in ({least}, inf), got {value!r}")
+        for name, value in (("patience", patience), ("every", 1 if every is None else every)):
+            if value != int(value) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        self.factor, self.floor, self.patience, self.every, self.verbose = factor, floor, patience, every, verbose
+        self._unread: list[tuple[int, float, torch.Tensor]] = []
+        self._row: list[Divergence] = []  # the latest batches above the limit
+        self._found: Divergence | None = None
+
+    # Properties, because plain attributes named like the Learner's would make fastai warn.
+    diverged = property(lambda self: self._found is not None, doc="Whether the latest fit diverged.")
+    step = property(lambda self: self._found and self._found.step, doc="The 0-based optimizer step, or None.")
+    lr = property(lambda self: self._found and self._found.lr, doc="The last parameter group's LR there, or None.")
+    loss = property(lambda self: self._found and self._found.loss, doc="The loss there, or None.")
+    reason = property(lambda self: self._found.reason if self._found else "", doc="All of it in words.")
+
+    def begin(self) -> None:
+        self._unread.clear()
+        self._row.clear()
+        self._found = self._limit = None
+        device = next(self.learn.model.parameters()).device
+        self._period = self.every or (1 if device.type == "cpu" else 20)
+
+    def after_loss(self) -> None:
+        if self._steps is not None:
+            loss = self.learn.loss.detach()
+            lrs, _ = read_hypers(self.learn.opt)
+            self._unread.append((self._steps.next, lrs[-1], loss if loss.ndim == 0 else loss.mean()))
+
+    def after_batch(self) -> None:
+        if len(self._unread) >= self._period:
+            self._look()
+        if self.diverged:
+            raise CancelFitException()
+
+    def after_train(self) -> None:
+        self._look()
+        if self.diverged:
+            raise CancelFitException()
+
+    def after_fit(self) -> None:
+        # Another callback, such as TerminateOnNaN, may have ended the fit before `after_batch` came here.
+        self._look()
+        if self.diverged and self.verbose:
+            print(self.reason)
+
+    def _look(self) -> None:
+        if not self._unread:
+            return
+        losses = torch.stack([loss for _, _, loss in self._unread]).float()
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            # All processes must end the fit at the same batch, or the others wait for ever.
+            torch.distributed.all_reduce(losses)
+            losses /= torch.distributed.get_world_size()
+        for (step, lr, _), loss in zip(self._unread, losses.tolist(), strict=True):
+            if self._found is None:
+                self._found = self._judge(Divergence(step, lr, loss))
+        self._unread.clear()
+
+    def _judge(self, now: Divergence) -> Divergence | None:
+        "What is found wrong, given the losses before and `now`."
+        if not math.isfinite(now.loss):
+            return now._replace(reason=f"{now}: not finite")
+        if self._limit is None:
+            self._limit = self.factor * max(now.loss, self.floor)
+        if now.loss <= self._limit:
+            self._row.clear()
+            return None
+        self._row.append(now)
+        if len(self._row) < self.patience:
+            return None
+        first = self._row[0]
+        return first._replace(reason=f"{first}, above {self._limit:.3g} for {self.patience} batches in a row")
