@@ -4,6 +4,7 @@ from .base import Schedule
 from .compose import Join, Warmup, join, warmup
 from .divergence import StopOnDivergence
 from .history import HyperHistory
+from .lr_find import LRRange, lr_range_test
 from .schedule_lr import ScheduleLR, SchedulePreview, fit_schedule, preview_schedule
 from .schedules import (
     SCHEDULES,
@@ -39,6 +40,7 @@ __all__ = [
     "HyperHistory",
     "InverseSqrt",
     "Join",
+    "LRRange",
     "OneCycle",
     "Points",
     "PolynomialDecay",
@@ -54,6 +56,7 @@ __all__ = [
     "Warmup",
     "fit_schedule",
     "join",
+    "lr_range_test",
     "preview_schedule",
     "warmup",
 ]
