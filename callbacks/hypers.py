@@ -26,7 +26,7 @@ def spread_lr(name: str, lr: LR, groups: int) -> list[float]:
     "One LR for every parameter group, spread as fastai's optimizers do it."
     if isinstance(lr, slice):
         stop = check_lr(f"{name}.stop", lr.stop)
-        if lr.start:
+        if lr.start and groups > 1:
             return [float(o) for o in even_mults(check_lr(f"{name}.start", lr.start), stop, groups)]
         return [stop / 10] * (groups - 1) + [stop]
     lrs = [check_lr(name, o) for o in L(lr, use_list=None)]

@@ -130,7 +130,7 @@ def fit_schedule(
     "Fit `learn` for `n_epoch` epochs under `schedule`."
     check_epochs(n_epoch, start_epoch)
     if lr_max is not None:
-        spread_lr("lr_max", lr_max, n_groups(learn))
+        lr_max = spread_lr("lr_max", lr_max, n_groups(learn))  # fastai's own spreading fails for one group
     scheduler = ScheduleLR(schedule, moms)
     learn.fit(n_epoch, lr=lr_max, wd=wd, cbs=L(StartAt(start_epoch), scheduler) + L(cbs), reset_opt=reset_opt)
 
