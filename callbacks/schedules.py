@@ -200,7 +200,7 @@ class OneCycle(Schedule):
         after = budget.total_steps - peak
 
         def shape(t: np.ndarray) -> np.ndarray:
-            up = 1 - half_cosine(np.minimum(t / peak, 1)) if peak else 1.0
+            up = 1 - half_cosine(np.minimum(t, peak) / peak) if peak else 1.0
             down = half_cosine(np.maximum((t - peak) / after, 0)) if after else 1.0
             return np.where(t < peak, up, down)
 
@@ -267,18 +267,20 @@ class Trapezoid(Schedule):
         self._number("floor", "[0, 1)")
 
     def _curve(self, budget: Budget) -> Curve:
-        up = arguments.whole_steps("warmup", self.warmup, budget)
-        down = arguments.whole_steps("decay", self.decay, budget)
-        if up + down > budget.total_steps:
+        rise = arguments.in_steps("warmup", self.warmup, budget)
+        fall = arguments.in_steps("decay", self.decay, budget)
+        if rise + fall > budget.total_steps * (1 + 1e-9):
             raise ValueError(
-                f"warmup={self.warmup!r} and decay={self.decay!r} take {up} + {down} steps, "
+                f"warmup={self.warmup!r} and decay={self.decay!r} take {rise:g} + {fall:g} steps, "
                 f"more than the run's {budget.total_steps}"
             )
-        fall, top_ends = _FALLS[self.shape], budget.total_steps - down
+        # Rounding where the plateau begins and ends, not the two lengths, keeps 50% + 50% of an odd run within it.
+        up, top_ends = round(rise), round(budget.total_steps - fall)
+        down, form = budget.total_steps - top_ends, _FALLS[self.shape]
 
         def curve(t: np.ndarray) -> np.ndarray:
-            rising = np.minimum(t / up, 1) if up else 1.0
-            falling = fall(np.maximum((t - top_ends) / down, 0)) if down else 1.0
+            rising = np.minimum(t, up) / up if up else 1.0
+            falling = form(np.maximum((t - top_ends) / down, 0)) if down else 1.0
             return between(self.floor, 1.0, np.where(t < up, rising, falling))
 
         return curve
