@@ -1,0 +1,217 @@
+"""What users type, turned into values: learning rates, seeds and schedules. Parsed, never evaluated."""
+
+import ast
+import difflib
+import math
+import re
+from collections.abc import Callable
+
+from lrlab import callbacks
+from lrlab.callbacks import Schedule
+from lrlab.recipes.kitchen.errors import UserError
+
+LR = float | slice
+
+
+def _whole_cycles(epochs: int, shortest: float) -> float:
+    "The cycle length in epochs with which as many cycles of about `shortest` epochs as possible fill the run exactly."
+    return epochs / max(1, round(epochs / shortest))
+
+
+def _doubling_cycles(epochs: int) -> float:
+    "The first cycle's length in epochs with which cycles that double (1, 2, 4, ...) fill the run exactly."
+    return epochs / (2 ** max(1, int(math.log2(epochs + 1))) - 1)
+
+
+# Every name stands for a schedule that finishes inside the budget: decays reach their end and cycles come out even.
+NAMES: dict[str, Callable[[int], Schedule]] = {
+    "constant": lambda epochs: callbacks.Constant(),
+    "step": lambda epochs: callbacks.StepDecay(every="25%", gamma=0.2),
+    "exponential": lambda epochs: callbacks.ExponentialDecay(gamma=0.01, every="100%"),
+    "linear": lambda epochs: callbacks.PolynomialDecay(power=1.0),
+    "polynomial": lambda epochs: callbacks.PolynomialDecay(power=2.0),
+    "cosine": lambda epochs: callbacks.CosineDecay(),
+    "triangular": lambda epochs: callbacks.Triangular(cycle_len=_whole_cycles(epochs, 2)),
+    "triangular2": lambda epochs: callbacks.Triangular(cycle_len=_whole_cycles(epochs, 2), gamma=0.5),
+    "exp_range": lambda epochs: callbacks.ExpRange(cycle_len=_whole_cycles(epochs, 2)),
+    "sgdr": lambda epochs: callbacks.CosineRestarts(cycle_len=_doubling_cycles(epochs), cycle_mult=2),
+    "one_cycle": lambda epochs: callbacks.OneCycle(),
+    "flat_cosine": lambda epochs: callbacks.FlatCosine(),
+    "trapezoid": lambda epochs: callbacks.Trapezoid(),
+    "rex": lambda epochs: callbacks.Rex(),
+    "inverse_sqrt": lambda epochs: callbacks.InverseSqrt(warmup="10%"),
+}
+EIGHT = "constant,step,exponential,cosine,triangular,triangular2,sgdr,one_cycle"
+_CALLABLES = {
+    name: value
+    for name, value in vars(callbacks).items()
+    if name in ("warmup", "join") or (isinstance(value, type) and issubclass(value, Schedule) and value is not Schedule)
+}
+
+
+def parse_schedules(text: str, epochs: int) -> dict[str, Schedule]:
+    """Schedules by label, from a comma list of names and constructor calls such as "cosine, OneCycle(pct_start=0.3)".
+
+    Raises UserError with the nearest valid name.
+    """
+    labels = _split_outside_brackets(text)
+    if not labels:
+        raise UserError(f"--schedules is empty; expected names such as {EIGHT}")
+    schedules = {}
+    for label in labels:
+        label = label if "(" in label else label.lower().replace("-", "_")
+        if label in schedules:
+            raise UserError(f"--schedules names {label} twice")
+        schedules[label] = _by_name(label, epochs) if "(" not in label else parse_schedule(label)
+    return schedules
+
+
+def parse_schedule(text: str) -> Schedule:
+    "One constructor call, with literals and nested calls of the schedule library as its only arguments."
+    try:
+        schedule = _build(ast.parse(text.strip(), mode="eval").body, text)
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
+        if isinstance(error, UserError):
+            raise
+        reason = "it is not a constructor call" if isinstance(error, SyntaxError) else str(error)
+        raise UserError(f"--schedules: {_short(text)}: {reason}") from error
+    if not isinstance(schedule, Schedule):
+        raise UserError(f"--schedules: {_short(text)} is not a schedule; expected for instance OneCycle(pct_start=0.3)")
+    return schedule
+
+
+def _by_name(name: str, epochs: int) -> Schedule:
+    if name in NAMES:
+        return NAMES[name](epochs)
+    near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise UserError(f"--schedules: there is no schedule {_short(name)}; the names are {', '.join(NAMES)}{hint}")
+
+
+def _build(node: ast.expr, text: str):
+    if isinstance(node, ast.Call):
+        name = node.func.id if isinstance(node.func, ast.Name) else ast.unparse(node.func)
+        if name not in _CALLABLES:
+            near = difflib.get_close_matches(name, _CALLABLES, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else f"; expected one of {', '.join(sorted(_CALLABLES))}"
+            raise UserError(f"--schedules: {_short(text)}: there is no {_short(name)}{hint}")
+        if any(keyword.arg is None for keyword in node.keywords):
+            raise UserError(f"--schedules: {_short(text)}: ** is not understood here")
+        return _CALLABLES[name](
+            *[_build(a, text) for a in node.args], **{k.arg: _build(k.value, text) for k in node.keywords}
+        )
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return tuple(_build(element, text) for element in node.elts)
+    return ast.literal_eval(node)
+
+
+def _split_outside_brackets(text: str) -> list[str]:
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "([") - (character in ")]")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts if part.strip()]
+
+
+def parse_lr(text: str | float | slice) -> LR | None:
+    """A learning rate: "3e-3", "slice(3e-6, 3e-3)", or "find" (None: still to be found).
+
+    Raises UserError unless all numbers are positive, finite and in ascending order.
+    """
+    if isinstance(text, str) and text.strip().lower() == "find":
+        return None
+    values = _lr_numbers(text)
+    if values is None or not all(math.isfinite(v) and v > 0 for v in values):
+        raise UserError(
+            f'--lr-max {_short(str(text))}: expected a positive number such as 3e-3, "slice(3e-6, 3e-3)", or find'
+        )
+    if len(values) == 1:
+        return slice(values[0]) if isinstance(text, slice) or "slice" in str(text) else values[0]
+    if values[0] >= values[1]:
+        raise UserError(f"--lr-max {text}: the first LR is for the first layers and must be the smaller one")
+    return slice(*values)
+
+
+def _lr_numbers(text: str | float | slice) -> list[float] | None:
+    if isinstance(text, slice):
+        parts = [v for v in (text.start, text.stop) if v is not None]
+    else:
+        match = re.fullmatch(r"\s*slice\s*\(([^()]*)\)\s*", str(text))
+        parts = match[1].split(",") if match else [text]
+    try:
+        return [float(part) for part in parts] if len(parts) in (1, 2) else None
+    except (TypeError, ValueError):
+        return None
+
+
+def show_lr(lr: LR) -> str:
+    'The shortest text that `parse_lr` reads back as the same LR: "3e-3", "slice(3e-6, 3e-3)".'
+    if isinstance(lr, slice):
+        return f"slice({', '.join(show_lr(v) for v in (lr.start, lr.stop) if v is not None)})"
+    shortest = next(f"{lr:.{n}e}" for n in range(17) if float(f"{lr:.{n}e}") == lr)
+    digits, exponent = shortest.split("e")
+    return digits + (f"e{int(exponent)}" if int(exponent) else "")
+
+
+def parse_seeds(seeds: int | str) -> list[int]:
+    'How many seeds (3 means 0, 1, 2), or which: "0,5,7". Raises UserError for none, repeated or negative ones.'
+    text = str(seeds).strip()
+    try:
+        numbers = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise UserError(f"--seeds {_short(text)}: expected how many (3), or which (0,5,7)") from None
+    if "," not in text and len(numbers) == 1:
+        check_range("seeds", numbers[0], 1, 1000)
+        return list(range(numbers[0]))
+    if not numbers or min(numbers) < 0 or max(numbers) >= 2**32:
+        raise UserError(f"--seeds {_short(text)}: seeds are whole numbers from 0 to 4294967295")
+    if len(set(numbers)) < len(numbers):
+        raise UserError(f"--seeds {_short(text)}: the same seed twice would count one run as two")
+    return numbers
+
+
+def check_range(name: str, value, low, high) -> None:
+    "Raise UserError unless `value` is a number within [low, high] and as whole as `low` is."
+    whole = isinstance(low, int)
+    fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool) and low <= value <= high
+    if not fits:
+        kind = "a whole number" if whole else "a number"
+        raise UserError(f"--{name.replace('_', '-')} {value}: expected {kind} from {low} to {high}")
+
+
+def in_range(name: str, value, low, high):
+    "`value`, if `check_range` has nothing against it."
+    check_range(name, value, low, high)
+    return value
+
+
+def parse_jobs(jobs: int | str, threads: int = 1) -> int:
+    "How many runs at the same time; `auto` is one per core (by `threads`), as far as the memory goes."
+    if str(jobs).strip().lower() == "auto":
+        return auto_jobs(threads)
+    try:
+        number = int(jobs)
+    except ValueError:
+        raise UserError(f"--jobs {_short(str(jobs))}: expected auto or a whole number from 1 to 256") from None
+    return in_range("jobs", number, 1, 256)
+
+
+def auto_jobs(threads: int, memory_per_run: float = 2e9) -> int:
+    "One run per `threads` cores that this process may use, and per 2 GB of memory."
+    import os
+
+    import torch
+    from joblib import cpu_count
+
+    if torch.cuda.is_available():
+        return 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else memory_per_run
+    return max(1, min(cpu_count() // threads, int(memory / memory_per_run)))
+
+
+def _short(text: str, most: int = 60) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,146 @@
+"""A workload = data + model: `build(...)` makes a fastai Learner of names and numbers, the same for the same seed."""
+
+from dataclasses import dataclass
+
+import torch
+from fastai.callback.core import Callback
+from fastai.torch_core import set_seed
+from joblib import cpu_count
+from torch import nn
+
+from lrlab.recipes.kitchen import vision  # noqa: F401  (prepares torchvision for fastai.vision)
+from lrlab.recipes.kitchen.data import Photos, load
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.layer_groups import layer_groups, one_group
+from lrlab.recipes.kitchen.loaders import make_dataloaders
+from lrlab.recipes.kitchen.models import create, is_pretrained
+from lrlab.recipes.kitchen.options import check_range
+
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class Workload:
+    "What is trained, apart from the schedule, the learning rate and the seed."
+
+    data: str = "solar"
+    arch: str = "small"
+    size: int | None = None
+    bs: int = 64
+    precision: str = "auto"
+    cache: bool = True
+    head_epochs: int = 1  # epochs for which a pretrained model's new head is trained alone, before the schedule starts
+    head_lr: float = 3e-3
+
+    @property
+    def pretrained(self) -> bool:
+        return is_pretrained(self.arch)
+
+    def photos(self) -> Photos:
+        return load(self.data, self.size or (96 if self.pretrained and self.data == "solar" else None), self.cache)
+
+    def learner(self, seed: int = 0, photos: Photos | None = None):
+        """A fresh Learner; the same seed gives the same initial weights, batch order and augmentation draws.
+
+        `photos` saves looking the data up again where the caller already has them.
+        """
+        photos = self.photos() if photos is None else photos
+        set_seed(seed)  # before the DataLoaders: fastai's batch order comes from Python's random
+        dls = make_dataloaders(photos, self.bs, colour=self.pretrained, pretrained=self.pretrained)
+        model = create(self.arch, len(photos.classes), photos.channels, photos.size)
+        return make_learner(dls, model, self.pretrained, self.precision, seed)
+
+    def spread(self, lr: float) -> float | slice:
+        "An LR for the head, spread over the layers of a pretrained model by fastai's factor of 100 (`fine_tune`)."
+        return slice(lr / 100, lr) if self.pretrained else lr
+
+    def groups_lr(self, lr: float | slice) -> float | slice:
+        "`lr` as fastai takes it: its optimizers cannot spread a slice over the one group of a model from scratch."
+        return lr.stop if isinstance(lr, slice) and not self.pretrained else lr
+
+    def warm_up_head(self, learn) -> None:
+        "Train a pretrained model's random head with the body frozen, so that its first gradients spoil nothing."
+        if self.pretrained and self.head_epochs:
+            learn.freeze()
+            learn.fit_one_cycle(self.head_epochs, self.head_lr)
+            learn.unfreeze()
+
+
+def build(
+    data: str = "solar",  # "solar", "digits" or a folder of images
+    arch: str = "small",  # "small", "efficientnet_lite0", or a torchvision or timm name
+    size: int | None = None,  # Pixels of a side; default: the dataset's own
+    bs: int = 64,  # Batch size
+    seed: int = 0,  # Initial weights, batch order and augmentation
+    precision: str = "auto",  # "fp32", "bf16", or "auto": bf16 where the processor has instructions for it
+    cache: bool = True,  # Keep the decoded photos on disk
+):
+    "A fastai Learner on whole-batch DataLoaders: `show_batch`, `lr_find`, `fit_one_cycle`, Interpretation all work."
+    return Workload(data, arch, size, bs, precision, cache).learner(seed)
+
+
+def checked(data: str, arch: str, size: int | None, bs: int, precision: str) -> Workload:
+    "A Workload, or UserError for a number or a name that cannot be."
+    check_range("bs", bs, 1, 65536)
+    if size is not None:
+        check_range("size", size, 8, 2048)
+    resolve_precision(precision)
+    return Workload(data, arch, size, bs, precision)
+
+
+def use_threads(threads: int | None = None) -> None:
+    "Let torch compute with so many threads; by default with every core that this process may use."
+    torch.set_num_threads(threads or cpu_count())
+
+
+def make_learner(dls, model: nn.Sequential, pretrained: bool, precision: str, seed: int):
+    "The Learner of a workload, ready to fit: accuracy as its metric, layer groups, memory layout and precision set."
+    from fastai.learner import Learner
+    from fastai.losses import CrossEntropyLossFlat
+    from fastai.metrics import accuracy
+
+    learn = Learner(
+        dls,
+        model.to(memory_format=torch.channels_last),
+        loss_func=CrossEntropyLossFlat(),
+        metrics=accuracy,
+        splitter=layer_groups if pretrained else one_group,
+        cbs=[PlainTensors(), *([Bf16()] if resolve_precision(precision) == "bf16" else [])],
+    )
+    set_seed(seed)  # again: how many draws the initial weights took depends on the model
+    return learn
+
+
+def resolve_precision(precision: str) -> str:
+    "`auto` is bf16 where the processor has bf16 instructions, else fp32: the same answer on the same machine."
+    if precision not in PRECISIONS:
+        raise UserError(f"--precision {precision}: expected one of {', '.join(PRECISIONS)}")
+    if precision != "auto":
+        return precision
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
+
+
+class PlainTensors(Callback):
+    "Hands the model plain tensors: fastai's tensor subclasses cost a Python call in every operation of every layer."
+
+    order = -5
+
+    def before_batch(self):
+        self.learn.xb = tuple(x.as_subclass(torch.Tensor) for x in self.xb)
+        self.learn.yb = tuple(y.as_subclass(torch.Tensor) for y in self.yb)
+
+
+class Bf16(Callback):
+    "Runs the forward pass in bfloat16 on any device (fastai's own mixed precision serves CUDA only)."
+
+    order = 10
+
+    def before_batch(self):
+        self._autocast = torch.autocast(self.dls.device.type, torch.bfloat16)
+        self._autocast.__enter__()
+
+    def after_pred(self):
+        self._autocast.__exit__(None, None, None)
+        self.learn.pred = self.pred.float()

@@ -1,0 +1,38 @@
+"""Which learning rate suits this model and these images? An LR range test, repeated over seeds.
+
+Trains with an LR that grows from 1e-7 to 10 in 100 steps and reads the answer off the loss (Smith 2015). The test is
+repeated from other initial weights and batches, because one curve does not show how far its suggestion can be trusted.
+
+    lrlab lr-find --data ~/photos --arch efficientnet_lite0
+"""
+
+from lrlab.recipes import cli
+
+
+def main(
+    data: str = "solar",  # solar, digits, or a folder of images (train/ + valid/, or one folder per class)
+    arch: str = "small",  # small (from scratch), efficientnet_lite0 (pretrained), or a torchvision or timm name
+    seeds: str = "3",  # How many seeds (3), or which (0,5,7)
+    num_it: int = 100,  # Steps of one test
+    bs: int = 64,  # Batch size
+    size: int = None,  # Pixels of a side (default: the dataset's own)
+    precision: str = "auto",  # fp32, bf16, or auto: bf16 where the processor has instructions for it
+    out: str = None,  # Folder of the results (default: results/lr_find)
+    fresh: bool = False,  # Start over; what the folder holds is kept aside
+    quick: bool = False,  # A smoke run: 2 seeds, 30 steps
+):
+    "Find a learning rate: the loss against the LR for several seeds, and what fastai's four rules suggest."
+    from lrlab.recipes.kitchen import lr_range, options, workloads
+
+    if quick:
+        seeds, num_it = "2" if str(seeds) == "3" else seeds, min(num_it, 30)
+    workload = workloads.checked(data, arch, size, bs, precision)
+    seeds = options.parse_seeds(seeds)
+    options.check_range("num_it", num_it, 6, 100_000)
+    result = lr_range.range_tests(workload, seeds, num_it, out or f"results/lr_find{'-quick' * quick}", fresh)
+    print(result.text)
+    return result
+
+
+if __name__ == "__main__":
+    raise SystemExit(cli.run(main))

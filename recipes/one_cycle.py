@@ -1,0 +1,40 @@
+"""How good does the tutorial's recipe get? lr_find, then fastai's own `fit_one_cycle(n, slice(3e-6, 3e-3))`.
+
+A pretrained model's new head is trained first with the body frozen; then the whole model, from tiny changes in the
+early layers to large ones in the head (Smith & Topin 2017, arXiv:1708.07120; Howard & Ruder 2018, arXiv:1801.06146).
+
+    lrlab one-cycle --data ~/photos --arch resnet34 --epochs 4
+"""
+
+from lrlab.recipes import cli
+
+
+def main(
+    data: str = "solar",  # solar, digits, or a folder of images (train/ + valid/, or one folder per class)
+    arch: str = "efficientnet_lite0",  # efficientnet_lite0 (pretrained), small (from scratch), torchvision or timm name
+    epochs: int = 3,  # Epochs of fit_one_cycle, after one epoch for the head of a pretrained model
+    lr_max: str = "slice(3e-6,3e-3)",  # The highest LR: a number, slice(first layers, head), or find
+    seed: int = 0,  # Initial weights, batch order and augmentation
+    bs: int = 64,  # Batch size
+    size: int = None,  # Pixels of a side (default: the dataset's own)
+    precision: str = "auto",  # fp32, bf16, or auto: bf16 where the processor has instructions for it
+    out: str = None,  # Folder of the results (default: results/one_cycle)
+    fresh: bool = False,  # Start over; what the folder holds is kept aside
+    quick: bool = False,  # A smoke run: 1 epoch of the small model
+):
+    "Train with 1cycle and discriminative LRs: the LR of every layer group, the losses, and the confusion matrix."
+    from lrlab.recipes.kitchen import options, tutorial, workloads
+
+    if quick:
+        arch, epochs = "small", 1
+    options.check_range("epochs", epochs, 1, 10_000)
+    options.check_range("seed", seed, 0, 2**32 - 1)
+    workload = workloads.checked(data, arch, size, bs, precision)
+    lr = options.parse_lr(lr_max)
+    result = tutorial.one_cycle(workload, epochs, lr, seed, out or f"results/one_cycle{'-quick' * quick}", fresh)
+    print(result.text)
+    return result
+
+
+if __name__ == "__main__":
+    raise SystemExit(cli.run(main))

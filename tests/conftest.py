@@ -1,0 +1,49 @@
+"""What all tests share: one thread, no windows, and a cache of their own."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+os.environ.setdefault("MPLBACKEND", "agg")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    "Neither read nor fill the cache of whoever runs the tests; worker processes inherit it."
+    old = os.environ.get("LRLAB_CACHE")
+    os.environ["LRLAB_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    os.environ.pop("LRLAB_CACHE")
+    if old is not None:
+        os.environ["LRLAB_CACHE"] = old
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def write_photos(
+    folder: Path, count: int, mode: str = "RGB", seed: int = 0, size: int = 20, suffix: str = ".png"
+) -> None:
+    "`count` images of noise; a bright left half marks folders whose name starts with 'left'."
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        pixels = rng.integers(0, 120, (size, size, 3), dtype=np.uint8)
+        half = np.s_[:, : size // 2] if folder.name.startswith("left") else np.s_[:, size // 2 :]
+        pixels[half] += 120
+        Image.fromarray(pixels).convert(mode).save(folder / f"{folder.name}{i:03}{suffix}")
+
+
+@pytest.fixture
+def photo_folder(tmp_path):
+    "A folder of two classes, 24 images each: left or right half bright."
+    for i, name in enumerate(("left", "right")):
+        write_photos(tmp_path / "photos" / name, 24, seed=i)
+    return tmp_path / "photos"

@@ -1,0 +1,130 @@
+"""What users type: learning rates, seeds and schedules, parsed and never evaluated."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lrlab.callbacks import CosineRestarts, OneCycle, Schedule, Triangular, warmup
+from lrlab.recipes.kitchen import options
+from lrlab.recipes.kitchen.errors import UserError
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("3e-3", 3e-3),
+        ("0.1", 0.1),
+        ("slice(3e-6,3e-3)", slice(3e-6, 3e-3)),
+        (" slice( 3e-6 , 3e-3 ) ", slice(3e-6, 3e-3)),
+        ("slice(1e-2)", slice(1e-2)),
+        ("find", None),
+        ("1e3", 1000.0),
+        (slice(1e-4, 1e-2), slice(1e-4, 1e-2)),
+        (0.01, 0.01),
+    ],
+)
+def test_learning_rates(text, value):
+    assert options.parse_lr(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "0", "-1e-3", "nan", "inf", "three", "slice()", "slice(1e-3,1e-6)", "slice(0,1)", "slice(1,2,3)", "1e-3,1e-2"],
+)
+def test_impossible_learning_rates_are_named(text):
+    with pytest.raises(UserError, match="--lr-max"):
+        options.parse_lr(text)
+
+
+@given(st.floats(1e-12, 1e12))
+def test_a_learning_rate_reads_back_as_it_was_shown(lr):
+    assert options.parse_lr(options.show_lr(lr)) == lr
+    assert options.parse_lr(options.show_lr(slice(lr / 7, lr))) == slice(lr / 7, lr)
+
+
+def test_shown_learning_rates_are_short():
+    assert options.show_lr(slice(3e-6, 3e-3)) == "slice(3e-6, 3e-3)"
+    assert options.show_lr(1000.0) == "1e3"
+    assert options.show_lr(1.0) == "1"
+
+
+@pytest.mark.parametrize("text, seeds", [("3", [0, 1, 2]), (2, [0, 1]), ("0,5,7", [0, 5, 7]), ("4,", [4])])
+def test_seeds(text, seeds):
+    assert options.parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1,1", "x", "", "1.5", "-3,2", "99999"])
+def test_impossible_seeds_are_named(text):
+    with pytest.raises(UserError, match="--seeds"):
+        options.parse_seeds(text)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 5, 7, 8, 12, 30])
+@pytest.mark.parametrize("name", options.NAMES)
+def test_every_named_schedule_ends_with_the_run(name, epochs):
+    "Decays are down and cycles are at their end when the budget is spent, whatever the budget."
+    steps_per_epoch = 31
+    schedule = options.parse_schedules(name, epochs)[name]
+    multipliers = schedule.multipliers(epochs * steps_per_epoch, steps_per_epoch)
+    assert len(multipliers) == epochs * steps_per_epoch
+    if name not in ("constant", "inverse_sqrt"):
+        ends = schedule.cycle_ends(epochs * steps_per_epoch, steps_per_epoch)
+        assert ends and ends[-1] >= epochs * steps_per_epoch - 2
+        assert multipliers[-1] < 0.25
+
+
+def test_sgdr_doubles_its_cycles_in_the_default_budget():
+    assert options.parse_schedules("sgdr", 7)["sgdr"] == CosineRestarts(cycle_len=1.0, cycle_mult=2)
+
+
+def test_names_and_calls_mix():
+    text = 'cosine, OneCycle(pct_start=0.3), one-cycle, warmup(Triangular(cycle_len="30 steps"), "10%")'
+    schedules = options.parse_schedules(text, 5)
+    assert list(schedules)[:3] == ["cosine", "OneCycle(pct_start=0.3)", "one_cycle"]
+    assert schedules["OneCycle(pct_start=0.3)"] == OneCycle(pct_start=0.3)
+    assert list(schedules.values())[3] == warmup(Triangular(cycle_len="30 steps"), "10%")
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("cosin", "did you mean cosine"),
+        ("", "empty"),
+        ("cosine,cosine", "twice"),
+        ("OneCycle(pct_start=2)", "pct_start"),
+        ("OneCycle(pct=0.3)", "pct"),
+        ("OneCycl(pct_start=0.3)", "did you mean OneCycle"),
+        ("OneCycle(", "not a constructor call"),
+        ("(1, 2)", "not a schedule"),
+        ("__import__('os').system('true')", "there is no"),
+        ("OneCycle(pct_start=__import__('os'))", "there is no"),
+        ("OneCycle(**{})", r"\*\*"),
+        ("CosineDecay().__class__()", "there is no"),
+        ("SCHEDULES()", "there is no"),
+    ],
+)
+def test_bad_schedules_are_explained(text, says):
+    with pytest.raises(UserError, match=says):
+        options.parse_schedules(text, 5)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=60) | st.text("()[]{},.'\"=*_abcOneCycleCosineDecay0123 ", max_size=60))
+def test_no_text_gives_anything_but_schedules_or_one_sentence(text):
+    try:
+        schedules = options.parse_schedules(text, 5)
+    except UserError as error:
+        assert str(error)
+    else:
+        assert all(isinstance(schedule, Schedule) for schedule in schedules.values())
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "many", "1.5", "1000"])
+def test_impossible_jobs_are_named(jobs):
+    with pytest.raises(UserError, match="--jobs"):
+        options.parse_jobs(jobs)
+
+
+def test_auto_jobs_are_at_least_one():
+    assert options.parse_jobs("auto") >= 1
+    assert options.parse_jobs("auto", threads=1000) == 1

@@ -1,0 +1,78 @@
+"""Results on disk: atomic runs, continuing, refusing, setting aside."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from lrlab.recipes.kitchen.errors import Refused, UserError
+from lrlab.recipes.kitchen.store import EPOCH_COLUMNS, RUN_COLUMNS, STEP_COLUMNS, RunResult, Store
+
+
+def result(run_id: str, **values) -> RunResult:
+    row = (
+        {c: None for c in RUN_COLUMNS} | {"run_id": run_id, "schedule": "cosine", "lr_max": "1e-3", "seed": 0} | values
+    )
+    epochs = pd.DataFrame([[run_id, "cosine", "1e-3", 0, 1, 10, 1e-3, 0.5, 0.6, 0.7, 1.0]], columns=EPOCH_COLUMNS)
+    return RunResult(row, epochs, pd.DataFrame([[0, 0, 0, 1e-3, 0.9, 0.7]], columns=STEP_COLUMNS))
+
+
+def test_a_run_is_complete_only_with_its_run_json(tmp_path):
+    with Store(tmp_path / "out") as store:
+        store.write_run(result("a"))
+        store.write_run(result("b"))
+        (store.runs / "b" / "run.json").unlink()
+        assert list(store.complete()) == ["a"]
+        runs, epochs = store.tables()
+    assert list(runs.run_id) == ["a"] and list(runs.columns) == RUN_COLUMNS
+    assert list(epochs.columns) == EPOCH_COLUMNS
+    assert list(pd.read_csv(tmp_path / "out" / "runs.csv").columns) == RUN_COLUMNS
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"run_id": "other"}', '{"run_id": "a"}', "\x00\xff"])
+def test_a_damaged_run_is_set_aside_and_named(tmp_path, capsys, damage):
+    with Store(tmp_path / "out") as store:
+        store.write_run(result("a"))
+        (store.runs / "a" / "run.json").write_text(damage, encoding="latin-1")
+        assert store.complete() == {}
+        assert "a is damaged" in capsys.readouterr().out
+        assert [f.name.startswith(".damaged-a-") for f in store.runs.iterdir()] == [True]
+        store.write_run(result("a"))
+        assert list(store.complete()) == ["a"]
+
+
+def test_another_question_is_refused_with_the_difference_named(tmp_path):
+    with Store(tmp_path / "out") as store:
+        store.begin({"question": {"epochs": 7, "arch": "small"}})
+        store.begin({"question": {"epochs": 7, "arch": "small"}})
+        with pytest.raises(Refused, match="epochs = 7, this command has epochs = 8"):
+            store.begin({"question": {"epochs": 8, "arch": "small"}})
+
+
+def test_fresh_keeps_the_old_folder_aside(tmp_path):
+    with Store(tmp_path / "out") as store:
+        store.begin({"question": {"epochs": 7}})
+        store.write_run(result("a"))
+        store.begin({"question": {"epochs": 8}}, fresh=True)
+        assert store.complete() == {} and store.config["question"] == {"epochs": 8}
+    aside = next(f for f in tmp_path.iterdir() if f.name.startswith("out."))
+    assert (aside / "runs" / "a" / "run.json").exists()
+    assert json.loads((aside / "config.json").read_text())["question"] == {"epochs": 7}
+
+
+def test_two_writers_are_one_too_many(tmp_path):
+    with Store(tmp_path / "out"), pytest.raises(Refused, match="another lrlab command"):
+        Store(tmp_path / "out").__enter__()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be written"):
+        Store(tmp_path / "file" / "out").__enter__()
+
+
+def test_a_damaged_config_is_named(tmp_path):
+    with Store(tmp_path / "out") as store:
+        (store.out / "config.json").write_text("{")
+        with pytest.raises(UserError, match="cannot be read"):
+            store.begin({"question": {}})
