@@ -1,10 +1,13 @@
 """Learning-rate schedules and training callbacks for fastai."""
 
+from .averaging import CycleAverage
 from .base import Schedule
 from .compose import Join, Warmup, join, warmup
 from .divergence import StopOnDivergence
 from .history import HyperHistory
 from .lr_find import LRRange, lr_range_test
+from .plateau import ReduceOnPlateau
+from .resume import Resumable
 from .schedule_lr import ScheduleLR, SchedulePreview, fit_schedule, preview_schedule
 from .schedules import (
     SCHEDULES,
@@ -25,7 +28,9 @@ from .schedules import (
     Trapezoid,
     Triangular,
 )
+from .snapshots import SnapshotEnsemble
 from .start import StartAt
+from .unfreeze import GradualUnfreeze
 
 __all__ = [
     "SCHEDULES",
@@ -34,9 +39,11 @@ __all__ = [
     "CosineDecay",
     "CosineRestarts",
     "Custom",
+    "CycleAverage",
     "ExpRange",
     "ExponentialDecay",
     "FlatCosine",
+    "GradualUnfreeze",
     "HyperHistory",
     "InverseSqrt",
     "Join",
@@ -44,10 +51,13 @@ __all__ = [
     "OneCycle",
     "Points",
     "PolynomialDecay",
+    "ReduceOnPlateau",
+    "Resumable",
     "Rex",
     "Schedule",
     "ScheduleLR",
     "SchedulePreview",
+    "SnapshotEnsemble",
     "StartAt",
     "StepDecay",
     "StopOnDivergence",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from fastai.basics import CancelFitException
@@ -61,6 +61,7 @@ class StopOnDivergence(StepCallback):
         self._unread: list[tuple[int, float, torch.Tensor]] = []
         self._row: list[Divergence] = []  # the latest batches above the limit
         self._found: Divergence | None = None
+        self._limit: float | None = None
 
     # Properties, because plain attributes named like the Learner's would make fastai warn.
     diverged = property(lambda self: self._found is not None, doc="Whether the latest fit diverged.")
@@ -70,9 +71,9 @@ class StopOnDivergence(StepCallback):
     reason = property(lambda self: self._found.reason if self._found else "", doc="All of it in words.")
 
     def begin(self) -> None:
+        if not self._resumed:
+            self.load_state_dict({"limit": None, "row": []})
         self._unread.clear()
-        self._row.clear()
-        self._found = self._limit = None
         device = next(self.learn.model.parameters()).device
         self._period = self.every or (1 if device.type == "cpu" else 20)
 
@@ -111,6 +112,15 @@ class StopOnDivergence(StepCallback):
             if self._found is None:
                 self._found = self._judge(Divergence(step, lr, loss))
         self._unread.clear()
+
+    def state_dict(self) -> dict[str, Any]:
+        "What a resumed fit needs to judge by."
+        return {"limit": self._limit, "row": [tuple(batch) for batch in self._row]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        "Let the fit that is starting judge by an earlier limit."
+        self._resumed, self._found = True, None
+        self._limit, self._row = state["limit"], [Divergence(*batch) for batch in state["row"]]
 
     def _judge(self, now: Divergence) -> Divergence | None:
         "What is found wrong, given the losses before and `now`."

@@ -39,17 +39,10 @@ class HyperHistory(StepCallback):
         self._rows = {name: array(code) for name, code in _COLUMNS.items()}
         self._batch_losses: list[torch.Tensor] = []
         self._ends: list[int] = []  # how many of them there were at each step since the last `_flush`
-        self._past: dict[str, Any] | None = None
-
-    def before_fit(self) -> None:
-        super().before_fit()
-        self._past = None
 
     def begin(self) -> None:
-        past = self._past or {"skipped": []}
-        self.skipped = list(past["skipped"])
-        self._rows = {name: array(code, past.get(name, [])) for name, code in _COLUMNS.items()}
-        self._batch_losses, self._ends = [], []
+        if not self._resumed:
+            self.load_state_dict({"skipped": [], "pending": []} | dict.fromkeys(_COLUMNS, ()))
 
     def after_loss(self) -> None:
         if self._steps is not None:
@@ -104,8 +97,15 @@ class HyperHistory(StepCallback):
     def state_dict(self) -> dict[str, Any]:
         "What a resumed fit needs to go on with this history."
         self._flush()
-        return {"skipped": self.skipped} | {name: rows.tolist() for name, rows in self._rows.items()}
+        rows = {name: rows.tolist() for name, rows in self._rows.items()}
+        return rows | {"skipped": self.skipped, "pending": [loss.item() for loss in self._batch_losses]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         "Let the fit that is starting go on with an earlier history."
-        self._past = state
+        self._resumed = True
+        self.skipped = list(state["skipped"])
+        self._rows = {name: array(code, state[name]) for name, code in _COLUMNS.items()}
+        # Batches of a step that is not complete yet: accumulation goes on across epochs.
+        device = next(self.learn.model.parameters()).device
+        self._batch_losses = [torch.tensor(loss, device=device) for loss in state["pending"]]
+        self._ends = []

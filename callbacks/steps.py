@@ -22,10 +22,11 @@ class StepCallback(Callback):
 
     def __init__(self) -> None:
         self._steps: StepCounter | None = None
+        self._resumed = False  # whether `load_state_dict` was called for this fit
 
     def before_fit(self) -> None:
         # Not yet the place to count: validate() and get_preds() send this event too, and a resume is still to come.
-        self._steps = None
+        self._steps, self._resumed = None, False
 
     def before_train(self) -> None:
         if in_lr_find(self.learn):
