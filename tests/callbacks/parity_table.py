@@ -26,10 +26,12 @@ PEERS = ["torch", "timm", "pytorch-ignite", "transformers", "fastai"]
 TEXT = """# Parity: lrlab's schedules against their peers
 
 For each schedule and each peer that has it, the largest absolute difference at any step of any configuration, with
-lr_max = 1; momentum included where the peer cycles it. {drawn:,} configurations in all: drawn by hypothesis, up to a few
-hundred steps each, and for fastai real fits. The tests allow {tolerance:g}, and {float32:g} for fastai, which keeps the
-bounds of its phases in float32. Where a peer is wrong (late or missed restarts, peaks below the floor), the tests
-show its number beside the formula of the paper: `tests/callbacks/test_parity.py`, `test_parity_fastai.py`.
+lr_max = 1; momentum included where the peer cycles it. {drawn:,} configurations in all: drawn by hypothesis, up to a
+few hundred steps each, and for fastai real fits. The tests allow {tolerance:g}, and {float32:g} for fastai, which keeps
+the bounds of its phases in float32.
+
+Where a peer is wrong (late or missed restarts, peaks below the floor), the tests show its number beside the formula of
+the paper: `tests/callbacks/test_parity.py`, `test_parity_fastai.py`.
 
 | schedule | peer | configurations | largest difference |
 |---|---|---:|---:|
@@ -45,9 +47,7 @@ def drawn_cases() -> list[dict]:
     rows = []
     for case in CASES:
         worst, drawn = largest_difference(case)
-        rows.append(
-            {"schedule": case.schedule, "peer": case.peer, "configurations": drawn, "largest_difference": worst}
-        )
+        rows.append(row(case.schedule, case.peer, drawn, worst))
     return rows
 
 
