@@ -48,7 +48,7 @@ def make_learner(tmp_path):
 
     def make(groups: int = 1, seed: int = 0, **kwargs) -> Learner:
         set_seed(seed)
-        opt_func = kwargs.pop("opt_func", None)
+        opt_func = kwargs.pop("opt_func", None)  # synth_learner would take no other
         if groups == 3:
             kwargs |= {"model": three_groups(), "splitter": split}
         learn = synth_learner(path=tmp_path, **kwargs)
