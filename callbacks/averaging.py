@@ -9,6 +9,7 @@ from fastai.basics import Learner, get_model, to_device
 from fastai.callback.tracker import SaveModelCallback
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .hypers import check_whole
 from .random_state import kept_random_state
 from .snapshots import CycleCallback
 
@@ -34,9 +35,7 @@ class CycleAverage(CycleCallback):
         skip: int = 0,  # Leave out the first so many: an early cycle may be far away from the later ones
     ) -> None:
         super().__init__(every)
-        if skip != int(skip) or skip < 0:
-            raise ValueError(f"skip must be a whole number of at least 0, got {skip!r}")
-        self.skip = skip
+        self.skip = check_whole("skip", skip, least=0)
         self.n_averaged, self._seen = 0, 0
         self._mean: dict[str, torch.Tensor] = {}
 

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from fastai.basics import CancelFitException
 
-from .hypers import read_hypers
+from .arguments import number
+from .hypers import check_whole, read_hypers
 from .steps import StepCallback
 
 
@@ -51,13 +52,10 @@ class StopOnDivergence(StepCallback):
         verbose: bool = False,  # Print the reason
     ) -> None:
         super().__init__()
-        for name, value, least in (("factor", factor, 1), ("floor", floor, 0)):
-            if not least < value < math.inf:
-                raise ValueError(f"{name} must be a number in ({least}, inf), got {value!r}")
-        for name, value in (("patience", patience), ("every", 1 if every is None else every)):
-            if value != int(value) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-        self.factor, self.floor, self.patience, self.every, self.verbose = factor, floor, patience, every, verbose
+        self.factor, self.floor = number("factor", factor, "(1, inf)"), number("floor", floor, "(0, inf)")
+        self.patience = check_whole("patience", patience)
+        self.every = None if every is None else check_whole("every", every)
+        self.verbose = verbose
         self._unread: list[tuple[int, float, torch.Tensor]] = []
         self._row: list[Divergence] = []  # the latest batches above the limit
         self._found: Divergence | None = None

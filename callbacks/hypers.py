@@ -8,6 +8,8 @@ from typing import Any
 
 from fastai.basics import L, Learner, OptimWrapper, even_mults
 
+from .arguments import is_number
+
 LR = float | slice | Sequence[float]
 "A learning rate for all parameter groups, fastai's slice over them, or one for each."
 
@@ -33,6 +35,13 @@ def spread_lr(name: str, lr: LR, groups: int) -> list[float]:
     if len(lrs) not in (1, groups):
         raise ValueError(f"{name}={lr!r} must be one LR or {groups}, one for each parameter group; got {len(lrs)}")
     return lrs * groups if len(lrs) == 1 else lrs
+
+
+def check_whole(name: str, value: Any, least: int = 1) -> int:
+    "`value` as a Python int of at least `least`."
+    if not is_number(value) or value != int(value) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return int(value)
 
 
 def check_lr(name: str, lr: Any) -> float:

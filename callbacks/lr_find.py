@@ -23,7 +23,7 @@ from fastai.basics import (
 from fastai.callback import schedule as fastai_schedule
 from fastai.callback.progress import CSVLogger
 
-from .hypers import LR, check_lr, n_groups, spread_lr
+from .hypers import LR, check_lr, check_whole, n_groups, spread_lr
 from .random_state import kept_random_state
 from .steps import n_batches
 
@@ -89,8 +89,7 @@ def lr_range_test(
     check_lr("end_lr", end_lr)
     if not 0 < starts.min() or not starts[-1] < end_lr:
         raise ValueError(f"start_lr must be above 0 and below end_lr={end_lr!r}, got {start_lr!r}")
-    if num_it != int(num_it) or num_it < 6:
-        raise ValueError(f"num_it must be a whole number of at least 6, got {num_it!r}")
+    num_it = check_whole("num_it", num_it, least=6)
     unknown = [name for name in suggest if name not in SUGGESTIONS]
     if unknown:
         raise ValueError(f"suggest must be some of {', '.join(SUGGESTIONS)}, got {unknown[0]!r}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 from fastai.callback.tracker import TrackerCallback
 
-from .hypers import read_hypers
+from .arguments import number
+from .hypers import check_whole, read_hypers
 from .steps import in_lr_find
 
 
@@ -40,16 +40,10 @@ class ReduceOnPlateau(TrackerCallback):
         min_scale: float = 0.0,  # The reductions stop at this part of the schedule's LR
         reset_on_fit: bool = True,  # Begin every fit without a best value and without reductions
     ) -> None:
-        if not 1 < factor < math.inf:
-            raise ValueError(f"factor must be a number in (1, inf), got {factor!r}")
-        if patience != int(patience) or patience < 1:
-            raise ValueError(f"patience must be a whole number of at least 1, got {patience!r}")
-        if not 0 <= min_scale < 1:
-            raise ValueError(f"min_scale must be a number in [0, 1), got {min_scale!r}")
-        if not 0 <= min_delta < math.inf:
-            raise ValueError(f"min_delta must be a number in [0, inf), got {min_delta!r}")
+        number("min_delta", min_delta, "[0, inf)")
         super().__init__(monitor=monitor, comp=comp, min_delta=min_delta, reset_on_fit=reset_on_fit)
-        self.patience, self.factor, self.min_scale = patience, factor, min_scale
+        self.patience = check_whole("patience", patience)
+        self.factor, self.min_scale = number("factor", factor, "(1, inf)"), number("min_scale", min_scale, "[0, 1)")
         self.wait, self.lr_scale = 0, 1.0
         self._unscaled: list[float] = []
 

@@ -13,7 +13,7 @@ from fastai.callback.schedule import ParamScheduler
 from fastai.callback.tracker import TrackerCallback
 from fastai.callback.training import GradientAccumulation
 
-from .hypers import read_hypers
+from .hypers import check_whole, read_hypers
 from .random_state import random_state, set_random_state
 from .schedule_lr import ScheduleLR
 from .start import skip_epochs
@@ -52,9 +52,7 @@ class Resumable(Callback):
         file: str | Path,  # Where to save, in `learn.path/learn.model_dir` unless absolute; one fit, one file
         every: int = 1,  # Epochs between saves; the last one always is
     ) -> None:
-        if every != int(every) or every < 1:
-            raise ValueError(f"every must be a whole number of at least 1, got {every!r}")
-        self.file, self.every = file, every
+        self.file, self.every = file, check_whole("every", every)
         self._fit: dict[str, Any] | None = None
         self._path: Path | None = None
 

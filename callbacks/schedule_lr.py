@@ -13,7 +13,7 @@ from fastai.callback.schedule import LRFinder, ParamScheduler
 from fastai.callback.tracker import ReduceLROnPlateau
 
 from .base import Schedule
-from .hypers import LR, check_lr, n_groups, spread_lr
+from .hypers import LR, check_lr, check_whole, n_groups, spread_lr
 from .start import StartAt
 from .steps import StepCallback, first_steps, in_lr_find, steps_per_epoch
 
@@ -208,10 +208,9 @@ def check_moms(moms: Any) -> tuple[float, float] | None:
 
 def check_epochs(n_epoch: Any, start_epoch: Any = 0) -> None:
     "Raise unless both are whole numbers with 0 <= start_epoch < n_epoch."
-    if not isinstance(n_epoch, (int, np.integer)) or isinstance(n_epoch, bool) or n_epoch < 1:
-        raise ValueError(f"n_epoch must be a whole number of at least 1, got {n_epoch!r}")
-    if not isinstance(start_epoch, (int, np.integer)) or not 0 <= start_epoch < n_epoch:
-        raise ValueError(f"start_epoch must be a whole number in [0, {n_epoch}), got {start_epoch!r}")
+    check_whole("n_epoch", n_epoch)
+    if check_whole("start_epoch", start_epoch, least=0) >= n_epoch:
+        raise ValueError(f"start_epoch must be below n_epoch={n_epoch}, got {start_epoch!r}")
 
 
 def _refuse_rivals(own: ScheduleLR, cbs: Sequence[Callback]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from fastai.basics import Learner, get_model
 
+from .hypers import check_whole
 from .schedule_lr import ScheduleLR
 from .steps import StepCallback
 
@@ -19,9 +20,7 @@ class CycleCallback(StepCallback):
         every: int | None = None,  # Epochs between minima; default: the ends of the cycles of the fit's ScheduleLR
     ) -> None:
         super().__init__()
-        if every is not None and (every != int(every) or every < 1):
-            raise ValueError(f"every must be a whole number of epochs, at least 1, or None; got {every!r}")
-        self.every = every
+        self.every = None if every is None else check_whole("every", every)
         self._ends: list[int] = []
 
     def begin(self) -> None:
@@ -72,9 +71,7 @@ class SnapshotEnsemble(CycleCallback):
         keep: int | None = None,  # Keep only the last so many
     ) -> None:
         super().__init__(every)
-        if keep is not None and (keep != int(keep) or keep < 1):
-            raise ValueError(f"keep must be a whole number of at least 1, or None; got {keep!r}")
-        self.keep = keep
+        self.keep = None if keep is None else check_whole("keep", keep)
         self.snapshots: list[dict[str, torch.Tensor]] = []
         self.steps: list[int] = []
 

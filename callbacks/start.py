@@ -6,6 +6,8 @@ from typing import Any
 
 from fastai.basics import Callback, Learner, noop
 
+from .hypers import check_whole
+
 
 class StartAt(Callback):
     """Start the fit at `epoch`: no event is sent for the epochs before it.
@@ -28,9 +30,7 @@ class StartAt(Callback):
         self,
         epoch: int,  # First epoch to train, counted from 0
     ) -> None:
-        if epoch < 0:
-            raise ValueError(f"epoch must be at least 0, got {epoch!r}")
-        self.first_epoch = epoch
+        self.first_epoch = check_whole("epoch", epoch, least=0)
 
     def before_fit(self) -> None:
         skip_epochs(self.learn, self.first_epoch)

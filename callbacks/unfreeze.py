@@ -6,6 +6,7 @@ from typing import Any
 
 from fastai.basics import Callback
 
+from .hypers import check_whole
 from .steps import in_lr_find
 
 
@@ -31,10 +32,7 @@ class GradualUnfreeze(Callback):
         every: int = 1,  # Epochs between thaws
         start: int = 1,  # Groups that train from the first epoch on
     ) -> None:
-        for name, value in (("every", every), ("start", start)):
-            if value != int(value) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-        self.every, self.start = every, start
+        self.every, self.start = check_whole("every", every), check_whole("start", start)
 
     def before_train(self) -> None:
         if in_lr_find(self.learn):

@@ -13,7 +13,7 @@ import torch
 from fastai.basics import SGD, Adam, Callback, Lookahead, OptimWrapper, RAdam, set_seed
 from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, SaveModelCallback
 from fastai.callback.training import GradientAccumulation
-from fastai.test_utils import synth_dbunch
+from fastai.test_utils import synth_dbunch, synth_learner
 
 from lrlab.callbacks import (
     SGDR,
@@ -178,6 +178,14 @@ def test_start_epoch_with_trackers(make_learner):
     learn.fit_schedule(5, CosineDecay(), 1e-2, start_epoch=3, cbs=[SaveModelCallback(), early])
     assert len(learn.recorder.values) == 2
     np.testing.assert_allclose(learn.recorder.lrs, 1e-2 * CosineDecay().multipliers(50, 10)[30:])
+
+
+def test_a_progress_bar_may_start_in_the_middle(tmp_path, capsys):
+    for n in (1, 2, 2):
+        learn = synth_learner(path=tmp_path)  # with fastai's ProgressCallback
+        learn.fit_schedule(3, CosineDecay(), 1e-2, start_epoch=n)
+        learn.fit(2, 1e-2, cbs=Resumable("a"))
+    assert len(learn.recorder.values) == 2
 
 
 def test_a_complete_fit_does_not_train_again(make_learner):
