@@ -256,6 +256,8 @@ def test_an_epoch_cut_short_does_not_shift_the_next(make_learner, witness):
 def test_start_epoch(make_learner, witness):
     make_learner().fit_schedule(4, LINEAR, 1.0, start_epoch=3, cbs=witness)
     np.testing.assert_allclose(column(witness), linear(40)[30:])
+    make_learner().fit(4, 1.0, start_epoch=3, cbs=[ScheduleLR(LINEAR), witness])  # fastai's own
+    np.testing.assert_allclose(column(witness), linear(40)[30:])
 
 
 # Saving
