@@ -1,17 +1,26 @@
 """Decoded photos on disk: one folder per dataset and size, memory-mapped, shared by all processes, bounded in size."""
 
+import errno
 import json
 import os
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from lrlab.recipes.kitchen.errors import UserError
+
+ENTRIES = "photos-*"  # nothing else in the cache folder is ever removed: $LRLAB_CACHE may name any folder
+UNFINISHED = ".filling-"
+A_DAY = 86_400  # seconds after which an unfinished entry belongs to a process that was killed
+
 
 def cache_root() -> Path:
-    "`$LRLAB_CACHE`, else `lrlab` in the user's cache folder, else (no home, or read-only) in the temporary folder."
+    """`$LRLAB_CACHE`, else `lrlab` in the user's cache folder, else (no home, or read-only) in the temporary folder."""
     if os.environ.get("LRLAB_CACHE"):
         return Path(os.environ["LRLAB_CACHE"])
     base = os.environ.get("XDG_CACHE_HOME")
@@ -22,52 +31,122 @@ def cache_root() -> Path:
             return root
     except (OSError, RuntimeError):  # RuntimeError: no home folder can be determined
         pass
-    return Path(tempfile.gettempdir()) / "lrlab"
+    return Path(tempfile.gettempdir()) / f"lrlab-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
+
+
+def cache_limit() -> float:
+    "Bytes that the cache may take: `$LRLAB_CACHE_GB`, default 10."
+    text = os.environ.get("LRLAB_CACHE_GB", "10")
+    try:
+        limit = float(text) * 1e9
+    except ValueError:
+        limit = -1.0
+    if not limit >= 0:
+        raise UserError(f"LRLAB_CACHE_GB={text}: expected a number of gigabytes, 0 or more")
+    return limit
 
 
 def cached_array(
     key: str, fill: Callable[[Path], dict], limit_gb: float | None = None, enabled: bool = True
 ) -> tuple[np.ndarray, dict]:
-    """The array and the notes stored under `key`, made by `fill` if they are not there yet.
+    """The array and the notes stored under `key`, made by `fill` if they are not there yet or damaged.
 
     `fill(file)` writes a `.npy` file and returns notes (JSON types). It works in a folder of its own that is renamed
-    into place when complete, so two processes that fill the same key at once cannot spoil each other's work.
+    into place when complete, so two processes that fill the same key at once cannot spoil each other's work. Where
+    the cache folder cannot be written the array is made in memory, and a line says so.
     """
-    if not enabled:
-        with tempfile.TemporaryDirectory(prefix="lrlab-") as work:
-            notes = fill(Path(work) / "images.npy")
-            return np.load(Path(work) / "images.npy"), notes
+    limit = cache_limit() if limit_gb is None else limit_gb * 1e9
     root = cache_root()
-    folder = root / key
-    if not (folder / "notes.json").is_file():
-        root.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".filling-", dir=root))
+    found = _read(root / key) if enabled else None
+    if found is None and enabled:
         try:
-            notes = fill(work / "images.npy")
-            (work / "notes.json").write_text(json.dumps(notes), encoding="utf-8")
-            if folder.exists():  # an incomplete one: notes.json is missing
-                shutil.rmtree(folder, ignore_errors=True)
+            root.mkdir(parents=True, exist_ok=True)
+            work = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=root))
+        except OSError as error:
+            print(f"The cache {root} cannot be written ({error.strerror}): decoding in memory.", file=sys.stderr)
+        else:
+            _fill(root / key, work, fill)
+            _evict(root, keep=root / key, limit=limit)
+            found = _read(root / key)
+    if found is not None:
+        return found
+    with tempfile.TemporaryDirectory(prefix="lrlab-") as work:
+        notes = fill(Path(work) / "images.npy")
+        return np.load(Path(work) / "images.npy", allow_pickle=False), notes
+
+
+def reserve(file: Path, size: int) -> None:
+    """Take `size` bytes and a little more on the disk, or raise UserError if they are not to be had.
+
+    Without this a full disk would show itself only when a page of the memory map is written: as a killed process.
+    """
+    size += 4096  # the header
+    try:
+        with open(file, "wb") as stream:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(stream.fileno(), 0, size)
+            elif shutil.disk_usage(file.parent).free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+            raise
+        file.unlink(missing_ok=True)
+        free = shutil.disk_usage(file.parent).free
+        raise UserError(
+            f"the decoded photos take {size / 1e9:.1f} GB and {file.parent.parent} has {free / 1e9:.1f} GB left; "
+            "choose a smaller --size, or set LRLAB_CACHE to a folder on a larger disk"
+        ) from error
+
+
+def _read(folder: Path) -> tuple[np.ndarray, dict] | None:
+    "A complete entry; None if there is none or if it is damaged."
+    try:
+        notes = json.loads((folder / "notes.json").read_text(encoding="utf-8"))
+        array = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        if not isinstance(notes, dict) or not isinstance(array, np.ndarray):
+            return None
+    except (OSError, ValueError, EOFError, RecursionError, SyntaxError):
+        return None
+    try:
+        os.utime(folder)  # the clock of the eviction: least recently used goes first
+    except OSError:  # a read-only cache serves as well
+        pass
+    return array, notes
+
+
+def _fill(folder: Path, work: Path, fill: Callable[[Path], dict]) -> None:
+    "Make the entry `folder` in `work` and rename it into place."
+    try:
+        notes = fill(work / "images.npy")
+        (work / "notes.json").write_text(json.dumps(notes), encoding="utf-8")
+        if _read(folder) is None:
+            shutil.rmtree(folder, ignore_errors=True)  # an incomplete or damaged one
+        try:
             work.rename(folder)
         except OSError:
-            if not (folder / "notes.json").is_file():  # not merely another process that came first
+            if _read(folder) is None:  # not merely another process that came first
                 raise
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-        _evict(root, keep=folder, limit_gb=limit_gb)
-    os.utime(folder)  # the clock of the eviction: least recently used goes first
-    notes = json.loads((folder / "notes.json").read_text(encoding="utf-8"))
-    return np.load(folder / "images.npy", mmap_mode="r"), notes
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
-def _evict(root: Path, keep: Path, limit_gb: float | None) -> None:
-    "Remove the least recently used folders until the cache fits `limit_gb` (default `$LRLAB_CACHE_GB` or 10)."
-    limit = (float(os.environ.get("LRLAB_CACHE_GB", 10)) if limit_gb is None else limit_gb) * 1e9
-    folders = sorted((f for f in root.iterdir() if (f / "notes.json").is_file()), key=lambda f: f.stat().st_mtime)
-    sizes = {f: sum(x.stat().st_size for x in f.iterdir()) for f in folders}
-    total = sum(sizes.values())
-    for folder in folders:
-        if total <= limit:
-            break
-        if folder != keep:
-            total -= sizes[folder]
+def _evict(root: Path, keep: Path, limit: float) -> None:
+    "Remove the least recently used entries until the cache fits `limit` bytes, and what killed processes have left."
+    found = []
+    for folder in root.glob(ENTRIES):
+        try:
+            size = sum(file.stat().st_size for file in folder.iterdir())
+            found.append((folder.stat().st_mtime, size, folder))
+        except OSError:  # another process is removing it
+            continue
+    total = sum(size for _, size, _ in found)
+    for _, size, folder in sorted(found):
+        if total > limit and folder != keep:
+            total -= size
             shutil.rmtree(folder, ignore_errors=True)
+    for folder in root.glob(f"{UNFINISHED}*"):
+        try:
+            if time.time() - folder.stat().st_mtime > A_DAY:
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue

@@ -1,17 +1,19 @@
 """Where the photos come from: a name or a folder -> `Photos`, decoded, labelled and split."""
 
 import difflib
-import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from lrlab.recipes.kitchen.decode import SUFFIXES, photos_array
-from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.decode import photos_array
+from lrlab.recipes.kitchen.errors import UserError, printable
+from lrlab.recipes.kitchen.folders import Listing, listing, some
+from lrlab.recipes.kitchen.health import remarks
 
 SPLIT_SEED = 42  # the split is part of the data: the same for every run, whatever its seed
 VALID_SHARE = 0.25
@@ -62,21 +64,51 @@ class Photos:
         return max(self.class_counts(split).values()) / len(self.splits[split])
 
 
-@lru_cache(maxsize=4)
 def load(name: str = "solar", size: int | None = None, cache: bool = True) -> Photos:
     """Photos by the name of a dataset or from a folder of images; `size` in pixels (default: the dataset's own).
 
-    Raises UserError when there is no such dataset or folder, or when it cannot be used for classification.
+    What is odd about them is in `card["warnings"]`, and printed once. Raises UserError when there is no such dataset
+    or folder, or when it cannot be used for classification.
     """
+    name = str(name)
     if name in DATASETS:
-        make, default_size = DATASETS[name]
-        return make(size or default_size, cache)
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        near = difflib.get_close_matches(name, DATASETS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UserError(f"--data {name}: no such folder, and not one of the datasets {', '.join(DATASETS)}{hint}")
-    return from_folder(folder, size or 64, cache)
+        photos = _packaged(name, size, cache)
+    else:
+        photos = _examined(from_folder(_folder(name), size or 64, cache))
+    for warning in photos.card["warnings"]:
+        _tell(f"Note on {photos.name}: {warning}.")
+    return photos
+
+
+@lru_cache(maxsize=4)
+def _packaged(name: str, size: int | None, cache: bool) -> Photos:
+    make, default_size = DATASETS[name]
+    return _examined(make(size or default_size, cache))
+
+
+def _examined(photos: Photos) -> Photos:
+    found, fingerprint = remarks(photos)
+    card = {**photos.card, "warnings": [*photos.card.get("warnings", ()), *found], "fingerprint": fingerprint}
+    return replace(photos, card=card)
+
+
+@lru_cache(maxsize=256)
+def _tell(line: str) -> None:
+    "Once per process, on stderr: the answer of a recipe is on stdout."
+    print(line, file=sys.stderr)
+
+
+def _folder(name: str) -> Path:
+    try:
+        folder = Path(name).expanduser()
+        if folder.exists():
+            return folder
+        reason = "no such folder"
+    except (OSError, ValueError, RuntimeError) as error:  # a name too long, a null character, no home folder
+        reason = getattr(error, "strerror", None) or str(error)
+    near = difflib.get_close_matches(name, DATASETS, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise UserError(f"--data {name}: {reason}, and not one of the datasets {', '.join(DATASETS)}{hint}")
 
 
 def solar(size: int, cache: bool = True) -> Photos:
@@ -133,30 +165,26 @@ def from_folder(folder: Path, size: int, cache: bool = True) -> Photos:
     """Photos of a folder with `train/` and `valid/` (or `val/`, `test/`), each with one folder per class, or of a
     folder with one folder per class, split here: stratified, a quarter for validation, always the same way.
     """
-    parts = {name: _subfolder(folder, *aliases) for name, aliases in _SPLIT_FOLDERS.items()}
-    if parts["train"] and (parts["valid"] or parts["test"]):
-        if not parts["valid"]:  # a test folder alone is what there is to validate on
-            parts["valid"], parts["test"] = parts["test"], None
-        found = {name: _files_by_class(part) for name, part in parts.items() if part}
+    found = listing(folder)
+    images, unreadable = photos_array(found.files, size, cache)
+    _check_unreadable(folder, found, unreadable)
+    keep = np.array([i for i in range(len(found.files)) if i not in unreadable])
+    position = {name: i for i, name in enumerate(found.classes)}
+    labels = np.array([position[label] for label in found.labels], np.int64)
+    if "all" in found.parts:
+        splits = {name: keep[rows] for name, rows in stratified_split(labels[keep]).items()}
     else:
-        found = {"all": _files_by_class(folder)}
-    classes = tuple(sorted({c for by_class in found.values() for c, files in by_class.items() if files}))
-    _check_classes(folder, found, classes)
-
-    rows = [(file, c, part) for part, by_class in found.items() for c in classes for file in by_class.get(c, ())]
-    images, unreadable = photos_array([file for file, _, _ in rows], size, cache)
-    _check_unreadable(folder, rows, unreadable)
-    keep = np.array([i for i in range(len(rows)) if i not in unreadable])
-    labels = np.array([classes.index(c) for _, c, _ in rows], np.int64)
-    if "all" in found:
-        splits = {name: keep[part] for name, part in stratified_split(labels[keep]).items()}
-    else:
-        splits = {name: np.array([i for i in keep if rows[i][2] == name]) for name in found}
-    names = tuple(str(file.relative_to(folder)) for file, _, _ in rows)
-    card = {"title": folder.resolve().name, "source": str(folder.resolve()), "licence": "the owner's"}
+        splits = {part: keep[[found.parts[i] == part for i in keep]] for part in dict.fromkeys(found.parts)}
+    if not len(splits["valid"]):
+        raise UserError(f"--data {folder}: no readable image is left for validation")
+    names = tuple(printable(file.relative_to(folder)) for file in found.files)
+    title, source = printable(folder.resolve().name), printable(folder.resolve())
+    card = {"title": title, "source": source, "licence": "the owner's", "warnings": list(found.remarks)}
     if unreadable:
         card["unreadable"] = {names[i]: reason for i, reason in unreadable.items()}
-    return Photos(str(folder), images, labels, classes, splits, names, "horizontal", card)
+        listed = some([f"{name} ({reason})" for name, reason in card["unreadable"].items()])
+        card["warnings"].append(f"{len(unreadable)} of {len(names)} images cannot be read and are left out: {listed}")
+    return Photos(printable(folder), images, labels, found.classes, splits, names, "horizontal", card)
 
 
 def stratified_split(strata: Sequence, share: float = VALID_SHARE, seed: int = SPLIT_SEED) -> dict[str, np.ndarray]:
@@ -171,60 +199,17 @@ def stratified_split(strata: Sequence, share: float = VALID_SHARE, seed: int = S
     return {"train": np.setdiff1d(np.arange(len(strata)), valid), "valid": valid}
 
 
-_SPLIT_FOLDERS = {"train": ("train", "training"), "valid": ("valid", "val", "validation"), "test": ("test", "testing")}
-
-
-def _subfolder(folder: Path, *names: str) -> Path | None:
-    return next((f for f in sorted(folder.iterdir()) if f.is_dir() and f.name.lower() in names), None)
-
-
-def _files_by_class(folder: Path) -> dict[str, list[Path]]:
-    "Images of each first-level folder, at any depth below it; hidden files left out, link loops followed once."
-    return {f.name: sorted(_images_below(f)) for f in sorted(folder.iterdir()) if f.is_dir() and f.name[0] != "."}
-
-
-def _images_below(folder: Path):
-    seen = set()
-    for where, subfolders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(where)
-        if real in seen:
-            subfolders.clear()
-            continue
-        seen.add(real)
-        subfolders[:] = [s for s in subfolders if not s.startswith(".")]
-        for name in files:
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
-                yield Path(where, name)
-
-
-def _check_classes(folder: Path, found: dict, classes: tuple[str, ...]) -> None:
-    if not classes:
-        raise UserError(f"--data {folder}: no images found; expected one folder per class with {_suffix_list()} files")
-    if len(classes) == 1:
-        raise UserError(f"--data {folder}: only one class ({classes[0]}) has images; a classifier needs at least two")
-    for part in ("train", "valid"):
-        if part in found and not any(found[part].values()):
-            raise UserError(f"--data {folder}: the {part} folder has no images")
-    untrained = [c for c in classes if "train" in found and not found["train"].get(c)]
-    if untrained:
-        raise UserError(f"--data {folder}: class {untrained[0]} has no training images")
-
-
-def _check_unreadable(folder: Path, rows: list, unreadable: dict[int, str]) -> None:
+def _check_unreadable(folder: Path, found: Listing, unreadable: dict[int, str]) -> None:
     if not unreadable:
         return
     position, reason = next(iter(unreadable.items()))
-    example = f"{rows[position][0]}: {reason}"
-    if len(unreadable) > MOST_UNREADABLE * len(rows):
+    example = f"{printable(found.files[position])}: {reason}"
+    if len(unreadable) > MOST_UNREADABLE * len(found.files):
         raise UserError(
-            f"--data {folder}: {len(unreadable)} of {len(rows)} images cannot be read, more than "
+            f"--data {folder}: {len(unreadable)} of {len(found.files)} images cannot be read, more than "
             f"{MOST_UNREADABLE:.0%} ({example})"
         )
-    left = Counter((part, c) for i, (_, c, part) in enumerate(rows) if i not in unreadable)
-    for _, c, part in (rows[i] for i in unreadable):
-        if not left[part, c]:
-            raise UserError(f"--data {folder}: no image of class {c} can be read ({example})")
-
-
-def _suffix_list() -> str:
-    return ", ".join(sorted(SUFFIXES))
+    left = {(found.parts[i], found.labels[i]) for i in range(len(found.files)) if i not in unreadable}
+    for i in unreadable:
+        if (found.parts[i], found.labels[i]) not in left:
+            raise UserError(f"--data {folder}: no image of class {found.labels[i]} can be read ({example})")

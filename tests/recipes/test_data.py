@@ -113,7 +113,7 @@ def test_names_of_all_kinds_and_loops(tmp_path):
     write_photos(tmp_path / ".hidden", 2)
     (tmp_path / "แมว" / "loop").symlink_to(tmp_path / "แมว", target_is_directory=True)
     photos = data.from_folder(tmp_path, 16)
-    assert sorted(photos.classes) == sorted(["แมว", "with space 🐈", "new\nline"])
+    assert sorted(photos.classes) == sorted(["แมว", "with space 🐈", "new line"])
     assert (photos.labels == photos.classes.index("แมว")).sum() == 6
 
 
@@ -132,8 +132,10 @@ def test_without_a_cache_the_pixels_are_the_same(photo_folder):
 def test_the_cache_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setenv("LRLAB_CACHE", str(tmp_path))
     for i in range(4):
-        cache.cached_array(f"set{i}", lambda file: np.save(file, np.zeros(250_000, np.uint8)) or {}, limit_gb=0.0006)
-    assert sorted(f.name for f in tmp_path.iterdir()) == ["set2", "set3"]
+        cache.cached_array(
+            f"photos-{i}", lambda file: np.save(file, np.zeros(250_000, np.uint8)) or {}, limit_gb=0.0006
+        )
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["photos-2", "photos-3"]
 
 
 def test_a_half_written_cache_entry_is_made_again(tmp_path, monkeypatch):
