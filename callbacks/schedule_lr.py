@@ -61,7 +61,8 @@ class ScheduleLR(StepCallback):
         lr_max = [check_lr("lr_max", hyper["lr"]) for hyper in self._base]
         if self.moms is not None and not all("mom" in hyper for hyper in self._base):
             raise ValueError(f"moms={self.moms} needs an optimizer with momentum (beta1), and this one has none")
-        self._plan = Plan(self.schedule, lr_max, self.moms, self._steps.total, self._steps.per_epoch)
+        kind = WrappedPlan if isinstance(self.learn.opt, OptimWrapper) else Plan
+        self._plan = kind(self.schedule, lr_max, self.moms, self._steps.total, self._steps.per_epoch)
 
     def before_batch(self) -> None:
         if self._plan is not None:
@@ -81,7 +82,7 @@ class ScheduleLR(StepCallback):
 class Plan:
     "The LR and momentum of every group at every step of one run."
 
-    __slots__ = ("lr_max", "multipliers", "momentum", "last")
+    __slots__ = ("lr_max", "multipliers", "momentum", "last", "hypers", "pairs")
 
     def __init__(
         self,
@@ -92,6 +93,7 @@ class Plan:
         steps_per_epoch: int,
     ) -> None:
         self.lr_max, self.last = lr_max, total_steps - 1
+        self.hypers, self.pairs = None, []
         self.multipliers = schedule.multipliers(total_steps, steps_per_epoch)
         self.momentum = None
         if moms is not None:
@@ -101,19 +103,30 @@ class Plan:
         "Set the optimizer for `step`; beyond the last step of the plan its last values hold."
         if step > self.last:
             step = self.last
-        multiplier = self.multipliers.item(step)
-        mom = None if self.momentum is None else self.momentum.item(step)
-        if isinstance(opt, OptimWrapper):
-            opt._set_hyper("lr", [lr * multiplier for lr in self.lr_max])
-            if mom is not None:
-                opt._set_hyper("mom", [mom] * len(self.lr_max))
-            return
         # The last line of fastai's set_hyper, without the 30 microseconds before it.
-        for hyper, lr in zip(opt.hypers, self.lr_max):  # noqa: B905 (`strict` would cost a tenth of the whole)
-            hyper["lr"] = lr * multiplier
-        if mom is not None:
-            for hyper in opt.hypers:
+        if opt.hypers is not self.hypers:  # at the first step, and after a checkpoint was loaded in mid-fit
+            self.hypers, self.pairs = opt.hypers, list(zip(opt.hypers, self.lr_max, strict=True))
+        multiplier = self.multipliers.item(step)
+        if self.momentum is None:
+            for hyper, lr in self.pairs:
+                hyper["lr"] = lr * multiplier
+        else:
+            mom = self.momentum.item(step)
+            for hyper, lr in self.pairs:
+                hyper["lr"] = lr * multiplier
                 hyper["mom"] = mom
+
+
+class WrappedPlan(Plan):
+    "The same for an optimizer of torch's in an OptimWrapper, which knows under what names it keeps LR and momentum."
+
+    __slots__ = ()
+
+    def write(self, opt: OptimWrapper, step: int) -> None:
+        step = min(step, self.last)
+        opt._set_hyper("lr", [lr * self.multipliers.item(step) for lr in self.lr_max])
+        if self.momentum is not None:
+            opt._set_hyper("mom", [self.momentum.item(step)] * len(self.lr_max))
 
 
 def fit_schedule(
