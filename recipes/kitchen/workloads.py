@@ -15,6 +15,7 @@ from lrlab.recipes.kitchen.layer_groups import layer_groups, one_group
 from lrlab.recipes.kitchen.loaders import make_dataloaders
 from lrlab.recipes.kitchen.models import create, is_pretrained
 from lrlab.recipes.kitchen.options import check_range
+from lrlab.recipes.kitchen.weights import read_weights, sha256
 
 PRECISIONS = ("auto", "fp32", "bf16")
 
@@ -31,13 +32,17 @@ class Workload:
     cache: bool = True
     head_epochs: int = 1  # epochs for which a pretrained model's new head is trained alone, before the schedule starts
     head_lr: float = 3e-3
+    weights: str | None = None  # a file of pretrained weights; default: ImageNet's
+    weights_sha256: str | None = None  # of that file, so that results of another file are not taken for its own
+    scratch: bool = False  # random weights for an architecture that could be pretrained
 
     @property
     def pretrained(self) -> bool:
-        return is_pretrained(self.arch)
+        return is_pretrained(self.arch) and not self.scratch
 
     def photos(self) -> Photos:
-        return load(self.data, self.size or (96 if self.pretrained and self.data == "solar" else None), self.cache)
+        default = 96 if self.data == "solar" and is_pretrained(self.arch) else None
+        return load(self.data, self.size or default, self.cache)
 
     def learner(self, seed: int = 0, photos: Photos | None = None):
         """A fresh Learner; the same seed gives the same initial weights, batch order and augmentation draws.
@@ -46,8 +51,8 @@ class Workload:
         """
         photos = self.photos() if photos is None else photos
         set_seed(seed)  # before the DataLoaders: fastai's batch order comes from Python's random
-        dls = make_dataloaders(photos, self.bs, colour=self.pretrained, pretrained=self.pretrained)
-        model = create(self.arch, len(photos.classes), photos.channels, photos.size)
+        dls = make_dataloaders(photos, self.bs, colour=is_pretrained(self.arch), pretrained=self.pretrained)
+        model = create(self.arch, len(photos.classes), photos.channels, photos.size, self.pretrained, self.weights)
         return make_learner(dls, model, self.pretrained, self.precision, seed)
 
     def spread(self, lr: float) -> float | slice:
@@ -74,18 +79,24 @@ def build(
     seed: int = 0,  # Initial weights, batch order and augmentation
     precision: str = "auto",  # "fp32", "bf16", or "auto": bf16 where the processor has instructions for it
     cache: bool = True,  # Keep the decoded photos on disk
+    weights: str | None = None,  # A .pth or .safetensors file of pretrained weights; default: ImageNet's
 ):
     "A fastai Learner on whole-batch DataLoaders: `show_batch`, `lr_find`, `fit_one_cycle`, Interpretation all work."
-    return Workload(data, arch, size, bs, precision, cache).learner(seed)
+    return Workload(data, arch, size, bs, precision, cache, weights=weights).learner(seed)
 
 
-def checked(data: str, arch: str, size: int | None, bs: int, precision: str) -> Workload:
-    "A Workload, or UserError for a number or a name that cannot be."
+def checked(data: str, arch: str, size: int | None, bs: int, precision: str, weights: str | None = None) -> Workload:
+    "A Workload, or UserError for a number, a name or a file of weights that cannot be."
     check_range("bs", bs, 1, 65536)
     if size is not None:
         check_range("size", size, 8, 2048)
     resolve_precision(precision)
-    return Workload(data, arch, size, bs, precision)
+    if weights is None:
+        return Workload(data, arch, size, bs, precision)
+    if not is_pretrained(arch):
+        raise UserError("--arch small takes no --weights; choose efficientnet_lite0, or a torchvision or timm name")
+    read_weights(weights)  # complains now rather than after the data
+    return Workload(data, arch, size, bs, precision, weights=str(weights), weights_sha256=sha256(weights))
 
 
 def use_threads(threads: int | None = None) -> None:
