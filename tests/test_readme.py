@@ -46,5 +46,5 @@ def test_links_and_figures_are_there():
 
 
 def test_the_test_command_is_the_one_that_ci_runs():
-    assert len(re.findall(r"^python3 -m venv \.venv && .*pytest$", README, flags=re.M)) == 1
+    assert len(re.findall(r"^python3 -m venv \.venv && .*pytest -n 2$", README, flags=re.M)) == 1
     assert ".*pytest' README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
