@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGES = ("lrlab", "fastai", "torch", "torchvision", "timm", "numpy", "pandas", "scipy")
+MOST_RUNS_PER_GPU = 4  # beyond, small models share a GPU without getting faster
 
 
 def environment() -> dict:
@@ -65,3 +66,39 @@ def _commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return head.stdout.strip() or None if head.returncode == 0 else None
+
+
+def peak_memory() -> float:
+    "Bytes of memory that this process has needed at most so far; 2 GB where the system does not tell."
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 2e9
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if sys.platform == "darwin" else 1024 * peak)
+
+
+def fitting_jobs(threads: int, memory_per_run: float, on_gpu: bool = False) -> int:
+    """How many runs at a time: one for every `threads` cores that this process may use, as far as the memory goes.
+
+    `memory_per_run` is measured in bytes, on the LR range test. Runs on one GPU share it, so there the memory of
+    the GPU counts too.
+    """
+    import torch
+    from joblib import cpu_count
+
+    jobs = min(cpu_count() // threads, int(0.8 * available_memory() / memory_per_run))
+    if on_gpu:
+        free, _ = torch.cuda.mem_get_info()
+        # Beside the tensors every process holds a CUDA context of about half a gigabyte.
+        jobs = min(jobs, int(0.8 * free / (torch.cuda.max_memory_reserved() + 5e8)), MOST_RUNS_PER_GPU)
+    return max(1, jobs)
+
+
+def available_memory() -> float:
+    "Bytes that new processes can have without swapping; all of the machine's where the system does not tell."
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return (_memory_gb() or 2.0) * 1e9

@@ -173,6 +173,19 @@ def parse_seeds(seeds: int | str) -> list[int]:
     return numbers
 
 
+def parse_epochs(epochs: int | str) -> list[int]:
+    'One budget (7) or several ("3,6,12"), ascending. Raises UserError for none, repeated or impossible ones.'
+    try:
+        budgets = [int(part) for part in str(epochs).split(",") if part.strip()]
+    except ValueError:
+        raise UserError(f"--epochs {_short(str(epochs))}: expected a whole number (7), or several (3,6,12)") from None
+    if not budgets or len(set(budgets)) < len(budgets):
+        raise UserError(f"--epochs {_short(str(epochs))}: expected different whole numbers, such as 3,6,12")
+    for budget in budgets:
+        check_range("epochs", budget, 1, 10_000)
+    return sorted(budgets)
+
+
 def check_range(name: str, value, low, high) -> None:
     "Raise UserError unless `value` is a number within [low, high] and as whole as `low` is."
     whole = isinstance(low, int)

@@ -1,6 +1,6 @@
 """Figures from stored results only: `comparison.png`, `schedules.png`, their parts. Nothing here trains."""
 
-import textwrap
+import re
 from pathlib import Path
 
 import matplotlib
@@ -11,7 +11,7 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from lrlab.recipes.kitchen.options import show_lr
-from lrlab.recipes.kitchen.stats import mean_interval
+from lrlab.recipes.kitchen.stats import judged, mean_interval
 
 # Okabe & Ito (2008), told apart by colour-blind readers, ordered so that neighbours also differ in grey.
 COLOURS = ["#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#B8860B", "#7F3C8D"]
@@ -31,6 +31,7 @@ def style_of(schedules: list[str]) -> dict[str, tuple]:
 def comparison(
     runs: pd.DataFrame,
     epochs: pd.DataFrame,
+    cycles: pd.DataFrame,
     summary: pd.DataFrame,
     lr_curves: dict[str, pd.DataFrame],
     title: str,
@@ -39,7 +40,8 @@ def comparison(
 ) -> Figure:
     """One row per schedule, best first: its LR, validation loss, accuracy, and beside them the final accuracies.
 
-    `lr_curves` maps a schedule to the steps of one of its runs (columns step, group, lr).
+    All tables are of one budget. `cycles` marks the accuracy at the ends of cycles; `lr_curves` maps
+    a schedule to the steps of one of its runs (columns step, group, lr).
     """
     order, style = list(summary.schedule), style_of(list(runs.schedule.unique()))
     height = 1.05 * len(order) + 1.9
@@ -56,19 +58,28 @@ def comparison(
         top=1 - 0.95 / height,
         bottom=0.98 / height,
     )
-    columns = ("LR of the head", "validation loss", "validation accuracy", "accuracy after the last epoch")
+    measured = summary.measured_on.iloc[0]
+    columns = ("LR of the head", "validation loss", "validation accuracy", f"{measured} accuracy after the last epoch")
     curves = {s: epochs[epochs.schedule == s] for s in order}
-    limits = {column: _limits(epochs[column]) for column in ("valid_loss", "accuracy")}
-    last_epoch = int(runs.epochs.max())
+    limits = {column: limits_of(epochs[column]) for column in ("valid_loss", "accuracy")}
+    last_epoch = int(runs.budget.max())
     for row, schedule in enumerate(order):
         axes = [fig.add_subplot(grid[row, column]) for column in range(3)]
         _lr_panel(axes[0], lr_curves, schedule, style)
         for ax, column in zip(axes[1:], ("valid_loss", "accuracy"), strict=True):
             _curve_panel(ax, curves, schedule, column, style, limits[column], last_epoch)
+            ends = cycles[cycles.schedule == schedule].groupby("cycle")[["epoch", column]].mean()
+            ax.plot(ends.epoch, ends[column], "D", ms=5.5, mfc="white", mec=style[schedule][0], mew=1.3, zorder=4)
         axes[2].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         middle = axes[0].get_position()
-        label = {"fontsize": 10.5, "fontweight": "bold", "color": style[schedule][0], "ha": "left", "va": "center"}
-        fig.text(0.02, (middle.y0 + middle.y1) / 2, _wrapped(schedule, 13), **label)
+        label = {
+            "fontsize": 10.5 if len(schedule) < 15 else 8.5,
+            "fontweight": "bold",
+            "color": style[schedule][0],
+            "ha": "left",
+            "va": "center",
+        }
+        fig.text(0.02, (middle.y0 + middle.y1) / 2, wrapped(schedule, 13 if len(schedule) < 15 else 17), **label)
         for ax, name in zip(axes, columns, strict=False):
             if row == 0:
                 ax.set_title(name, fontsize=10.5)
@@ -79,23 +90,24 @@ def comparison(
     final = fig.add_subplot(grid[:, 3])
     final.set_title(columns[3], fontsize=10.5)
     final_accuracy(final, runs, summary, style, reference)
-    fig.suptitle(_wrapped(title, 92), fontsize=14, fontweight="bold", x=0.02, ha="left", y=1 - 0.12 / height, va="top")
-    fig.text(0.02, 0.1 / height, _wrapped(caption, 175), fontsize=8.5, color="#444444", va="bottom", ha="left")
+    fig.suptitle(wrapped(title, 92), fontsize=14, fontweight="bold", x=0.02, ha="left", y=1 - 0.12 / height, va="top")
+    fig.text(0.02, 0.1 / height, wrapped(caption, 175), fontsize=8.5, color="#444444", va="bottom", ha="left")
     return fig
 
 
 def final_accuracy(ax, runs: pd.DataFrame, summary: pd.DataFrame, style: dict, reference: str) -> None:
     "A dot plot: every seed small, the mean large with its interval, the reference as a line, lost runs in words."
-    base = summary[summary.schedule == reference].accuracy_mean.iloc[0]
-    if np.isfinite(base):
-        ax.axvline(base, color=style[reference][0], lw=1, alpha=0.6)
-    drawn = runs.accuracy[runs.status == "ok"]
-    low, high = _limits(pd.concat([drawn, summary.accuracy_low.clip(lower=0), summary.accuracy_high.clip(upper=1)]))
+    base = summary[summary.schedule == reference].accuracy_mean
+    if base.notna().any():
+        ax.axvline(base.iloc[0], color=style[reference][0], lw=1, alpha=0.6)
+    runs = runs.assign(judged=judged(runs))
+    drawn = runs.judged.dropna()
+    low, high = limits_of(pd.concat([drawn, summary.accuracy_low.clip(lower=0), summary.accuracy_high.clip(upper=1)]))
     for row, arm in summary.iterrows():
         colour = style[arm.schedule][0]
         own = runs[(runs.schedule == arm.schedule) & (runs.lr_max == arm.lr_max)]
         ok = own[own.status == "ok"]
-        ax.plot(ok.accuracy, np.full(len(ok), row + 0.2), "o", ms=4, color=colour, alpha=0.45, mew=0)
+        ax.plot(ok.judged, np.full(len(ok), row + 0.2), "o", ms=4, color=colour, alpha=0.45, mew=0)
         if np.isfinite(arm.accuracy_low):
             ax.plot([arm.accuracy_low, arm.accuracy_high], [row, row], color=colour, lw=2.2, solid_capstyle="round")
         if np.isfinite(arm.accuracy_mean):
@@ -103,7 +115,7 @@ def final_accuracy(ax, runs: pd.DataFrame, summary: pd.DataFrame, style: dict, r
         ax.text(1.0, row - 0.27, _verdict_text(arm, reference), transform=ax.get_yaxis_transform(), fontsize=8.5,
                 ha="right", va="center", color="#333333")  # fmt: skip
     ax.set(ylim=(len(summary) - 0.5, -0.5), yticks=[], xlim=(low, high))
-    ax.set_xlabel(f"validation accuracy; line: {reference}", fontsize=9.5)
+    ax.set_xlabel(f"{summary.measured_on.iloc[0]} accuracy; line: {reference}", fontsize=9.5)
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.tick_params(labelsize=8.5)
@@ -112,44 +124,16 @@ def final_accuracy(ax, runs: pd.DataFrame, summary: pd.DataFrame, style: dict, r
     _frame(ax)
 
 
-def schedule_curves(lr_curves: dict[str, pd.DataFrame], groups: list[str], title: str, caption: str) -> Figure:
-    "The LR of every layer group at every step, one panel per schedule, on one log axis."
-    style, n = style_of(list(lr_curves)), len(lr_curves)
-    columns = min(4, n)
-    rows = -(-n // columns)
-    height = 2.3 * rows + 1.3
-    fig = Figure(figsize=(12, height))
-    axes = fig.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    top = max(curve.lr.max() for curve in lr_curves.values())
-    bottom = min(curve.groupby("group").lr.max().min() for curve in lr_curves.values()) * 1e-3
-    for ax, (schedule, curve) in zip(axes.flat, lr_curves.items(), strict=False):
-        for group, part in curve.groupby("group"):
-            name, share = groups[int(group)], (int(group) + 1) / len(groups)
-            ax.plot(
-                _epoch_axis(part),
-                part.lr.clip(lower=bottom),
-                color=style[schedule][0],
-                lw=1.6,
-                alpha=0.25 + 0.75 * share,
-            )
-            if len(groups) > 1:
-                start = part.lr.iloc[len(part) // 2]
-                ax.annotate(name, (_epoch_axis(part)[len(part) // 2], max(start, bottom)), fontsize=7, va="bottom")
-        ax.set_title(schedule, fontsize=10.5, fontweight="bold", color=style[schedule][0])
-        ax.set(yscale="log", ylim=(bottom, 2 * top))
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.tick_params(labelsize=8.5)
-        _frame(ax)
-    for ax in axes.flat[n:]:
-        ax.set_visible(False)
-    for ax in axes[:, 0]:
-        ax.set_ylabel("learning rate", fontsize=9.5)
-    for column in range(columns):
-        axes[(n - column - 1) // columns, column].set_xlabel("epoch", fontsize=9.5)
-        axes[(n - column - 1) // columns, column].tick_params(labelbottom=True)
-    fig.suptitle(title, fontsize=14, fontweight="bold", x=0.02, ha="left")
-    fig.text(0.02, 0.01, _wrapped(caption, 175), fontsize=8.5, color="#444444")
-    fig.tight_layout(rect=(0, 0.055, 1, 0.98))
+def framed(fig: Figure, title: str, caption: str) -> Figure:
+    "`fig`, which uses constrained layout, with its finding above and n, data, budget and lr_max below."
+    width, height = fig.get_size_inches()
+    title, caption = wrapped(title, int(7.4 * width)), wrapped(caption, int(14.5 * width))
+    above, below = 0.3 + 0.25 * (title.count("\n") + 1), 0.12 + 0.15 * (caption.count("\n") + 1)
+    fig.set_size_inches(width, height + above + below)
+    total = height + above + below
+    fig.get_layout_engine().set(rect=(0, below / total, 1, height / total))
+    fig.text(0.015, 1 - 0.12 / total, title, fontsize=13, fontweight="bold", ha="left", va="top")
+    fig.text(0.015, 0.06 / total, caption, fontsize=8.5, color="#444444", ha="left", va="bottom")
     return fig
 
 
@@ -200,7 +184,7 @@ def _epoch_axis(curve: pd.DataFrame) -> np.ndarray:
     return curve.step.to_numpy() / steps_per_epoch
 
 
-def _limits(values: pd.Series) -> tuple[float, float]:
+def limits_of(values: pd.Series) -> tuple[float, float]:
     "From the smallest to the largest of the middle 96 % of the values, with a margin: one outlier hides nothing else."
     values = values.replace([np.inf, -np.inf], np.nan).dropna()
     if values.empty:
@@ -219,8 +203,14 @@ def _verdict_text(arm: pd.Series, reference: str) -> str:
     return ", ".join([*shown, *lost])
 
 
-def _wrapped(text: str, width: int = 14) -> str:
-    return "\n".join(textwrap.wrap(text, width, break_long_words=True)) or text
+def wrapped(text: str, width: int = 14) -> str:
+    "`text` over several lines; a constructor call is broken after its bracket and its commas rather than anywhere."
+    lines = [""]
+    for part in re.findall(r"[^\s(,]*[(,]*\s*", text):
+        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _frame(ax) -> None:

@@ -1,15 +1,15 @@
-"""Rebuilds the tables and figures of a results folder from its runs. Never trains."""
+"""Rebuilds the tables, the figures and the report of a results folder from its stored runs. Never trains."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from lrlab.recipes.kitchen import answer, plots
-from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.options import parse_lr
+from lrlab.recipes.kitchen import answer, panels, plots, protocol, report_html, tune
+from lrlab.recipes.kitchen.samples import png_uri
 from lrlab.recipes.kitchen.stats import summarize
 from lrlab.recipes.kitchen.store import Store, write_atomically
+from lrlab.recipes.kitchen.stored import Results, merge, read
 
 
 @dataclass
@@ -20,87 +20,102 @@ class Result:
     runs: pd.DataFrame
     summary: pd.DataFrame
     text: str
+    stopped: bool = False  # by Ctrl-C, before all runs were done
 
-    def plot(self):
-        from IPython.display import Image
+    @property
+    def exit_code(self) -> int:
+        "Of the command: 0, or 130 as after any Ctrl-C."
+        return 130 if self.stopped else 0
 
-        return Image(filename=str(self.out / "comparison.png"))
+    def plot(self) -> "Picture":
+        "comparison.png, as a notebook shows it."
+        return Picture((self.out / "comparison.png").read_bytes())
+
+    def _repr_html_(self) -> str:
+        "What a notebook shows: the figure and the table."
+        table = self.summary.drop(columns=["p_value"]).round(4).to_html(index=False, border=0)
+        return f'<img alt="comparison" style="max-width:100%" src="{png_uri(self.plot())}">{table}'
 
 
-def redraw(store: Store) -> Result:
-    "runs.csv, epochs.csv, summary.csv, comparison.png and schedules.png from the runs that are complete."
-    config = store.config
-    runs, epochs = store.tables()
-    if runs.empty:
-        raise UserError(f"{store.out}: no finished run to report")
-    question = config["question"]
-    reference = runs.schedule.iloc[0]
-    summary = summarize(runs, reference)
-    write_atomically(store.out / "summary.csv", summary.to_csv(index=False))
+class Picture(bytes):
+    "The bytes of a PNG file; a notebook shows the picture."
 
-    curves = lr_curves(store, runs)
-    title = answer.finding(summary, reference)
-    plots.save(
-        plots.comparison(runs, epochs, summary, curves, title, caption(config, runs), reference),
-        store.out / "comparison.png",
-    )
+    def _repr_png_(self) -> bytes:
+        return bytes(self)
+
+
+def redraw(store: Store, stopped: bool = False) -> Result:
+    "All tables, figures and report.html of a folder, from its complete runs."
+    return write(read(store), store.out, stopped)
+
+
+def merged(stores: list[Store], out: Store) -> Result:
+    "One report in `out` from several folders that asked the same question of other seeds, schedules or budgets."
+    results = merge([read(store) for store in stores], [str(store.out) for store in stores])
+    out.write_config(results.config | {"origins": results.origins})
+    return write(results, out.out)
+
+
+def write(results: Results, out: Path, stopped: bool = False) -> Result:
+    "Write runs.csv, epochs.csv, cycles.csv, tuning.csv, summary.csv, the PNG figures and report.html."
+    reference = results.reference
+    summary = summarize(results.runs, reference)
+    tables = {"runs": results.runs, "epochs": results.epochs, "summary": summary}
+    tables |= {"cycles": results.cycles} if len(results.cycles) else {}
+    tables |= {"tuning": results.trials} if len(results.trials) else {}
+    for name, table in tables.items():
+        write_atomically(out / f"{name}.csv", table.to_csv(index=False))
+    for name, figure in figures(results, summary).items():
+        plots.save(figure, out / f"{name}.png")
+    write_atomically(out / "report.html", report_html.render(results, summary))
+    return Result(out, results.runs, summary, text(results, summary, out), stopped)
+
+
+def figures(results: Results, summary: pd.DataFrame) -> dict[str, plots.Figure]:
+    "The figures that stand alone, by name, each with its finding and its caption."
+    runs, epochs, cycles = results.of_budget(results.budget)
+    longest = summary[summary.budget == results.budget].reset_index(drop=True)
+    style, reference = plots.style_of(list(results.schedules)), results.reference
+    caption = protocol.caption(results, runs)
+    title = answer.finding(longest, reference)
+    curves = {s: results.lr_curves[s] for s in results.schedules if s in results.lr_curves}
+    drawn = {"comparison": plots.comparison(runs, epochs, cycles, longest, curves, title, caption, reference)}
     if curves:
-        title = f"The learning rate of every layer group: {len(curves)} schedules over {question['epochs']} epochs"
-        note = (
-            f"{_where(config)}; lr_max {runs.lr_max.iloc[0]}; recorded at every optimizer step; 0 is at the lower edge"
+        groups, per_epoch = results.config["groups"], protocol.steps_per_epoch(results)
+        bare = panels.lr_curves(curves, groups, style, per_epoch, columns=4)
+        title = f"The learning rate of every layer group: {len(curves)} schedules over {results.budget} epochs"
+        note = f"{protocol.where(results)}. Recorded at every optimizer step of one run each; 0 is at the lower edge."
+        drawn["schedules"] = plots.framed(bare, title, note)
+    if summary.budget.nunique() > 1:
+        bare = panels.budgets(summary, list(longest.schedule), style, columns=4)
+        drawn["budgets"] = plots.framed(
+            bare, protocol.budgets_finding(summary), protocol.caption(results, results.runs)
         )
-        plots.save(plots.schedule_curves(curves, config["groups"], title, note), store.out / "schedules.png")
-    return Result(store.out, runs, summary, text(store, config, runs, summary, reference))
+    if len(results.trials):
+        chosen = results.config.get("tuned", {}).get("chosen", {}).get(str(results.budget), {})
+        scores = tune.scores(results.trials[results.trials.budget == results.budget])
+        if len(scores):
+            order = [label for label in results.schedules if label in set(scores.schedule)]
+            bare = panels.tuning(scores, chosen, order, style, columns=4)
+            drawn["tuning"] = plots.framed(bare, protocol.tuning_finding(chosen), protocol.tuning(results))
+    return drawn
 
 
-def lr_curves(store: Store, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    "For every schedule the recorded steps of its longest run: a diverged run shows only the beginning of its curve."
-    longest = runs[runs.steps > 0].sort_values("steps", ascending=False, kind="stable").drop_duplicates("schedule")
-    run_of = dict(zip(longest.schedule, longest.run_id, strict=True))
-    return {s: store.steps(run_of[s]) for s in runs.schedule.unique() if s in run_of}
-
-
-def caption(config: dict, runs: pd.DataFrame) -> str:
-    "n, data, budget and lr_max of a figure, and how to read it."
-    n = runs.seed.nunique()
-    status = runs.status.value_counts()
-    lost = "".join(f", {status[s]} {s}" for s in ("diverged", "failed") if s in status)
-    groups = config["groups"]
-    spread = "" if len(groups) > 1 else " (trained from scratch: one layer group, so a slice means its upper end)"
-    return (
-        f"{_where(config)}. {n} seeds per schedule ({len(runs)} runs{lost}), {config['question']['epochs']} epochs of "
-        f"{_steps_per_epoch(runs)} steps. Untuned: every schedule used lr_max = {runs.lr_max.iloc[0]}{spread}. "
-        f"Bands and bars: 95 % t intervals over seeds; verdicts from paired differences, Holm-corrected."
-    )
-
-
-def text(store: Store, config: dict, runs: pd.DataFrame, summary: pd.DataFrame, reference: str) -> str:
-    "What the terminal shows at the end: the table, what is tied, and the line of code that uses the answer."
-    best = answer.recommended(summary)
-    planned = len(config.get("plan", runs))
-    lines = ["", answer.finding(summary, reference) + ".", "", answer.ranked_table(summary, reference), ""]
-    lines.append(answer.ties(summary, reference))
+def text(results: Results, summary: pd.DataFrame, out: Path) -> str:
+    "What the terminal shows at the end: the table, what is tied, and the code that uses the answer."
+    lines = []
+    for budget in summary.budget.unique():
+        own = summary[summary.budget == budget].reset_index(drop=True)
+        epochs = f"After {budget} epochs: " if summary.budget.nunique() > 1 else ""
+        lines += ["", f"{epochs}{answer.finding(own, results.reference)}.", ""]
+        lines += [answer.ranked_table(own, results.reference), "", answer.ties(own, results.reference)]
+        lines += [answer.seeds_needed(results.runs, own)]
+    lines += ["", protocol.tuning(results)]
+    best = answer.advice(results, summary)
     if best:
-        schedule, lr_max = config["question"]["schedules"][best], parse_lr(runs.lr_max.iloc[0])
-        lines += [
-            f"The highest mean, {best}, in your own code:",
-            "    " + answer.code_line(schedule, lr_max, config["question"]["epochs"]),
-        ]
-    if len(runs) < planned:
-        lines.append(f"{planned - len(runs)} of {planned} runs are still to be done: the same command continues.")
-    lines.append(f"Figures and tables: {store.out / 'comparison.png'} and beside it.")
+        lines += ["", answer.advice_text(best, results.config), ""]
+    if len(results.runs) < results.planned:
+        left = results.planned - len(results.runs)
+        lines.append(f"{left} of {results.planned} runs are still to be done: the same command continues.")
+    lines.append(f"Report: {out / 'report.html'} (opens offline); figures and tables beside it.")
     return "\n".join(lines)
-
-
-def _where(config: dict) -> str:
-    question, images = config["question"], config["data"]["images"]
-    return (
-        f"{config['data'].get('title', question['data'])}, {images['train']} training and {images['valid']} validation "
-        f"images of {question['size']} px (the most frequent class alone: {config['data']['majority']:.1%}), "
-        f"{question['arch']}"
-    )
-
-
-def _steps_per_epoch(runs: pd.DataFrame) -> int:
-    finished = runs[(runs.status == "ok") & (runs.epochs > 0)]
-    return int((finished.steps // finished.epochs).max()) if len(finished) else 0

@@ -4,13 +4,19 @@ Intervals are Student's t: with the handful of seeds that a comparison can affor
 few values and its intervals are too short, while the t interval is right for near-normal accuracies at any n >= 2.
 """
 
+import math
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 LEVEL = 0.95
+POWER = 0.8
+MOST_SEEDS = 10_000
 SUMMARY_COLUMNS = (
-    "schedule lr_max n accuracy_mean accuracy_low accuracy_high diff diff_low diff_high verdict p_value diverged failed"
+    "schedule lr_max n accuracy_mean accuracy_low accuracy_high diff diff_low diff_high verdict "
+    "p_value diverged failed budget measured_on behind behind_low behind_high leads"
 ).split()
 
 
@@ -30,7 +36,7 @@ def mean_interval(values, level: float = LEVEL) -> tuple[float, float, float]:
 def paired_p(differences) -> float:
     "Two-sided p-value of the paired t test (scipy's); nan where the differences have no spread to judge by."
     differences = np.asarray(differences, float)
-    if len(differences) < 2 or np.ptp(differences) == 0:
+    if len(differences) < 2 or _same(differences):
         return np.nan
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
@@ -42,7 +48,13 @@ def difference_interval(differences, level: float = LEVEL) -> tuple[float, float
     spread of zero would make any difference certain, so then the interval is unknown (nan), unless all are zero.
     """
     mean, low, high = mean_interval(differences, level)
-    return (mean, np.nan, np.nan) if low == high and mean != 0 else (mean, low, high)
+    known = len(differences) > 1 and (not _same(differences) or abs(mean) < 1e-12)
+    return (mean, low, high) if known else (mean, np.nan, np.nan)
+
+
+def _same(values) -> bool:
+    "All equal, but for the last bits of a subtraction."
+    return bool(np.ptp(values) < 1e-12)
 
 
 def holm_levels(p_values: list[float], level: float = LEVEL) -> list[float]:
@@ -54,61 +66,144 @@ def holm_levels(p_values: list[float], level: float = LEVEL) -> list[float]:
     p_values = np.asarray(p_values, float)
     alpha, m = 1 - level, int(np.isfinite(p_values).sum())
     levels = np.full(len(p_values), level)
-    divisor = m
-    for position in np.argsort(np.where(np.isfinite(p_values), p_values, np.inf))[:m]:
+    divisor, rejecting = m, True
+    for position in np.argsort(np.where(np.isfinite(p_values), p_values, np.inf), kind="stable")[:m]:
         levels[position] = 1 - alpha / divisor
-        if p_values[position] <= alpha / divisor:
-            divisor = max(divisor - 1, 1)
+        rejecting = rejecting and p_values[position] <= alpha / divisor
+        divisor -= rejecting and divisor > 1
     return levels.tolist()
 
 
-def summarize(runs: pd.DataFrame, reference: str | None = None, level: float = LEVEL) -> pd.DataFrame:
-    """One row per schedule and lr_max, best mean accuracy first: mean, interval, paired difference to the reference.
+def seeds_to_separate(differences, power: float = POWER, level: float = LEVEL) -> int | None:
+    """How many seeds a paired t test needs to find a difference like this one with probability `power`.
 
-    `reference` is a schedule (default: the first of the table). Differences are paired by seed; their intervals are at
-    Holm's levels over all arms, and the verdict is `better` or `worse` exactly when the interval excludes zero. An arm
-    that diverged or failed on a seed which the reference finished is `worse` whatever its other seeds did.
+    Takes the observed mean and spread of `differences` for the true ones (a pilot study's best guess, no more). The
+    power of n pairs is that of the noncentral t distribution with n - 1 degrees of freedom. None if the differences
+    do not say (fewer than two, no spread, mean zero) or if more than MOST_SEEDS would be needed.
+    """
+    differences = np.asarray(differences, float)
+    if len(differences) < 2 or _same(differences) or abs(differences.mean()) < 1e-12:
+        return None
+    effect = abs(differences.mean()) / differences.std(ddof=1)
+    low, high = 2, MOST_SEEDS
+    if t_test_power(effect, high, level) < power:
+        return None
+    while low < high:  # the power grows with n
+        middle = (low + high) // 2
+        low, high = (low, middle) if t_test_power(effect, middle, level) >= power else (middle + 1, high)
+    return low
+
+
+def t_test_power(effect: float, n: int, level: float = LEVEL) -> float:
+    "Probability that the two-sided t test of n differences rejects zero, where their mean is `effect` deviations."
+    critical, shift = stats.t.ppf((1 + level) / 2, n - 1), effect * math.sqrt(n)
+    power = stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift)
+    # scipy's noncentral t is nan far out in its tails, where the normal distribution is as good
+    return float(power) if np.isfinite(power) else float(stats.norm.sf(critical - shift))
+
+
+def summarize(runs: pd.DataFrame, reference: str | None = None, level: float = LEVEL) -> pd.DataFrame:
+    """One row per budget and schedule, best mean accuracy first within a budget, the longest budget first.
+
+    `reference` is a schedule (default: the first of the table). Accuracy is that on the test images where every
+    finished run has it, else that on the validation images (`measured_on`). See `summarize_budget` for the rest.
     """
     if runs.empty:
         return pd.DataFrame(columns=SUMMARY_COLUMNS)
     reference = runs.schedule.iloc[0] if reference is None else reference
-    arms = list(runs[["schedule", "lr_max"]].drop_duplicates().itertuples(index=False, name=None))
-    reference_arm = next(arm for arm in arms if arm[0] == reference)
-    accuracy = {arm: _by_seed(runs, arm) for arm in arms}
-    differences = {arm: (accuracy[arm] - accuracy[reference_arm]).dropna() for arm in arms}
-    others = [arm for arm in arms if arm != reference_arm]
-    p_values = {arm: paired_p(differences[arm]) for arm in others}
-    levels = dict(zip(others, holm_levels([p_values[arm] for arm in others], level), strict=True))
+    runs = runs.assign(judged=judged(runs), budget=runs.get("budget", 0))
+    parts = [runs[runs.budget == budget] for budget in sorted(runs.budget.unique(), reverse=True)]
+    tables = [summarize_budget(part, reference, level) for part in parts]
+    measured = "test" if has_test(runs) else "validation"
+    return pd.concat(tables, ignore_index=True).assign(measured_on=measured)[SUMMARY_COLUMNS]
+
+
+def judged(runs: pd.DataFrame) -> pd.Series:
+    "The accuracy by which schedules are compared: on the test images if there are any; nan for unfinished runs."
+    column = runs.test_accuracy if has_test(runs) else runs.accuracy
+    return pd.to_numeric(column).where(runs.status == "ok")
+
+
+def has_test(runs: pd.DataFrame) -> bool:
+    "Whether every finished run was measured on test images too."
+    finished = runs[runs.status == "ok"]
+    return "test_accuracy" in runs and len(finished) > 0 and bool(finished.test_accuracy.notna().all())
+
+
+def summarize_budget(runs: pd.DataFrame, reference: str, level: float) -> pd.DataFrame:
+    """The summary of one budget.
+
+    `diff` is the difference to the reference, paired by seed; its interval is at Holm's level over all schedules, and
+    the verdict is `better` or `worse` exactly when the interval excludes zero. A schedule that diverged on a seed
+    which the reference finished is `worse` whatever its other seeds did, and `better` the other way round.
+
+    `behind` is the difference to the schedule with the best mean. That one was chosen by these same results, so the
+    intervals are at Holm's level over all pairs of schedules: with it, being told apart from the best by chance is as
+    rare as promised. `leads` is true for those that cannot be told apart from the best, itself included.
+    """
+    arms = list(dict.fromkeys(zip(runs.schedule, runs.lr_max, strict=True)))
+    own = {arm: runs[(runs.schedule == arm[0]) & (runs.lr_max == arm[1])].set_index("seed") for arm in arms}
+    accuracy = {arm: table.judged for arm, table in own.items()}
+    diverged = {arm: set(table.index[table.status == "diverged"]) for arm, table in own.items()}
+    finished = {arm: set(values.dropna().index) for arm, values in accuracy.items()}
+    base = next((arm for arm in arms if arm[0] == reference), None)
+    to_base = _differences({arm: (arm, base) for arm in arms if base and arm != base}, accuracy, level)
+    means = {arm: values.mean() for arm, values in accuracy.items()}
+    in_play = [arm for arm in arms if finished[arm]]
+    best = max(in_play, key=lambda arm: (not diverged[arm], means[arm]), default=None)
+    pairs = {frozenset(pair): pair for pair in combinations(arms, 2)}
+    among_all = _differences(pairs, accuracy, level)
 
     rows = []
     for arm in arms:
         mean, low, high = mean_interval(accuracy[arm].dropna(), level)
         low, high = max(low, 0.0), min(high, 1.0)  # an accuracy, whatever Student's t thinks; nan stays nan
-        row = dict(zip(SUMMARY_COLUMNS, (*arm, accuracy[arm].notna().sum(), mean, low, high), strict=False))
-        row["diverged"], row["failed"] = (_count(runs, arm, status) for status in ("diverged", "failed"))
-        if arm == reference_arm:
+        row = dict(zip(SUMMARY_COLUMNS, (*arm, len(finished[arm]), mean, low, high), strict=False))
+        row["diverged"], row["failed"] = (int((own[arm].status == s).sum()) for s in ("diverged", "failed"))
+        row["budget"] = runs.budget.iloc[0]
+        if arm == base or base is None:
             row |= {"diff": 0.0, "diff_low": 0.0, "diff_high": 0.0, "verdict": "tied", "p_value": 1.0}
         else:
-            row["diff"], row["diff_low"], row["diff_high"] = difference_interval(differences[arm], levels[arm])
-            row["p_value"] = p_values[arm]
-            lost = (accuracy[arm].isna() & accuracy[reference_arm].notna()).any()
-            row["verdict"] = "worse" if lost else _verdict(row["diff_low"], row["diff_high"])
+            row["diff"], row["diff_low"], row["diff_high"], row["p_value"] = to_base[arm]
+            lost, won = diverged[arm] & finished[base], diverged[base] & finished[arm]
+            row["verdict"] = _verdict(row["diff_low"], row["diff_high"], bool(lost), bool(won))
+        if arm == best or best is None:
+            row |= {"behind": 0.0, "behind_low": 0.0, "behind_high": 0.0, "leads": arm == best}
+        else:
+            gap, low, high, _ = among_all[frozenset((arm, best))]
+            turned = pairs[frozenset((arm, best))][0] == best  # the pair was subtracted the other way round
+            row |= {"behind": -gap, "behind_low": -high, "behind_high": -low} if turned else {}
+            row |= {} if turned else {"behind": gap, "behind_low": low, "behind_high": high}
+            lost = diverged[arm] & finished[best]
+            row["leads"] = bool(finished[arm]) and not lost and not row["behind_high"] < 0
         rows.append(row)
     table = pd.DataFrame(rows, columns=SUMMARY_COLUMNS)
     return table.sort_values("accuracy_mean", ascending=False, kind="stable", na_position="last", ignore_index=True)
 
 
-def _by_seed(runs: pd.DataFrame, arm: tuple[str, str]) -> pd.Series:
-    "Final accuracy by seed; nan for the seeds on which this arm did not finish."
-    own = runs[(runs.schedule == arm[0]) & (runs.lr_max == arm[1])]
-    return own.accuracy.where(own.status == "ok").set_axis(own.seed)
+def _differences(pairs: dict, accuracy: dict, level: float) -> dict:
+    "For every pair of arms the mean difference over their common seeds, its interval at Holm's level, and its p-value."
+    found = {key: (accuracy[a] - accuracy[b]).dropna() for key, (a, b) in pairs.items()}
+    p_values = {key: paired_p(values) for key, values in found.items()}
+    levels = dict(zip(found, holm_levels(list(p_values.values()), level), strict=True))
+    return {key: (*difference_interval(values, levels[key]), p_values[key]) for key, values in found.items()}
 
 
-def _count(runs: pd.DataFrame, arm: tuple[str, str], status: str) -> int:
-    return int(((runs.schedule == arm[0]) & (runs.lr_max == arm[1]) & (runs.status == status)).sum())
-
-
-def _verdict(low: float, high: float) -> str:
+def _verdict(low: float, high: float, lost: bool, won: bool) -> str:
+    if lost != won:
+        return "worse" if lost else "better"
     if low > 0:
         return "better"
     return "worse" if high < 0 else "tied"
+
+
+def top_two(runs: pd.DataFrame, summary: pd.DataFrame) -> tuple[str, str, np.ndarray] | None:
+    "The two schedules with the highest means at one budget and their paired differences; None if fewer finished."
+    ranked = summary[summary.n > 0]
+    if len(ranked) < 2:
+        return None
+    values = []
+    for _, arm in ranked.head(2).iterrows():
+        own = runs[(runs.schedule == arm.schedule) & (runs.lr_max == arm.lr_max) & (runs.budget == arm.budget)]
+        values.append(judged(runs).loc[own.index].set_axis(own.seed))
+    return ranked.schedule.iloc[0], ranked.schedule.iloc[1], (values[0] - values[1]).dropna().to_numpy()

@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -15,19 +15,27 @@ from lrlab.recipes.kitchen.errors import Refused, UserError
 
 RUN_COLUMNS = (
     "run_id schedule lr_max seed status epochs steps train_loss valid_loss accuracy best_accuracy best_epoch "
-    "diverged_step seconds error"
+    "diverged_step seconds error budget test_loss test_accuracy"
 ).split()
 EPOCH_COLUMNS = "run_id schedule lr_max seed epoch step lr train_loss valid_loss accuracy seconds".split()
 STEP_COLUMNS = "step epoch group lr mom loss".split()
+CYCLE_COLUMNS = "run_id schedule lr_max seed cycle step epoch valid_loss accuracy".split()
+_TEXT = {"run_id": str, "schedule": str, "lr_max": str}
 
 
 @dataclass
 class RunResult:
-    "One finished run: its row of runs.csv, its epochs and its optimizer steps."
+    "One finished run: its row of runs.csv, its epochs, its optimizer steps, and its cycles if it has several."
 
     row: dict  # RUN_COLUMNS
     epochs: pd.DataFrame  # EPOCH_COLUMNS
     steps: pd.DataFrame  # STEP_COLUMNS
+    cycles: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=CYCLE_COLUMNS))
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        "The files of the run's folder, beside run.json."
+        tables = {"epochs.csv": self.epochs, "steps.csv": self.steps}
+        return tables | ({"cycles.csv": self.cycles} if len(self.cycles) else {})
 
 
 class Store:
@@ -47,11 +55,19 @@ class Store:
                 f"--out {self.out}: another lrlab command is writing there; wait for it or choose another"
             ) from None
         except OSError as error:
-            raise UserError(f"--out {self.out}: cannot be written ({error.strerror or error})") from error
+            raise self._cannot_write(error) from error
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, error, traceback):
         self._lock.release()
+        # A full disk, a quota, a folder that became read-only: by now whatever failed to be written is known to fail.
+        if isinstance(error, OSError) and not isinstance(error, ConnectionError):
+            raise self._cannot_write(error) from error
+
+    def _cannot_write(self, error: OSError) -> UserError:
+        done = sum(1 for _ in self.runs.glob("[!.]*/run.json")) if self.runs.is_dir() else 0
+        kept = f"; {done} finished runs are kept there, the same command continues" if done else ""
+        return UserError(f"--out {self.out}: cannot be written ({error.strerror or error}){kept}")
 
     @property
     def config(self) -> dict:
@@ -104,42 +120,62 @@ class Store:
         write_atomically(self.out / "config.json", json.dumps(config, indent=2, ensure_ascii=False, default=str))
 
     def write_run(self, result: RunResult) -> None:
-        "The tables first, run.json last: a folder without it is an unfinished run and will be done again."
+        """In a hidden folder, which gets its name when all is on the disk: a run is there completely or not at all.
+
+        run.json notes the size of the tables, by which `complete` sees that a power cut or a copy has shortened one.
+        """
         folder = self.runs / result.row["run_id"]
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        result.epochs.to_csv(folder / "epochs.csv", index=False)
-        result.steps.to_csv(folder / "steps.csv", index=False)
-        write_atomically(folder / "run.json", json.dumps(result.row, indent=2, default=_plain))
+        part = folder.with_name(f".part-{folder.name}")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        try:
+            sizes = {name: _write(part / name, table.to_csv(index=False)) for name, table in result.tables().items()}
+            _write(part / "run.json", json.dumps(result.row | {"files": sizes}, indent=2, default=_plain))
+            shutil.rmtree(folder, ignore_errors=True)
+            part.rename(folder)
+            _sync_folder(self.runs)
+        except OSError:
+            shutil.rmtree(part, ignore_errors=True)  # give back what little room there is
+            raise
 
     def complete(self) -> dict[str, dict]:
-        "The rows of all complete runs by run id; a folder whose run.json is damaged is set aside and named."
+        "The rows of all complete runs by run id; a folder with a damaged file is set aside and named."
         rows = {}
         for folder in sorted(self.runs.iterdir()) if self.runs.is_dir() else ():
             if folder.name.startswith(".") or not (folder / "run.json").exists():
                 continue
             try:
-                row = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-                if row["run_id"] != folder.name or set(row) != set(RUN_COLUMNS):
-                    raise ValueError("its columns are not those of a run")
-                rows[folder.name] = row
+                rows[folder.name] = _read_run(folder)
             except (ValueError, TypeError, KeyError, OSError) as error:
-                aside = self.runs / f".damaged-{folder.name}-{time.time_ns()}"
-                folder.rename(aside)
-                print(f"{folder} is damaged ({error}); set aside as {aside.name}, the run will be done again")
+                self._set_run_aside(folder, error)
         return rows
 
-    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        "runs.csv and epochs.csv, rebuilt from the runs in the order of config.json's plan, and written."
+    def _set_run_aside(self, folder: Path, error: Exception) -> None:
+        aside = self.runs / f".damaged-{folder.name}-{time.time_ns()}"
+        folder.rename(aside)
+        print(f"{folder} is damaged ({error}); set aside as {aside.name}, the same command does the run again")
+
+    def tables(self, plan: str = "plan") -> tuple[pd.DataFrame, pd.DataFrame]:
+        "The runs in the order of config.json's `plan`, and their epochs."
         rows = self.complete()
-        plan = [run_id for run_id in self.config.get("plan", sorted(rows)) if run_id in rows]
-        runs = pd.DataFrame([rows[run_id] for run_id in plan], columns=RUN_COLUMNS)
-        parts = [self._epochs(run_id) for run_id in plan]
-        filled = [part for part in parts if len(part)]
-        epochs = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=EPOCH_COLUMNS)
-        write_atomically(self.out / "runs.csv", runs.to_csv(index=False))
-        write_atomically(self.out / "epochs.csv", epochs.to_csv(index=False))
-        return runs, epochs
+        ids = [run_id for run_id in self.config.get(plan, sorted(rows) if plan == "plan" else []) if run_id in rows]
+        parts = {}
+        for run_id in ids:
+            try:
+                parts[run_id] = _read_epochs(self.runs / run_id, rows[run_id])
+            except (ValueError, OSError) as error:
+                self._set_run_aside(self.runs / run_id, error)
+        runs = pd.DataFrame([rows[run_id] for run_id in parts], columns=RUN_COLUMNS)
+        return runs, concat(parts.values(), EPOCH_COLUMNS)
+
+    def cycles(self, run_ids) -> pd.DataFrame:
+        "The accuracy at every cycle's end, of those runs that have several cycles."
+        files = [file for run_id in run_ids if (file := self.runs / run_id / "cycles.csv").exists()]
+        return concat((pd.read_csv(file, dtype=_TEXT) for file in files), CYCLE_COLUMNS)
+
+    def steps(self, run_id: str) -> pd.DataFrame:
+        "Every group's LR, momentum and loss at every optimizer step of one run."
+        return pd.read_csv(self.runs / run_id / "steps.csv")
 
     def once(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         "The table `name`.csv of this folder; made and written if it is not there yet."
@@ -148,22 +184,60 @@ class Store:
             write_atomically(file, make().to_csv(index=False))
         return pd.read_csv(file)
 
-    def _epochs(self, run_id: str) -> pd.DataFrame:
-        return pd.read_csv(self.runs / run_id / "epochs.csv", dtype={"lr_max": str, "schedule": str})
 
-    def steps(self, run_id: str) -> pd.DataFrame:
-        "Every group's LR, momentum and loss at every optimizer step of one run."
-        return pd.read_csv(self.runs / run_id / "steps.csv")
+def concat(tables, columns: list[str]) -> pd.DataFrame:
+    "One table of many, with these columns also where there is none."
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)
 
 
 def write_atomically(file: Path, text: str) -> None:
     "The file is the old one or the new one, never a part, whatever happens in between."
     part = file.with_name(f".{file.name}.part")
-    with open(part, "w", encoding="utf-8") as stream:
-        stream.write(text)
+    try:
+        _write(part, text)
+        os.replace(part, file)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _read_run(folder: Path) -> dict:
+    "The row of a run's run.json. Raises ValueError if it, or the size of a table beside it, is not what it should be."
+    row = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    sizes = row.pop("files", {})
+    if row["run_id"] != folder.name or set(row) != set(RUN_COLUMNS):
+        raise ValueError("its columns are not those of a run")
+    for name, size in sizes.items():
+        if (folder / name).stat().st_size != size:
+            raise ValueError(f"{name} should have {size} bytes")
+    return row
+
+
+def _read_epochs(folder: Path, row: dict) -> pd.DataFrame:
+    table = pd.read_csv(folder / "epochs.csv", dtype=_TEXT)
+    if list(table.columns) != EPOCH_COLUMNS or len(table) != row["epochs"]:
+        raise ValueError("epochs.csv does not hold the run's epochs")
+    return table
+
+
+def _write(file: Path, text: str) -> int:
+    "Write a file through to the disk; returns its size in bytes."
+    with open(file, "wb") as stream:
+        size = stream.write(text.encode("utf-8"))
         stream.flush()
         os.fsync(stream.fileno())
-    os.replace(part, file)
+    return size
+
+
+def _sync_folder(folder: Path) -> None:
+    "Make a renaming survive a power cut, where the system lets a folder be opened (Windows does not)."
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _plain(value):

@@ -11,7 +11,9 @@ from lrlab.recipes.kitchen.store import EPOCH_COLUMNS, RUN_COLUMNS, STEP_COLUMNS
 
 def result(run_id: str, **values) -> RunResult:
     row = (
-        {c: None for c in RUN_COLUMNS} | {"run_id": run_id, "schedule": "cosine", "lr_max": "1e-3", "seed": 0} | values
+        {c: None for c in RUN_COLUMNS}
+        | {"run_id": run_id, "schedule": "cosine", "lr_max": "1e-3", "seed": 0, "epochs": 1}
+        | values
     )
     epochs = pd.DataFrame([[run_id, "cosine", "1e-3", 0, 1, 10, 1e-3, 0.5, 0.6, 0.7, 1.0]], columns=EPOCH_COLUMNS)
     return RunResult(row, epochs, pd.DataFrame([[0, 0, 0, 1e-3, 0.9, 0.7]], columns=STEP_COLUMNS))
@@ -26,7 +28,27 @@ def test_a_run_is_complete_only_with_its_run_json(tmp_path):
         runs, epochs = store.tables()
     assert list(runs.run_id) == ["a"] and list(runs.columns) == RUN_COLUMNS
     assert list(epochs.columns) == EPOCH_COLUMNS
-    assert list(pd.read_csv(tmp_path / "out" / "runs.csv").columns) == RUN_COLUMNS
+
+
+@pytest.mark.parametrize("name", ["epochs.csv", "steps.csv"])
+def test_a_shortened_table_makes_a_damaged_run(tmp_path, capsys, name):
+    "A power cut or an interrupted copy can leave run.json whole and a table cut off."
+    with Store(tmp_path / "out") as store:
+        store.write_run(result("a"))
+        file = store.runs / "a" / name
+        file.write_bytes(file.read_bytes()[:-3])
+        assert store.complete() == {}
+        assert f"{name} should have" in capsys.readouterr().out
+
+
+def test_a_run_appears_with_all_its_files_or_not_at_all(tmp_path):
+    with Store(tmp_path / "out") as store:
+        store.write_run(result("a"))
+        (store.runs / ".part-b").mkdir()  # left by a process that was killed amid writing
+        (store.runs / ".part-b" / "epochs.csv").write_text("half")
+        assert list(store.complete()) == ["a"]
+        store.write_run(result("b"))
+        assert list(store.complete()) == ["a", "b"] and not (store.runs / ".part-b").exists()
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"run_id": "other"}', '{"run_id": "a"}', "\x00\xff"])

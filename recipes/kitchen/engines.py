@@ -1,0 +1,143 @@
+"""Where runs are computed: in this process, in several processes of this machine, or on a Ray cluster.
+
+An engine takes the runs one by one as it has room for them and yields `(run_id, result)` in whatever order they end.
+It alone knows about processes; the results are written by whoever iterates over it, so no worker needs the disk.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.options import parse_jobs
+
+LOOK_EVERY = 0.5  # seconds between a worker's looks at whether its parent is still there
+ENGINES = ("local", "ray")
+RAY_TRIES = 3  # of a run whose node or process is lost, before Ray gives it up
+
+
+class WorkerLost(Exception):
+    "A worker process died (killed, out of memory, a crash in native code); the runs in flight have no result."
+
+
+class Place(NamedTuple):
+    "The chosen engine, how many runs it computes at a time, and the Ray cluster to join, if any."
+
+    engine: str = "local"  # "local" or "ray"
+    jobs: int | None = 1  # None: as many as the engine has room for
+    address: str | None = None
+
+
+def place_for(engine: str, jobs: int | str, address: str | None) -> Place:
+    "The place that the options describe. Raises UserError for an unknown engine or number of jobs."
+    if engine not in ENGINES:
+        raise UserError(f"--engine {engine}: expected one of {', '.join(ENGINES)}")
+    if address and engine != "ray":
+        raise UserError("--address is for --engine ray")
+    number = None if str(jobs).strip().lower() == "auto" else parse_jobs(jobs)
+    place = Place(engine, number, address)
+    if engine == "ray":
+        join_cluster(place)  # now rather than after the LR range test
+    return place
+
+
+def compute(runs: Iterable, task: Callable, shared: Any, place: Place) -> Iterator[tuple[str, Any]]:
+    """Yield `(run.run_id, task(run, shared))` for every run. `shared` (the photos) is not copied.
+
+    Raises WorkerLost when a local process dies; a Ray run that is lost too often yields the exception as its result.
+    """
+    if place.engine == "ray":
+        return on_ray(runs, task, shared, place)
+    if place.jobs == 1:
+        return ((run.run_id, task(run, shared)) for run in runs)
+    return in_processes(runs, task, shared, place.jobs)
+
+
+def in_processes(runs: Iterable, task: Callable, shared: Any, jobs: int) -> Iterator[tuple[str, Any]]:
+    "joblib's processes; arrays of `shared` above 1 MB reach them as memory maps of one file."
+    # Dispatched one at a time: a stopped comparison has no queue to empty.
+    pool = Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs, batch_size=1)
+    worker = partial(_in_worker, parent=os.getpid())
+    try:
+        yield from pool(delayed(worker)(task, run, shared) for run in runs)
+    except TerminatedWorkerError as error:
+        raise WorkerLost(_first_line(error)) from error
+
+
+def _in_worker(task: Callable, run: Any, shared: Any, parent: int) -> tuple[str, Any]:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides
+    _end_with(parent)
+    return run.run_id, task(run, shared)
+
+
+def _end_with(parent: int) -> None:
+    "End this process soon after `parent` is gone: a killed comparison must not go on computing for nobody."
+    name = f"lrlab-parent-{parent}"
+    if any(thread.name == name for thread in threading.enumerate()):
+        return
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(LOOK_EVERY)
+        os._exit(1)
+
+    threading.Thread(target=watch, name=name, daemon=True).start()
+
+
+def on_ray(runs: Iterable, task: Callable, shared: Any, place: Place) -> Iterator[tuple[str, Any]]:
+    """Ray tasks, one core each (one GPU share each where the cluster has GPUs); the photos go through its object store.
+
+    Ray itself does the runs of a lost worker or node again, elsewhere. Only this process touches the results folder.
+    """
+    ray = join_cluster(place)
+    cluster = ray.cluster_resources()
+    jobs = place.jobs or max(1, int(cluster.get("CPU", 1)))
+    gpu = min(1.0, cluster.get("GPU", 0) / jobs)
+    remote = ray.remote(max_retries=RAY_TRIES, num_cpus=1, num_gpus=gpu)(_on_node)
+    data, waiting, in_flight = ray.put(shared), iter(runs), {}
+    try:
+        while True:
+            while len(in_flight) < jobs and (run := next(waiting, None)) is not None:
+                in_flight[remote.remote(task, run, data)] = run.run_id
+            if not in_flight:
+                return
+            for ended in ray.wait(list(in_flight))[0]:
+                run_id = in_flight.pop(ended)
+                try:
+                    yield run_id, ray.get(ended)
+                except ray.exceptions.RayError as error:
+                    yield run_id, error
+    finally:
+        for ref in in_flight:
+            ray.cancel(ref, force=True)
+
+
+def _on_node(task: Callable, run: Any, shared: Any) -> Any:
+    return task(run, shared)
+
+
+def join_cluster(place: Place):
+    "The `ray` module, connected: to `--address`, else to a Ray started for this command on this machine."
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError("--engine ray needs Ray: pip install 'lrlab[ray]'") from error
+    if not ray.is_initialized():
+        try:
+            ray.init(address=place.address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"--address {place.address}: no Ray cluster answers there ({_first_line(error)})"
+            ) from error
+    return ray
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

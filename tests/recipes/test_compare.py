@@ -1,0 +1,139 @@
+"""`lrlab compare` from end to end, on a few photos: the same question gives the same answer, come what may."""
+
+import re
+import time
+
+import pandas as pd
+import pytest
+
+from lrlab.callbacks import PolynomialDecay, ScheduleLR
+from lrlab.recipes import compare, report
+from lrlab.recipes.kitchen.errors import Refused, UserError
+from lrlab.recipes.kitchen.grid import Run
+from lrlab.recipes.kitchen.options import parse_schedule
+from lrlab.recipes.kitchen.store import RUN_COLUMNS
+from lrlab.recipes.kitchen.training import EpochLog
+from tests.conftest import write_photos
+
+TINY = {"epochs": "2", "seeds": "2", "schedules": "constant,sgdr", "lr_max": "3e-3", "jobs": "1", "size": 12, "bs": 16}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    "The options of a comparison that takes a second: 64 photos of two classes."
+    photos = tmp_path_factory.mktemp("photos")
+    for i, name in enumerate(("left", "right")):
+        write_photos(photos / name, 32, seed=i, size=12)
+    return TINY | {"data": str(photos)}
+
+
+def numbers(out) -> pd.DataFrame:
+    "runs.csv without the seconds: what must not depend on when, where and in how many pieces it was computed."
+    return pd.read_csv(out / "runs.csv", dtype={"lr_max": str}).drop(columns="seconds")
+
+
+@pytest.fixture(scope="module")
+def first(small, tmp_path_factory):
+    out = tmp_path_factory.mktemp("compare") / "first"
+    return compare.main(**small, out=out)
+
+
+def test_the_files_and_columns_of_the_contract(first):
+    names = {file.name for file in first.out.iterdir()}
+    assert {"config.json", "runs.csv", "epochs.csv", "summary.csv", "comparison.png", "schedules.png"} <= names
+    assert "report.html" in names
+    assert list(pd.read_csv(first.out / "runs.csv").columns) == RUN_COLUMNS
+    assert list(first.runs.status) == ["ok"] * 4 and len(pd.read_csv(first.out / "epochs.csv")) == 8
+    assert first.summary.n.tolist() == [2, 2] and first.exit_code == 0
+
+
+def test_in_a_notebook_the_result_shows_itself(first):
+    assert first.plot()._repr_png_()[:4] == b"\x89PNG"
+    page = first._repr_html_()
+    assert page.count("<tr") == 3 and "data:image/png;base64," in page
+
+
+def test_the_same_command_again_trains_nothing(small, first, capsys):
+    before = {file: file.stat().st_mtime_ns for file in first.out.glob("runs/*/run.json")}
+    start = time.monotonic()
+    again = compare.main(**small, out=first.out)
+    assert time.monotonic() - start < 20 and "To do" not in capsys.readouterr().out
+    assert before == {file: file.stat().st_mtime_ns for file in first.out.glob("runs/*/run.json")}
+    pd.testing.assert_frame_equal(again.runs, first.runs)
+
+
+def test_two_jobs_in_a_fresh_folder_give_the_same_numbers(small, first, tmp_path):
+    "In other processes, in another order of ending, and with the same last bits."
+    compare.main(**small | {"jobs": "2"}, out=tmp_path / "fresh")
+    pd.testing.assert_frame_equal(numbers(tmp_path / "fresh"), numbers(first.out), check_exact=True)
+
+
+def test_another_question_in_the_folder_is_refused(small, first):
+    with pytest.raises(Refused, match="seeds"):
+        compare.main(**small | {"seeds": "3"}, out=first.out)
+
+
+def test_cyclic_schedules_are_read_at_their_cycle_ends(small, first):
+    "sgdr over 2 epochs is one cycle; two equal cycles end after epochs 1 and 2, exactly where the epochs are measured."
+    cycles = compare.main(
+        **small | {"schedules": "CosineRestarts(cycle_len=1, cycle_mult=1)", "seeds": "1"},
+        out=first.out.with_name("cycles"),
+    )
+    ends = pd.read_csv(cycles.out / "cycles.csv")
+    epochs = pd.read_csv(cycles.out / "epochs.csv")
+    assert ends.epoch.tolist() == [1, 2] and ends.step.tolist() == epochs.step.tolist()
+    pd.testing.assert_series_equal(ends.accuracy, epochs.accuracy, rtol=1e-6)
+    pd.testing.assert_series_equal(ends.valid_loss, epochs.valid_loss, rtol=1e-3)
+
+
+def test_diverging_and_failing_runs_are_rows_and_the_others_go_on(small, tmp_path, monkeypatch):
+    "An LR of 1000; the same with a warm-up of a hundred-millionth; and a schedule in whose run something breaks."
+    usual = EpochLog.before_epoch
+
+    def before_epoch(self):
+        usual(self)
+        if any(isinstance(cb, ScheduleLR) and cb.schedule == PolynomialDecay() for cb in self.learn.cbs):
+            raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(EpochLog, "before_epoch", before_epoch)
+    tiny = "Points(((0, 0.0), (1, 1e-5)))"
+    question = {"epochs": "8", "seeds": "1", "lr_max": "1e3", "schedules": f"constant,linear,{tiny}"}
+    result = compare.main(**small | question, out=tmp_path / "out")
+    rows = result.runs.set_index("schedule")
+    assert rows.status.to_dict() == {"constant": "diverged", "linear": "failed", tiny: "ok"}
+    assert rows.error["constant"].startswith("diverged at step") and rows.diverged_step["constant"] >= 0
+    assert rows.error["linear"].startswith("RuntimeError: ") and rows.error["linear"].endswith("on purpose")
+    summary = result.summary.set_index("schedule")
+    assert summary.diverged["constant"] == 1 and summary.failed["linear"] == 1
+    assert summary.verdict[tiny] == "better", "the reference diverged on the seed that it finished"
+    assert "1 diverged" in result.text and "1 failed" in result.text and f"Use: {tiny}" in result.text
+    page = (result.out / "report.html").read_text()
+    assert "on purpose" in page and "diverged at step" in page
+
+
+def test_run_ids_differ_where_the_runs_do():
+    shapes = ["CosineRestarts(cycle_len=1.0)", "CosineRestarts(cycle_len=10)", "CosineRestarts( cycle_len=1,0)"]
+    runs = [Run(label, parse_schedule(shapes[0]), 1e-3, 0, 3) for label in [*shapes, "x" * 90 + "a", "x" * 90 + "b"]]
+    ids = {run.run_id for run in runs}
+    assert len(ids) == len(runs)
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) and len(name) < 110 for name in ids)
+    assert Run("cosine", parse_schedule("CosineDecay()"), 3e-3, 1, 7).run_id == "cosine_3e_3-7ep-s1"
+
+
+def test_budgets_are_trained_separately_and_merge(small, first, tmp_path):
+    "Another budget and another seed in other folders: one report of all, with the runs that they share counted once."
+    longer = compare.main(**small | {"epochs": "1,2", "seeds": "1"}, out=tmp_path / "longer")
+    assert longer.runs.groupby("budget").epochs.unique().map(list).to_dict() == {1: [1], 2: [2]}
+    assert (tmp_path / "longer" / "budgets.png").exists()
+    assert longer.summary.budget.tolist() == [2, 2, 1, 1]
+    both = report.main(str(first.out), str(longer.out), out=str(tmp_path / "both"))
+    assert len(both.runs) == 4 + 2 and both.summary.n.tolist() == [2, 2, 1, 1]
+    pd.testing.assert_frame_equal(both.runs.iloc[:4], first.runs, check_dtype=False)
+    with pytest.raises(UserError, match="one of the folders"):
+        report.main(str(first.out), str(longer.out), out=str(first.out))
+
+
+def test_different_questions_do_not_merge(small, first, tmp_path):
+    other = compare.main(**small | {"epochs": "1", "seeds": "1", "lr_max": "1e-3"}, out=tmp_path / "other")
+    with pytest.raises(Refused, match="lr_max"):
+        report.main(str(first.out), str(other.out), out=str(tmp_path / "both"))
