@@ -66,7 +66,7 @@ def stock_fastai(table: pd.DataFrame, folder: Path, size: int, epochs: int, seed
 
 
 def bare_loop(photos: Photos, arch: str, epochs: int, seed: int, bf16: bool, channels_last: bool = True) -> Timed:
-    "The same model, batches, augmentation and optimizer in plain PyTorch on tensors in memory: the limit of one process."
+    "The same model, batches, augmentation and optimizer in plain PyTorch on tensors: the limit of one process."
     torch.manual_seed(seed)
     colour = models.is_pretrained(arch)
     layout = torch.channels_last if channels_last else torch.contiguous_format

@@ -1,6 +1,5 @@
 """The measurements behind `lrlab speed`: rows of (part, arm, repeat, value), ratios with their spread, one figure."""
 
-import os
 import sys
 import tempfile
 import time
@@ -67,15 +66,14 @@ def _grid(epochs: int, repeats: int, jobs: int) -> list[tuple]:
                 parse_schedules("constant", epochs), rivals.LR, range(repeat * jobs, (repeat + 1) * jobs), epochs
             )
             warm_up = plan_runs(parse_schedules("constant", 1), rivals.LR, range(jobs), 1)
-            seconds = [
-                _seconds(lambda r=r: run_grid(r, workload, photos, results.append, jobs)) for r in (warm_up, runs)
-            ]
-            for result in results[len(warm_up) :]:
-                rows += _run_rows(LRLAB, repeat, seconds[1] / jobs, result.row["accuracy"])
+            start_up = _seconds(run_grid, warm_up, workload, photos, [].append, jobs)
+            seconds = _seconds(run_grid, runs, workload, photos, results.append, jobs)
+            for result in results:
+                rows += _run_rows(LRLAB, repeat, seconds / jobs, result.row["accuracy"])
             _say(rows)
             rows.append(("start-up", STOCK, repeat, _import_seconds("fastai.vision.all"), "s"))
             rows.append(
-                ("start-up", LRLAB, repeat, seconds[0] + _import_seconds("lrlab.recipes.kitchen.comparison"), "s")
+                ("start-up", LRLAB, repeat, start_up + _import_seconds("lrlab.recipes.kitchen.comparison"), "s")
             )
     return rows
 
@@ -124,8 +122,8 @@ def _one_process(repeats: int, large: bool) -> list[tuple]:
             use_threads(1)
             bare = rivals.bare_loop(photos, arch, epochs, repeat, bf16)
             results = []
-            seconds = _seconds(lambda r=repeat: run_grid([runs[r]], workload, photos, results.append, 1))  # noqa: B023
-            seconds = results[0].epochs.seconds.sum() or seconds
+            run_grid([runs[repeat]], workload, photos, results.append, 1)
+            seconds = results[0].epochs.seconds.sum()
             rows.append((f"one process, {arch}", "bare PyTorch", repeat, bare.images_per_second, "images/s"))
             rows.append((f"one process, {arch}", LRLAB, repeat, bare.images / seconds, "images/s"))
         _say(rows)
@@ -136,15 +134,17 @@ def _steps() -> list[tuple]:
     return [("step", arm, 0, cost, "µs") for arm, cost in microseconds_per_update().items()]
 
 
-def _seconds(work: Callable) -> float:
+def _seconds(work: Callable, *arguments) -> float:
     start = time.perf_counter()
-    work()
+    work(*arguments)
     return time.perf_counter() - start
 
 
 def _import_seconds(module: str) -> float:
     code = f"import lrlab.recipes.kitchen.vision, {module}"
-    return _seconds(lambda: run([sys.executable, "-c", code], check=True, stdout=DEVNULL, env=os.environ))
+    start = time.perf_counter()
+    run([sys.executable, "-c", code], check=True, stdout=DEVNULL)
+    return time.perf_counter() - start
 
 
 def _say(rows: list[tuple]) -> None:

@@ -1,0 +1,106 @@
+"""The Learner of a workload: everything fastai does with a Learner works on it, and its seed decides everything."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from fastai.interpret import ClassificationInterpretation
+
+from lrlab.recipes.kitchen.loaders import BatchFlips
+from lrlab.recipes.kitchen.workloads import build, resolve_precision
+from tests.conftest import write_photos
+
+
+@pytest.fixture(scope="module")
+def trained():
+    learn = build("digits", size=16)
+    with learn.no_bar(), learn.no_logging():
+        learn.fit_one_cycle(3, 1e-2)
+    return learn
+
+
+def test_it_learns(trained):
+    assert trained.recorder.values[-1][2] > 0.9
+
+
+def test_fastais_own_tools_work(trained, capsys):
+    with trained.no_bar():
+        trained.dls.show_batch(max_n=4)
+        trained.show_results(max_n=4)
+        interpretation = ClassificationInterpretation.from_learner(trained)
+        matrix = interpretation.confusion_matrix()
+        interpretation.plot_top_losses(4)
+    plt.close("all")
+    assert matrix.sum() == len(trained.dls.valid_ds) and np.trace(matrix) > 0.9 * matrix.sum()
+
+
+def test_a_new_file_is_predicted(trained, tmp_path):
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    Image.fromarray((digits.images[0] * (255 / 16)).astype(np.uint8)).save(tmp_path / "digit.png")
+    with trained.no_bar():
+        label, _, probabilities = trained.predict(tmp_path / "digit.png")
+        preds, _ = trained.get_preds(dl=trained.dls.test_dl([tmp_path / "digit.png"] * 3))
+    assert label == str(digits.target[0]) and probabilities.sum().item() == pytest.approx(1, abs=1e-4)
+    assert preds.shape == (3, 10)
+
+
+def _first_batches(seed: int) -> tuple:
+    learn = build("digits", seed=seed)
+    x, y = learn.dls.train.one_batch()
+    return [p.detach().clone() for p in learn.model.parameters()], x, y
+
+
+def test_the_seed_decides_weights_order_and_augmentation():
+    (a_weights, ax, ay), (b_weights, bx, by), (c_weights, cx, _) = (_first_batches(s) for s in (3, 3, 4))
+    assert all(torch.equal(a, b) for a, b in zip(a_weights, b_weights, strict=True))
+    assert torch.equal(ax, bx) and torch.equal(ay, by)
+    assert not torch.equal(ax, cx) and not all(torch.equal(a, c) for a, c in zip(a_weights, c_weights, strict=True))
+
+
+def test_an_epoch_serves_every_training_image_once_and_labels_fit(photo_folder):
+    learn = build(str(photo_folder), size=16, bs=6)
+    dl = learn.dls.train.new(after_batch=[], drop_last=False)
+    seen = torch.cat([x.as_subclass(torch.Tensor).flatten(1).float().sum(1) for x, _ in dl])
+    photos = dl.dataset.tls[0].tfms.fs[0].photos
+    expected = torch.from_numpy(photos.images[photos.splits["train"]].reshape(36, -1).astype(np.float32)).sum(1)
+    assert torch.allclose(seen.sort().values, expected.sort().values)
+    for x, y in learn.dls.valid:
+        left_brighter = x[..., :8].mean((1, 2, 3)) > x[..., 8:].mean((1, 2, 3))
+        assert torch.equal(left_brighter.as_subclass(torch.Tensor), y.as_subclass(torch.Tensor) == 0)
+
+
+@pytest.mark.parametrize("kind, symmetries", [("none", 1), ("horizontal", 2), ("dihedral", 8)])
+def test_flips_are_all_symmetries_and_nothing_else(kind, symmetries):
+    from fastai.vision.core import TensorImage
+
+    torch.manual_seed(0)
+    image = torch.arange(9.0).view(1, 1, 3, 3)
+    out = BatchFlips(kind)(TensorImage(image.expand(400, -1, -1, -1)), split_idx=0)
+    found = {tuple(o.flatten().tolist()) for o in out}
+    assert len(found) == symmetries and all(sorted(f) == list(range(9)) for f in found)
+    validation = BatchFlips(kind)(TensorImage(image.expand(9, -1, -1, -1)), split_idx=1)
+    assert torch.equal(validation.as_subclass(torch.Tensor), image.expand(9, -1, -1, -1))
+
+
+def test_colour_photos_and_batches_larger_than_the_data(tmp_path):
+    for name in ("left", "right"):
+        write_photos(tmp_path / name, 8)
+    learn = build(str(tmp_path), size=16, bs=64)
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(1, 1e-2)
+    assert next(learn.model.parameters()).shape[1] == 3 and len(learn.recorder.values) == 1
+
+
+def test_precision_is_a_choice():
+    assert resolve_precision("fp32") == "fp32" and resolve_precision("auto") in ("fp32", "bf16")
+    seen = {}
+    for precision in ("fp32", "bf16"):
+        learn = build("digits", precision=precision)
+        learn.model[1].register_forward_hook(lambda m, i, out, p=precision: seen.update({p: out.dtype}))
+        with learn.no_bar(), learn.no_logging():
+            learn.fit(1, 1e-3)
+        assert learn.recorder.values[0][0] < 3
+    assert seen == {"fp32": torch.float32, "bf16": torch.bfloat16}
