@@ -19,7 +19,7 @@ from lrlab.recipes.kitchen.workloads import Workload
 
 __all__ = ["EpochLog", "Run", "ctrl_c_sets", "failed", "plan_runs", "run_grid", "train", "was_killed"]
 
-MOST_TRIES = 3  # of a run that was alone in flight when its process died, before it is recorded as failed
+MOST_TRIES = 2  # of a run that was alone in flight when its process died, before it is recorded as failed
 KILLED = "its process was killed"
 
 

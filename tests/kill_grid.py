@@ -1,0 +1,154 @@
+"""Kills a comparison with SIGKILL at random moments until it is done, and checks that nothing was lost or changed.
+
+    python tests/kill_grid.py --kills 20 --out results/reference/faults
+
+writes what was killed, when, and how many runs were complete then, and whether the final runs.csv equals that of an
+undisturbed comparison in every column but the seconds. tests/recipes/test_faults.py does a smaller version.
+"""
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pandas as pd
+
+EIGHT = "constant,step,exponential,cosine,triangular,triangular2,sgdr,one_cycle"
+QUESTION = ["--data", "digits", "--epochs", "2", "--seeds", "3", "--schedules", EIGHT, "--lr-max", "3e-3"]
+
+
+class Command:
+    "`lrlab compare` as a process group of its own, with its output read as it comes."
+
+    def __init__(self, options: list[str]):
+        code = "import sys; from lrlab.recipes.cli import main; sys.exit(main())"
+        command = [sys.executable, "-u", "-c", code, "compare", *options]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        self.process = subprocess.Popen(command, start_new_session=True, **pipes)
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip())
+
+    def saw(self, start: str, times: int = 1) -> bool:
+        return sum(line.startswith(start) for line in self.lines) >= times
+
+    def wait_for(self, start: str, times: int = 1, seconds: float = 180) -> None:
+        "Until `times` lines have begun with `start`. Raises AssertionError if the command ends first."
+        until = time.monotonic() + seconds
+        while not self.saw(start, times):
+            assert self.process.poll() is None and time.monotonic() < until, "\n".join(self.lines)
+            time.sleep(0.02)
+
+    def workers(self) -> list[int]:
+        "The processes that train."
+        file = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        children = [int(child) for child in file.read_text().split()] if file.exists() else []
+        return [child for child in children if "popen_loky_posix" in command_line(child)]
+
+    def end(self) -> tuple[int, str]:
+        "Exit code and output, once it is over."
+        code = self.process.wait()
+        self._reader.join(10)
+        return code, "\n".join(self.lines)
+
+
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def numbers(out: Path) -> pd.DataFrame:
+    "runs.csv without the seconds."
+    return pd.read_csv(out / "runs.csv", dtype={"lr_max": str}).drop(columns="seconds")
+
+
+def complete(out: Path) -> int:
+    return len(list(out.glob("runs/[!.]*/run.json")))
+
+
+def kill_and_continue(out: Path, kills: int, longest: float, rng: random.Random) -> pd.DataFrame:
+    "One row per kill: what was killed, after how many seconds of training, with how many runs complete."
+    rows = []
+    while len(rows) < kills:
+        command = Command([*QUESTION, "--jobs", "2", "--out", str(out)])
+        whom, delay = rng.choice(["command", "command", "worker"]), rng.uniform(0, longest)
+        early = rng.random() < 0.2  # amid the imports or the LR range test
+        begun = time.monotonic()
+        while not early and not command.saw("To do") and command.process.poll() is None:
+            time.sleep(0.02)
+        trained = time.monotonic()
+        time.sleep(delay)
+        workers = command.workers()
+        victim = rng.choice(workers) if whom == "worker" and workers else command.process.pid
+        whom = "worker" if victim in workers else "command"
+        if command.process.poll() is not None:
+            break  # all done before all kills were spent
+        before = complete(out)
+        os.kill(victim, signal.SIGKILL)
+        if whom == "worker":  # the command goes on by itself for a while, then is killed too
+            time.sleep(rng.uniform(0, longest))
+            workers = list({*workers, *command.workers()})
+            if command.process.poll() is None:
+                os.kill(command.process.pid, signal.SIGKILL)
+        code, output = command.end()
+        gone = time.monotonic()
+        while any(alive(worker) for worker in workers):
+            assert time.monotonic() < gone + 20, "orphaned workers go on"
+            time.sleep(0.05)
+        assert "Traceback" not in output, output
+        rows.append(
+            {
+                "kill": len(rows) + 1,
+                "killed": whom,
+                "phase": "start" if early else "training",
+                "seconds_into_phase": round(delay + (trained - begun if early else 0), 2),
+                "complete_before": before,
+                "complete_after": complete(out),
+                "orphans_ended_after_s": round(time.monotonic() - gone, 2),
+            }
+        )
+        print(rows[-1], flush=True)
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--longest", type=float, default=9.0, help="seconds of training before a kill, at most")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("results/faults"))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        whole, killed = Path(folder) / "undisturbed", Path(folder) / "killed"
+        assert Command([*QUESTION, "--jobs", "2", "--out", str(whole)]).end()[0] == 0
+        table = kill_and_continue(killed, options.kills, options.longest, random.Random(options.seed))
+        code, output = Command([*QUESTION, "--jobs", "2", "--out", str(killed)]).end()
+        assert code == 0, output
+        pd.testing.assert_frame_equal(numbers(killed), numbers(whole), check_exact=True)
+        options.out.mkdir(parents=True, exist_ok=True)
+        table.to_csv(options.out / "kills.csv", index=False)
+        numbers(killed).to_csv(options.out / "runs.csv", index=False)
+        print(f"{len(table)} kills; all {len(numbers(killed))} runs equal those of the undisturbed comparison")
+
+
+if __name__ == "__main__":
+    main()
