@@ -1,0 +1,26 @@
+"""Memory of a process that does many runs, as a ratio within the process."""
+
+import subprocess
+import sys
+
+FIFTY_RUNS = """
+import resource, sys
+from lrlab.recipes.kitchen.grid import plan_runs, run_grid
+from lrlab.recipes.kitchen.options import parse_schedules
+from lrlab.recipes.kitchen.workloads import Workload
+
+workload = Workload(sys.argv[1], size=16, bs=16)
+photos, peaks = workload.photos(), []
+keep = lambda result: peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+run_grid(plan_runs(parse_schedules("cosine", 1), 1e-2, range(50), 1), workload, photos, keep)
+print(*peaks)
+"""
+
+
+def test_fifty_runs_in_one_process_take_hardly_more_memory_than_ten(photo_folder):
+    done = subprocess.run(
+        [sys.executable, "-c", FIFTY_RUNS, str(photo_folder)], capture_output=True, text=True, check=True
+    )
+    peaks = [int(peak) for peak in done.stdout.split()]
+    assert len(peaks) == 50
+    assert peaks[-1] <= 1.05 * peaks[9], f"{peaks[9]} kB after 10 runs, {peaks[-1]} kB after 50"
