@@ -84,7 +84,7 @@ def in_steps(name: str, value: Length, budget: Budget) -> float:
     """
     amount, unit = _amount_and_unit(name, value)
     scale = {"step": 1.0, "epoch": budget.steps_per_epoch, "%": budget.total_steps / 100}[unit]
-    return amount * scale
+    return min(amount * scale, 2.0**52)  # past any run, and still a whole number
 
 
 def whole_steps(name: str, value: Length, budget: Budget) -> int:

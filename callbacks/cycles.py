@@ -30,6 +30,7 @@ class Cycles(NamedTuple):
         >>> Cycles.of(17.5, 1, 70).bounds
         array([ 0., 18., 35., 52., 70.])
         """
+        cycle_len = min(cycle_len, 2.0**52)  # past any run
         if round(cycle_len) < FEWEST_STEPS:
             raise _too_short(cycle_len, cycle_mult, total_steps)
         count = min(_cycles_to_cover(cycle_len, cycle_mult, total_steps), total_steps // FEWEST_STEPS + 1)
@@ -64,7 +65,7 @@ def _cycles_to_cover(cycle_len: float, cycle_mult: float, total_steps: int) -> i
     growth = total_steps / cycle_len * (cycle_mult - 1)
     if growth <= -1:  # shrinking cycles that never add up to the run
         return total_steps
-    return math.ceil(math.log1p(growth) / math.log(cycle_mult)) + 1
+    return math.ceil(math.log1p(min(growth, 1e300)) / math.log(cycle_mult)) + 1
 
 
 def _too_short(cycle_len: float, cycle_mult: float, total_steps: int) -> ValueError:

@@ -4,6 +4,8 @@ import argparse
 import ast
 import difflib
 import importlib
+import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 from fastcore.script import anno_parser
 
 NOT_RECIPES = {"__init__", "__main__", "cli"}
+_KINDS = {"int": "a whole number", "float": "a number"}
 
 
 def recipes() -> dict[str, str]:
@@ -21,8 +24,9 @@ def recipes() -> dict[str, str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    "The console command; returns the exit code: 0 done, 2 bad input, 130 stopped."
+    "The console command; returns the exit code: 0 done, 1 a fault, 2 bad input, 130 stopped."
     argv = sys.argv[1:] if argv is None else list(argv)
+    _print_anywhere()
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_overview())
         return 0
@@ -41,27 +45,77 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None) -> int:
-    "Call a recipe's `main` with the command line's options; bad input becomes one sentence and exit code 2."
+    """Call a recipe's `main` with the command line's options and return the exit code.
+
+    Bad input is one sentence on stderr and 2, a full disk or a missing package one sentence and 1. What a recipe
+    returns may name its own `exit_code`.
+    """
     argv = sys.argv[1:] if argv is None else argv
     from lrlab.recipes.kitchen.errors import UserError
 
+    _print_anywhere()
     parser = anno_parser(recipe, prog=prog)
     parser.error = lambda message: parser.exit(_complain(_explain(message, parser)))
+    argv = _negative_values([_as_declared(argument, parser) for argument in argv])
+    problem = _impossible(argv, parser)
+    if problem:
+        return _complain(problem)
     try:
-        options = vars(parser.parse_args([_as_declared(argument, parser) for argument in argv]))
+        options = vars(parser.parse_args(argv))
     except SystemExit as stop:
         return int(stop.code or 0)
     extra = {name: options.pop(name) for name in ("pdb", "xtra") if name in options}
     if extra.get("pdb"):
         return _complain("--pdb is not supported")
     try:
-        recipe(*options.pop("dirs", ()), **options)
+        result = recipe(*options.pop("dirs", ()), **options)
     except UserError as error:
         return _complain(str(error))
     except KeyboardInterrupt:
         print("\nStopped. What was finished is kept; the same command continues.", file=sys.stderr)
         return 130
-    return 0
+    except BrokenPipeError:  # `lrlab ... | head`: nobody reads on
+        sys.stdout = open(os.devnull, "w")  # or Python complains once more when it exits
+        return 1
+    except (OSError, MemoryError, ImportError) as error:
+        if (getattr(error, "name", None) or "").startswith("lrlab"):
+            raise  # a fault of ours and not of the machine
+        return _complain(_fault(error), code=1)
+    return getattr(result, "exit_code", 0)
+
+
+def _impossible(argv: list[str], parser: argparse.ArgumentParser) -> str | None:
+    "What no recipe can make sense of: an option twice, an empty value, a null character."
+    flags = [argument.partition("=")[0] for argument in argv if argument.startswith("--")]
+    twice = next((flag for flag in flags if flag in parser._option_string_actions and flags.count(flag) > 1), None)
+    if twice:
+        return f"{_hyphens(twice)} is given twice"
+    if any("\0" in argument for argument in argv):
+        return "an option holds a null character"
+    for flag, value in zip(["", *argv], argv, strict=False):
+        if not value.strip() or (value.startswith("--") and value.endswith("=")):
+            flag = value[:-1] if value.strip() else flag
+            return f"{_hyphens(flag)} is empty" if flag.startswith("--") else "there is an empty argument"
+    return None
+
+
+def _fault(error: OSError | MemoryError | ImportError) -> str:
+    "A fault of the machine in one sentence."
+    if isinstance(error, ImportError):
+        from lrlab.recipes.kitchen.extras import missing_package
+
+        return missing_package(error)
+    if isinstance(error, MemoryError):
+        return "out of memory; choose a smaller --bs or --size, or --jobs 1. What was finished is kept"
+    where = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror or error}{where}. What was finished is kept; the same command continues"
+
+
+def _print_anywhere() -> None:
+    "Names in any script go to a terminal of any encoding: what it lacks is shown as a question mark."
+    for stream in (sys.stdout, sys.stderr):
+        if getattr(stream, "errors", None) == "strict":
+            stream.reconfigure(errors="replace")
 
 
 def _overview() -> str:
@@ -80,16 +134,42 @@ def _as_declared(argument: str, parser: argparse.ArgumentParser) -> str:
     return alike.get(flag.replace("_", "-"), flag) + equals + value
 
 
+def _negative_values(argv: list[str]) -> list[str]:
+    "`--lr-max -1e-3` as `--lr-max=-1e-3`: argparse would take the value for an option and ask for another."
+    joined: list[str] = []
+    for argument in argv:
+        if (
+            re.match(r"-(\d|\.\d|inf|nan)", argument, re.IGNORECASE)
+            and joined
+            and re.fullmatch(r"--[\w-]+", joined[-1])
+        ):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
 def _explain(message: str, parser: argparse.ArgumentParser) -> str:
     "argparse's message, with the nearest option where one was misspelt."
     unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0].partition("=")[0]
-    near = difflib.get_close_matches(unknown, parser._option_string_actions, n=1) if unknown else []
-    return f"{message}; did you mean {near[0]}?" if near else f"{message} (see {parser.prog} --help)"
+    options = [option for option in parser._option_string_actions if option not in ("--pdb", "--xtra")]
+    near = difflib.get_close_matches(unknown, options, n=1, cutoff=0.7) if unknown.startswith("--") else []
+    message = re.sub(r"invalid (int|float) value: ", lambda kind: f"expected {_KINDS[kind[1]]}, not ", message)
+    for option in options:
+        message = message.replace(option, _hyphens(option))
+    hint = f"; did you mean {_hyphens(near[0])}?" if near else f" (see {parser.prog} --help)"
+    return message.removeprefix("argument ") + hint
 
 
-def _complain(sentence: str) -> int:
-    print(f"lrlab: {' '.join(sentence.split())}", file=sys.stderr)
-    return 2
+def _hyphens(flag: str) -> str:
+    return flag.replace("_", "-")
+
+
+def _complain(sentence: str, code: int = 2) -> int:
+    from lrlab.recipes.kitchen.errors import printable
+
+    print(f"lrlab: {printable(sentence)}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

@@ -12,8 +12,10 @@ import numpy as np
 
 from lrlab.recipes.kitchen.decode import photos_array
 from lrlab.recipes.kitchen.errors import UserError, printable
+from lrlab.recipes.kitchen.extras import needed
 from lrlab.recipes.kitchen.folders import Listing, listing, some
 from lrlab.recipes.kitchen.health import remarks
+from lrlab.recipes.kitchen.options import check_range
 
 SPLIT_SEED = 42  # the split is part of the data: the same for every run, whatever its seed
 VALID_SHARE = 0.25
@@ -71,6 +73,8 @@ def load(name: str = "solar", size: int | None = None, cache: bool = True) -> Ph
     or folder, or when it cannot be used for classification.
     """
     name = str(name)
+    if size is not None:
+        check_range("size", size, 8, 2048)
     if name in DATASETS:
         photos = _packaged(name, size, cache)
     else:
@@ -113,10 +117,7 @@ def _folder(name: str) -> Path:
 
 def solar(size: int, cache: bool = True) -> Photos:
     "2,624 electroluminescence photos of solar cells (Deitsch et al. 2019), defective if the defect probability > 0.5."
-    try:
-        import elpv_dataset
-    except ImportError as error:
-        raise UserError("--data solar needs the package elpv-dataset: pip install 'lrlab[solar]'") from error
+    elpv_dataset = needed("elpv_dataset", "--data solar")
     root = Path(elpv_dataset.__file__).parent / "data"
     with open(root / "labels.csv", encoding="utf-8") as table:
         rows = [line.split() for line in table if line.strip()]
@@ -189,6 +190,7 @@ def from_folder(folder: Path, size: int, cache: bool = True) -> Photos:
 
 def stratified_split(strata: Sequence, share: float = VALID_SHARE, seed: int = SPLIT_SEED) -> dict[str, np.ndarray]:
     "Rows for training and validation: of every stratum `share` goes to validation, at least one image if it has two."
+    check_range("share", share, 0.0, 1.0)
     rng = np.random.default_rng(seed)
     strata = np.asarray(strata)
     valid = []

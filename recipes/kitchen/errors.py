@@ -1,7 +1,5 @@
 """What a user can put right, as one exception; and names from outside, made safe to print."""
 
-import unicodedata
-
 
 class UserError(ValueError):
     "Bad input: the message says what, which value, and what is allowed. The command line exits with 2."
@@ -36,5 +34,4 @@ def printable_json(value):
 
 
 def _shown(character: str) -> str:
-    hidden = unicodedata.category(character) in ("Cc", "Cf", "Cs") and character not in _JOINERS
-    return "\ufffd" if hidden else character
+    return character if character.isprintable() or character in _JOINERS else "\ufffd"

@@ -27,6 +27,10 @@ from fastai.vision.all import (  # isort: skip
 
 from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.decode import read_photo
+from lrlab.recipes.kitchen.errors import UserError
+
+
+DEFAULT_BS = 64
 
 
 class RowToImage(Transform):
@@ -110,11 +114,16 @@ class BatchDL(TfmdDL):
             yield (images, TensorCategory(torch.from_numpy(photos.labels[batch]))) if labelled else (images,)
 
 
-def make_dataloaders(photos: Photos, bs: int = 64, colour: bool = False, pretrained: bool = False, device=None):
+def make_dataloaders(photos: Photos, bs: int = DEFAULT_BS, colour: bool = False, pretrained: bool = False, device=None):
     """DataLoaders of the training and validation rows (and the test rows as a third, if there are any).
 
     `colour` repeats grey images three times; `pretrained` normalizes with ImageNet's statistics instead of our own.
+    Less data than one batch of the default size make one batch of what there is; a larger batch that the data cannot
+    fill was asked for and is a UserError.
     """
+    images = len(photos.splits["train"])
+    if bs > max(images, DEFAULT_BS):
+        raise UserError(f"--bs {bs}: there are only {images} training images")
     categorize = Categorize(vocab=CategoryMap(list(photos.classes), sort=False), sort=False)
     rows = list(range(len(photos.labels)))
     splits = [photos.splits[name].tolist() for name in ("train", "valid", "test") if name in photos.splits]

@@ -30,6 +30,7 @@ class RangeTests:
 def range_tests(workload: Workload, seeds: list[int], num_it: int, out: Path | str, fresh: bool = False) -> RangeTests:
     "Run (or read, if the folder has them) the tests of all seeds; write lr_find.csv, suggestions.csv, lr_find.png."
     photos = workload.photos()
+    workload.learner(seeds[0], photos)  # what cannot be built is refused before anything is written
     question = {**asdict(workload), "size": photos.size, "seeds": seeds, "num_it": num_it}
     with Store(out) as store:
         store.begin({"recipe": "lr-find", "question": question, "data": photos.describe(), **environment()}, fresh)

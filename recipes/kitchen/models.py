@@ -36,6 +36,7 @@ def create(
     pretrained weights are ImageNet's, or those of the file `weights`. Raises UserError for a name that nobody knows,
     for images too small for the model, and for weights that cannot be had.
     """
+    arch = str(arch)
     if arch == "small":
         if pretrained or weights:
             raise UserError("--arch small has no pretrained weights; choose efficientnet_lite0 or a torchvision name")
@@ -114,6 +115,22 @@ def _lite0_file() -> Path:
     return file
 
 
+def check_name(arch: str) -> None:
+    "Raise UserError unless somebody knows a model of this name."
+    if arch not in ("small", LITE0) and _torchvision_builder(arch) is None:
+        _check_timm_name(arch)
+
+
+def _check_timm_name(arch: str, builder=None) -> None:
+    timm = import_timm()
+    if not timm.is_model(arch):
+        known = timm.list_models() if builder else ["small", LITE0, *_torchvision_names(), *timm.list_models()]
+        near = list(dict.fromkeys(difflib.get_close_matches(arch, known, n=4)))[:3]
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        what = "torchvision's has no pooling to cut a head off" if builder else f"not small, {LITE0}, or a model"
+        raise UserError(f"--arch {arch}: {what}{' of torchvision or timm' * (builder is None)}{hint}")
+
+
 def _by_name(arch: str, n_classes: int, size: int, pretrained: bool) -> nn.Sequential:
     "torchvision first, because its names are the tutorial's; then timm."
     from fastai.vision.learner import create_timm_model, create_vision_model
@@ -127,12 +144,7 @@ def _by_name(arch: str, n_classes: int, size: int, pretrained: bool) -> nn.Seque
         except RuntimeError as error:  # auxiliary outputs, as Inception's
             raise UserError(f"--arch {arch}: fastai cannot cut a head off torchvision's {arch}") from error
     timm = import_timm()
-    if not timm.is_model(arch):
-        known = timm.list_models() if builder else ["small", LITE0, *_torchvision_names(), *timm.list_models()]
-        near = list(dict.fromkeys(difflib.get_close_matches(arch, known, n=4)))[:3]
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        what = "torchvision's has no pooling to cut a head off" if builder else f"not small, {LITE0}, or a model"
-        raise UserError(f"--arch {arch}: {what}{' of torchvision or timm' * (builder is None)}{hint}")
+    _check_timm_name(arch, builder)
     config = timm.get_pretrained_cfg(arch)
     if pretrained and config is not None and config.has_weights:
         _fail_early_offline()

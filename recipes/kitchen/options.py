@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import inspect
 import math
 import re
 from collections.abc import Callable
@@ -47,6 +48,7 @@ _CALLABLES = {
     for name, value in vars(callbacks).items()
     if name in ("warmup", "join") or (isinstance(value, type) and issubclass(value, Schedule) and value is not Schedule)
 }
+SCHEDULE_NAMES = tuple(_CALLABLES)  # what a constructor call may call, and nothing else
 
 
 def parse_schedules(text: str, epochs: int) -> dict[str, Schedule]:
@@ -54,15 +56,21 @@ def parse_schedules(text: str, epochs: int) -> dict[str, Schedule]:
 
     Raises UserError with the nearest valid name.
     """
-    labels = _split_outside_brackets(text)
+    labels = [" ".join(label.split()) for label in _split_outside_brackets(str(text))]
     if not labels:
         raise UserError(f"--schedules is empty; expected names such as {EIGHT}")
-    schedules = {}
+    schedules: dict[str, Schedule] = {}
     for label in labels:
+        if not label.isprintable():
+            raise UserError(f"--schedules: {_short(label)} holds characters that cannot be printed")
         label = label if "(" in label else label.lower().replace("-", "_")
         if label in schedules:
             raise UserError(f"--schedules names {label} twice")
-        schedules[label] = _by_name(label, epochs) if "(" not in label else parse_schedule(label)
+        schedule = _by_name(label, epochs) if "(" not in label else parse_schedule(label)
+        for other, same in schedules.items():
+            if schedule == same:
+                raise UserError(f"--schedules: {_short(label)} and {_short(other)} are the same schedule")
+        schedules[label] = schedule
     return schedules
 
 
@@ -97,12 +105,26 @@ def _build(node: ast.expr, text: str):
             raise UserError(f"--schedules: {_short(text)}: there is no {_short(name)}{hint}")
         if any(keyword.arg is None for keyword in node.keywords):
             raise UserError(f"--schedules: {_short(text)}: ** is not understood here")
+        unknown = [k.arg for k in node.keywords if k.arg not in _parameters(name)]
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], _parameters(name), n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else f"; it takes {', '.join(_parameters(name)) or 'none'}"
+            raise UserError(f"--schedules: {_short(text)}: {name} has no argument {_short(unknown[0])}{hint}")
         return _CALLABLES[name](
             *[_build(a, text) for a in node.args], **{k.arg: _build(k.value, text) for k in node.keywords}
         )
     if isinstance(node, (ast.Tuple, ast.List)):
         return tuple(_build(element, text) for element in node.elts)
-    return ast.literal_eval(node)
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise UserError(
+            f"--schedules: {_short(text)}: expected a number or text, not {_short(ast.unparse(node))}"
+        ) from None
+
+
+def _parameters(name: str) -> list[str]:
+    return list(inspect.signature(_CALLABLES[name]).parameters)
 
 
 def _split_outside_brackets(text: str) -> list[str]:
@@ -116,7 +138,7 @@ def _split_outside_brackets(text: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def parse_lr(text: str | float | slice) -> LR | None:
+def parse_lr(text: str | float | slice, name: str = "lr_max") -> LR | None:
     """A learning rate: "3e-3", "slice(3e-6, 3e-3)", or "find" (None: still to be found).
 
     Raises UserError unless all numbers are positive, finite and in ascending order.
@@ -125,9 +147,8 @@ def parse_lr(text: str | float | slice) -> LR | None:
         return None
     values = _lr_numbers(text)
     if values is None or not all(math.isfinite(v) and v > 0 for v in values):
-        raise UserError(
-            f'--lr-max {_short(str(text))}: expected a positive number such as 3e-3, "slice(3e-6, 3e-3)", or find'
-        )
+        flag = f"--{name.replace('_', '-')} {_short(str(text))}"
+        raise UserError(f'{flag}: expected a positive number such as 3e-3, "slice(3e-6, 3e-3)", or find')
     if len(values) == 1:
         return slice(values[0]) if isinstance(text, slice) or "slice" in str(text) else values[0]
     if values[0] >= values[1]:
@@ -136,6 +157,8 @@ def parse_lr(text: str | float | slice) -> LR | None:
 
 
 def _lr_numbers(text: str | float | slice) -> list[float] | None:
+    if isinstance(text, bool) or not isinstance(text, (str, int, float, slice)):
+        return None
     if isinstance(text, slice):
         parts = [v for v in (text.start, text.stop) if v is not None]
     else:
@@ -207,7 +230,7 @@ def parse_jobs(jobs: int | str, threads: int = 1) -> int:
         return auto_jobs(threads)
     try:
         number = int(jobs)
-    except ValueError:
+    except (TypeError, ValueError):
         raise UserError(f"--jobs {_short(str(jobs))}: expected auto or a whole number from 1 to 256") from None
     return in_range("jobs", number, 1, 256)
 

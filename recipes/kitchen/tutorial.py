@@ -35,6 +35,7 @@ def one_cycle(
 ) -> OneCycleRun:
     "Train (or read, if the folder has the run) and draw; writes lr_find, epochs, steps, confusion .csv and a figure."
     photos = workload.photos()
+    workload.learner(seed, photos)  # what cannot be built is refused before anything is written
     asked = "find" if lr_max is None else show_lr(lr_max)
     question = {**asdict(workload), "size": photos.size, "epochs": epochs, "lr_max": asked, "seed": seed}
     with Store(out) as store:

@@ -1,6 +1,6 @@
 """A workload = data + model: `build(...)` makes a fastai Learner of names and numbers, the same for the same seed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from fastai.callback.core import Callback
@@ -13,7 +13,7 @@ from lrlab.recipes.kitchen.data import Photos, load
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.layer_groups import layer_groups, one_group
 from lrlab.recipes.kitchen.loaders import make_dataloaders
-from lrlab.recipes.kitchen.models import create, is_pretrained
+from lrlab.recipes.kitchen.models import check_name, create, is_pretrained
 from lrlab.recipes.kitchen.options import check_range
 from lrlab.recipes.kitchen.weights import read_weights, sha256
 
@@ -82,15 +82,18 @@ def build(
     weights: str | None = None,  # A .pth or .safetensors file of pretrained weights; default: ImageNet's
 ):
     "A fastai Learner on whole-batch DataLoaders: `show_batch`, `lr_find`, `fit_one_cycle`, Interpretation all work."
-    return Workload(data, arch, size, bs, precision, cache, weights=weights).learner(seed)
+    check_range("seed", seed, 0, 2**32 - 1)
+    return replace(checked(data, arch, size, bs, precision, weights), cache=cache).learner(seed)
 
 
 def checked(data: str, arch: str, size: int | None, bs: int, precision: str, weights: str | None = None) -> Workload:
     "A Workload, or UserError for a number, a name or a file of weights that cannot be."
-    check_range("bs", bs, 1, 65536)
+    check_range("bs", bs, 2, 65536)  # batch normalization has no statistics of a single image
     if size is not None:
         check_range("size", size, 8, 2048)
     resolve_precision(precision)
+    arch = str(arch)
+    check_name(arch)
     if weights is None:
         return Workload(data, arch, size, bs, precision)
     if not is_pretrained(arch):

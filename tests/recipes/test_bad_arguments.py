@@ -1,0 +1,409 @@
+"""Every option of every recipe with values that cannot be: one sentence, exit code 2, nothing trained or written."""
+
+import importlib
+import inspect
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from lrlab import callbacks
+from lrlab.recipes import cli
+from lrlab.recipes.kitchen import data, options
+from lrlab.recipes.kitchen.errors import UserError
+from tests.conftest import write_photos
+
+WHOLE = "expected a whole number"
+
+# option -> (value, what the sentence says); tried on every recipe that has the option
+BAD = {
+    "data": [
+        ("solr", "did you mean solar"),
+        ("digit", "did you mean digits"),
+        ("no/such/folder", "no such folder, and not one of the datasets solar, digits"),
+        ("", "--data is empty"),
+        (" ", "--data is empty"),
+        ("a\0b", "null character"),
+        ("~nobody_of_this_name/x", "home"),
+        ("x" * 5000, "too long"),
+        ("empty", "no images found"),
+        ("one_class", "only one class"),
+        ("file.txt", "a file; expected a folder"),
+        ("loose", "lie outside class folders"),
+        ("\x1b[2Jred", r"\ufffd\[2Jred: no such folder"),
+    ],
+    "arch": [
+        ("resnt34", "did you mean .*resnet34"),
+        ("smal", "did you mean .*small"),
+        ("RESNET34", "--arch"),
+        ("", "--arch is empty"),
+        ("list_models", "--arch list_models"),
+        ("os.system", "--arch os.system"),
+        ("../../x.pth", "--arch"),
+    ],
+    "epochs": [
+        ("0", f"{WHOLE} from 1"),
+        ("-1", f"{WHOLE} from 1"),
+        ("1000000", f"{WHOLE} from 1"),
+        ("nan", WHOLE),
+        ("inf", WHOLE),
+        ("1.5", WHOLE),
+        ("x", WHOLE),
+        ("", "--epochs is empty"),
+    ],
+    "seeds": [
+        ("0", "--seeds 0: expected a whole number from 1 to 1000"),
+        ("-1", "--seeds -1"),
+        ("1,1", "the same seed twice"),
+        ("3,-1", "whole numbers from 0"),
+        ("nan", "expected how many"),
+        ("1e3", "expected how many"),
+        ("1.5", "expected how many"),
+        ("99999", "from 1 to 1000"),
+        ("1,99999999999", "whole numbers from 0"),
+        (",", "--seeds"),
+        ("", "--seeds is empty"),
+    ],
+    "seed": [
+        ("-1", f"--seed -1: {WHOLE} from 0"),
+        ("99999999999", f"{WHOLE} from 0"),
+        ("0.5", WHOLE),
+        ("nan", WHOLE),
+    ],
+    "schedules": [
+        ("cosin", "did you mean cosine"),
+        ("cosine,cosine", "names cosine twice"),
+        ("cosine,CosineDecay()", "the same schedule"),
+        ("OneCycl()", "did you mean OneCycle"),
+        ("OneCycle(pct_strat=0.3)", "did you mean pct_start"),
+        ("OneCycle(pct_start=2)", "pct_start must be a number in .* got 2"),
+        ("OneCycle(pct_start=nan)", "expected a number or text"),
+        ("OneCycle(pct_start=1e999)", "pct_start must be .* got inf"),
+        ("OneCycle(pct_start=-1)", "pct_start"),
+        ("OneCycle(", "not a constructor call"),
+        ("OneCycle)", "did you mean one_cycle|not a constructor call"),
+        ("", "--schedules is empty"),
+        (",", "--schedules is empty"),
+        ("1", "no schedule 1"),
+        ("CosineRestarts(cycle_len=0)", "cycle_len must be"),
+        ("CosineRestarts(cycle_len='5 stepps')", "cycle_len must be"),
+        ("CosineRestarts(cycle_len='1 steps')", "cycle"),
+        ("CosineRestarts(cycle_mult=0)", "cycle_mult"),
+        ("StepDecay(gamma=2)", "gamma"),
+        ("Triangular(decay='peek')", "decay must be one of"),
+        ("InverseSqrt(warmup='500%')", "warmup"),
+        ("warmup(CosineDecay(), 1000)", "longer than the run"),
+        ("join([])", "--schedules"),
+        ("Points(((0, 1), (0.5, 2)))", "Points|points"),
+        ("Custom(5)", "--schedules"),
+        ("OneCycle().__class__", "not a schedule|expected a number or text|not a constructor"),
+        ("__import__('os').system('touch owned')", "there is no"),
+        ("(lambda: open('owned', 'w'))()", "there is no"),
+        ("[OneCycle()]", "not a schedule"),
+        ("OneCycle(*[0.3])", "--schedules"),
+        ("(" * 500 + ")" * 500, "--schedules"),
+    ],
+    "lr_max": [
+        ("0", "expected a positive number"),
+        ("-1e-3", "expected a positive number"),
+        ("nan", "expected a positive number"),
+        ("inf", "expected a positive number"),
+        ("1e999", "expected a positive number"),
+        ("1e-999", "expected a positive number"),
+        ("three", "expected a positive number"),
+        ("fnd", "expected a positive number"),
+        ("", "--lr-max is empty"),
+        ("slice(3e-3,3e-6)", "must be the smaller one"),
+        ("slice(1e-3,1e-3)", "must be the smaller one"),
+        ("slice()", "expected a positive number"),
+        ("slice(1e-5,1e-4,1e-3)", "expected a positive number"),
+        ("slice(0,1e-3)", "expected a positive number"),
+        ("1e-3,1e-2", "expected a positive number"),
+        ("__import__('os').system('touch owned')", "expected a positive number"),
+    ],
+    "bs": [
+        ("0", WHOLE),
+        ("1", f"{WHOLE} from 2"),
+        ("-64", WHOLE),
+        ("70000", WHOLE),
+        ("64.5", WHOLE),
+        ("nan", WHOLE),
+        ("5000", "--bs 5000: there are only"),
+    ],
+    "size": [
+        ("1", f"{WHOLE} from 8"),
+        ("0", f"{WHOLE} from 8"),
+        ("-32", f"{WHOLE} from 8"),
+        ("10000", f"{WHOLE} from 8 to 2048"),
+        ("64px", WHOLE),
+        ("inf", WHOLE),
+    ],
+    "precision": [
+        ("fp64", "one of auto, fp32, bf16"),
+        ("bf61", "one of auto, fp32, bf16"),
+        ("", "--precision is empty"),
+    ],
+    "jobs": [
+        ("0", f"{WHOLE} from 1"),
+        ("-1", f"{WHOLE} from 1"),
+        ("many", "expected auto or a whole number"),
+        ("1.5", "expected auto or a whole number"),
+        ("100000", f"{WHOLE} from 1"),
+    ],
+    "threads": [("0", WHOLE), ("-1", WHOLE), ("1000", WHOLE), ("two", WHOLE)],
+    "lr": [("0", "--lr"), ("nan", "--lr"), ("-1e-3", "--lr"), ("fnd", "--lr"), ("", "--lr is empty")],
+    "high": [("0", "positive number"), ("nan", "positive number"), ("-1", "--high"), ("x", "expected a number")],
+    "low": [("0", "positive number"), ("inf", "positive number"), ("-1", "--low"), ("x", "expected a number")],
+    "long": [("0", WHOLE), ("-1", WHOLE), ("x", WHOLE)],
+    "num_it": [("0", WHOLE), ("5", WHOLE), ("-1", WHOLE), ("1e9", WHOLE), ("999999999", WHOLE)],
+    "starts": [("0", WHOLE), ("4", WHOLE), ("-1", WHOLE), ("9999999", WHOLE), ("nan", WHOLE)],
+    "noise": [("-1", "expected a number"), ("nan", "number"), ("inf", "number"), ("x", "expected a number")],
+    "weights": [
+        ("no/such/file.pth", "--weights"),
+        ("file.txt", "--weights"),
+        ("", "--weights is empty"),
+        ("\0", "null character"),
+    ],
+    "engine": [("rya", "--engine"), ("", "--engine is empty"), ("RAY", "--engine")],
+    "address": [("", "--address is empty"), ("somewhere:1", "--address")],
+    "tune_points": [("0", f"--tune-points 0: {WHOLE}"), ("2", WHOLE), ("-1", WHOLE), ("1000", WHOLE), ("nan", WHOLE)],
+    "tune_seeds": [("0", f"--tune-seeds 0: {WHOLE}"), ("-1", WHOLE), ("1000", WHOLE), ("1.5", WHOLE)],
+    "repeats": [("0", WHOLE), ("-1", WHOLE), ("1000", WHOLE), ("x", WHOLE)],
+    "out": [("", "--out is empty"), ("\0", "null character"), ("file.txt", "--out file.txt: cannot be written")],
+}
+FLAGS = {"fresh", "quick", "tune"}
+ELSEWHERE = {"doctor", "report"}  # recipes without these options, or whose options their own tests try
+NAMES = [name for name in cli.recipes() if name not in ELSEWHERE]
+
+
+def declared(recipe: str) -> dict[str, inspect.Parameter]:
+    module = importlib.import_module(f"lrlab.recipes.{recipe.replace('-', '_')}")
+    return dict(inspect.signature(module.main).parameters)
+
+
+# `compare` has every shared option: its table is tried in full. On the other recipes the first value of each option
+# shows that the option is checked at all, and checked before anything is written.
+CASES = [
+    (recipe, name, value, says)
+    for recipe in NAMES
+    for name in declared(recipe)
+    for value, says in (BAD.get(name, []) if recipe in ("compare", "gradient-descent") else BAD.get(name, [])[:2])
+]
+
+
+@pytest.fixture
+def empty_place(tmp_path, monkeypatch):
+    "A working directory with a few folders that are no datasets."
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    write_photos(tmp_path / "one_class" / "cat", 4)
+    write_photos(tmp_path / "loose", 4)
+    (tmp_path / "file.txt").write_text("text")
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def nothing_trains(monkeypatch):
+    "A mistake in these tests must not start a comparison of hours."
+    from fastai.learner import Learner
+
+    monkeypatch.setattr(Learner, "fit", lambda *args, **kwargs: pytest.fail("training has begun"))
+
+
+def everything(folder) -> set[str]:
+    return {str(file) for file in folder.rglob("*")}
+
+
+def complaint(argv: list[str], capsys, code: int = 2) -> str:
+    "The sentence on stderr; the data are small so that even an option that is found fault with late is found soon."
+    done = cli.main(argv)
+    printed = capsys.readouterr()
+    assert done == code, (done, printed.out, printed.err)
+    assert printed.err.startswith("lrlab: ") and printed.err.count("\n") == 1 and printed.err.rstrip().isprintable()
+    assert not printed.out
+    return printed.err.rstrip()
+
+
+@pytest.mark.parametrize(("recipe", "name", "value", "says"), CASES)
+def test_bad_values(recipe, name, value, says, empty_place, capsys):
+    before = everything(empty_place)
+    argv = [recipe, f"--{name.replace('_', '-')}", value]
+    options_of = declared(recipe)
+    for other, small in (("data", "digits"), ("arch", "small"), ("jobs", "1"), ("out", "results/here")):
+        if other in options_of and other != name:
+            argv += [f"--{other}", small]
+    argv += ["--tune"] if name.startswith("tune_") else []
+    assert re.search(says, complaint(argv, capsys))
+    assert everything(empty_place) == before, "nothing is written"
+
+
+def test_the_table_is_long_and_holds_every_option_of_every_recipe():
+    assert len(CASES) >= 120
+    for recipe in NAMES:
+        assert set(declared(recipe)) <= set(BAD) | FLAGS, recipe
+
+
+LINES = [  # whole command lines
+    (["compre"], "did you mean compare"),
+    (["lrfind"], "did you mean lr-find"),
+    (["--epochs", "3"], "there is no recipe --epochs"),
+    (["compare.py"], "did you mean compare"),
+    (["../compare"], "there is no recipe"),
+    (["cli"], "there is no recipe cli"),
+    (["kitchen"], "there is no recipe kitchen"),
+    (["__main__"], "there is no recipe"),
+    (["Compare"], "did you mean compare"),
+    (["compare", "--epohcs", "3"], "did you mean --epochs"),
+    (["compare", "--lrmax", "3"], "did you mean --lr-max"),
+    (["compare", "--learning-rate", "3"], "unrecognized arguments"),
+    (["compare", "--s", "3"], "ambiguous option"),
+    (["compare", "--epochs"], "--epochs: expected one argument"),
+    (["compare", "--epochs", "3", "--epochs", "4"], "--epochs is given twice"),
+    (["compare", "--lr-max=1", "--lr_max", "2"], "--lr-max is given twice"),
+    (["compare", "--quick=yes"], "--quick: ignored explicit argument"),
+    (["compare", "solar"], "unrecognized arguments: solar"),
+    (["compare", "--out="], "--out is empty"),
+    (["compare", "--pdb"], "--pdb is not supported"),
+    (["compare", "--epochs", "-nan"], "number"),
+    (["report"], "needs a results folder"),
+    (["report", "no/such/folder"], "no config.json"),
+    (["report", "empty"], "no config.json"),
+    (["report", "file.txt"], "file.txt"),
+    (["report", "a\0b"], "null character"),
+    (["doctor", "--out", ""], "--out is empty"),
+]
+
+
+@pytest.mark.parametrize(("argv", "says"), LINES)
+def test_bad_command_lines(argv, says, empty_place, capsys):
+    before = everything(empty_place)
+    assert re.search(says, complaint(argv, capsys))
+    assert everything(empty_place) == before
+
+
+SUBPROCESSES = [  # argv, the terminal's encoding, what it says
+    (["compre\x1b[31m", "--epochs", "3"], "utf-8", "did you mean compare"),
+    (["compare", "--lr_max"], "ascii", "--lr-max: expected one argument"),
+    (["compare", "--data", os.fsdecode("แมว\x1b[31m".encode() + b"\xff")], "ascii", "no such folder"),
+]
+
+
+@pytest.mark.parametrize(("argv", "encoding", "says"), SUBPROCESSES)
+def test_real_processes_on_terminals_of_any_encoding(argv, encoding, says, tmp_path):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "80"}
+    command = [sys.executable, "-m", "lrlab.recipes", *argv]
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment)
+    error = done.stderr.decode(encoding)
+    assert done.returncode == 2 and not done.stdout and re.search(says, error)
+    assert error.startswith("lrlab: ") and error.count("\n") == 1 and "\x1b" not in error
+    assert not list(tmp_path.iterdir())
+
+
+TEXT = st.text(max_size=30) | st.text("0123456789.-+e,()slice nainf%_", max_size=30)
+FLAG = st.sampled_from([f"--{name}" for name in declared("compare") if name not in ("data", *FLAGS)])
+WORD = st.tuples(FLAG, TEXT).map(lambda pair: list(pair)) | st.tuples(FLAG, TEXT).map("=".join).map(lambda one: [one])
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=st.lists(WORD | TEXT.map(lambda text: [text]), max_size=6))
+@example(words=[["--lr-max", "-"], ["--"]])
+def test_no_options_give_a_traceback(words, empty_place, capsys):
+    "With data that do not exist nothing can start, whatever the other options are."
+    argv = ["compare", *[part for word in words for part in word], "--data", "no/such/folder"]
+    if any(word in ("-h", "--help", "--version") or "--help".startswith(word) for word in argv if len(word) > 1):
+        return
+    capsys.readouterr()
+    complaint(argv, capsys)
+
+
+@settings(max_examples=300, deadline=None)
+@given(expression=st.recursive(
+    st.sampled_from(["1", "0.3", "'10%'", "'3 steps'", "nan", "x", "()", "None", "True", "1e308", "-1", "'\\x1b'"]),
+    lambda inner: st.tuples(
+        st.sampled_from([*options.SCHEDULE_NAMES, "eval", "join", "warmup", "slice"]), st.lists(inner, max_size=3)
+    ).map(lambda call: f"{call[0]}({', '.join(call[1])})") | st.lists(inner, max_size=3).map(lambda x: f"[{', '.join(x)}]"),
+    max_leaves=6,
+))  # fmt: skip
+def test_schedule_expressions_are_schedules_or_one_sentence(expression):
+    "Whatever is nested in whatever; what was built can be asked for its LRs or says why not."
+    try:
+        (schedule,) = options.parse_schedules(expression, 3).values()
+    except UserError as error:
+        assert str(error).startswith("--schedules")
+        return
+    try:
+        multipliers = schedule.multipliers(30, 10)
+    except ValueError as error:
+        assert str(error)
+    else:
+        assert multipliers.shape == (30,) and np.isfinite(multipliers).all()
+
+
+def workload(**values):
+    from lrlab.recipes.kitchen import workloads
+
+    return workloads.build(**({"data": "digits"} | values))
+
+
+PUBLIC = [  # public functions, called from somebody's notebook: (call, what the ValueError says)
+    (lambda: workload(data="solr"), "did you mean solar"),
+    (lambda: workload(data=5), "--data 5"),
+    (lambda: workload(arch="smal"), "did you mean .*small"),
+    (lambda: workload(arch=None), "--arch None"),
+    (lambda: workload(bs=0), "--bs 0"),
+    (lambda: workload(bs="64"), "--bs 64: expected a whole number"),
+    (lambda: workload(bs=float("nan")), "--bs nan"),
+    (lambda: workload(bs=5000), "--bs 5000: there are only"),
+    (lambda: workload(size=1), "--size 1"),
+    (lambda: workload(size=10_000), "--size 10000"),
+    (lambda: workload(size=True), "--size True"),
+    (lambda: workload(seed=-1), "--seed -1"),
+    (lambda: workload(seed=2**40), "--seed"),
+    (lambda: workload(seed=0.5), "--seed 0.5"),
+    (lambda: workload(precision="fp61"), "--precision fp61"),
+    (lambda: data.load("digits", size=0), "--size 0"),
+    (lambda: data.stratified_split([0, 1], share=2.0), "share"),
+    (lambda: options.parse_lr(None), "--lr-max"),
+    (lambda: options.parse_lr([1e-3]), "--lr-max"),
+    (lambda: options.parse_lr(True), "--lr-max"),
+    (lambda: options.parse_lr(slice(None)), "--lr-max"),
+    (lambda: options.parse_lr(slice(1, "x")), "--lr-max"),
+    (lambda: options.parse_lr(b"1e-3"), "--lr-max"),
+    (lambda: options.parse_seeds(None), "--seeds"),
+    (lambda: options.parse_seeds(2.5), "--seeds"),
+    (lambda: options.parse_schedules(None, 5), "--schedules"),
+    (lambda: options.parse_schedules(5, 5), "--schedules"),
+    (lambda: options.parse_jobs(None), "--jobs"),
+    (lambda: options.check_range("epochs", "3", 1, 9), "--epochs 3"),
+    (lambda: options.check_range("noise", float("nan"), 0.0, 9.0), "--noise nan"),
+    (lambda: callbacks.OneCycle(pct_start=float("nan")), "pct_start must be .* got nan"),
+    (lambda: callbacks.CosineRestarts(cycle_len=float("inf")), "cycle_len must be .* got inf"),
+    (lambda: callbacks.StepDecay(gamma="0.5"), "gamma must be .* got '0.5'"),
+    (lambda: callbacks.Points(()), "."),
+    (lambda: callbacks.Custom(5), "."),
+    (lambda: callbacks.warmup(5, 1), "."),
+    (lambda: callbacks.join([]), "."),
+    (lambda: callbacks.CosineDecay().multipliers(0, 10), "total_steps must be"),
+    (lambda: callbacks.CosineDecay().multipliers(10, 0), "steps_per_epoch must be"),
+    (lambda: callbacks.CosineDecay().multipliers(10.5, 10), "total_steps must be"),
+    (lambda: callbacks.ScheduleLR(5), "."),
+    (lambda: callbacks.ScheduleLR("cosine"), "."),
+    (lambda: callbacks.StopOnDivergence(factor=float("nan")), "factor must be"),
+    (lambda: callbacks.StopOnDivergence(patience=0), "patience must be"),
+    (lambda: callbacks.ReduceOnPlateau(factor=0.5), "factor must be"),
+    (lambda: callbacks.SnapshotEnsemble(keep=0), "keep must be"),
+    (lambda: callbacks.GradualUnfreeze(every=0), "every must be"),
+    (lambda: callbacks.Resumable("x", every=0), "every must be"),
+]
+
+
+@pytest.mark.parametrize("case", range(len(PUBLIC)))
+def test_public_functions_raise_value_errors_that_name_the_argument(case):
+    call, says = PUBLIC[case]
+    with pytest.raises(ValueError, match=says):
+        call()
