@@ -19,6 +19,7 @@ def heading(fig: Figure, title: str, caption: str) -> tuple[float, float]:
 def titled(fig: Figure, title: str, caption: str) -> None:
     "`heading`, with the figure's panels laid out between."
     bottom, top = heading(fig, title, caption)
+    fig._suptitle.set_in_layout(False)  # its room is counted already
     fig.tight_layout(rect=(0.005, bottom, 0.995, top))
 
 

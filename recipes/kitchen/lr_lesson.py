@@ -1,0 +1,181 @@
+"""Five ways to choose an LR and a length, side by side: too high, too low, too short, too long, and right."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lrlab.callbacks import Constant
+from lrlab.recipes.kitchen import lr_lesson_figure, plots
+from lrlab.recipes.kitchen.comparison import Kitchen, Stopped
+from lrlab.recipes.kitchen.diagnosis import RULE, diagnose, guessing_loss, majority
+from lrlab.recipes.kitchen.engines import Place
+from lrlab.recipes.kitchen.environment import environment
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.grid import Run
+from lrlab.recipes.kitchen.lr_range import quiet_range_test, suggested_lr
+from lrlab.recipes.kitchen.published import tutorial_rows
+from lrlab.recipes.kitchen.stats import mean_interval
+from lrlab.recipes.kitchen.store import Store, write_atomically
+from lrlab.recipes.kitchen.workloads import Workload, resolve_precision, use_threads
+
+
+@dataclass(frozen=True)
+class Question:
+    "Everything that the numbers depend on."
+
+    workload: Workload
+    lr: float | None  # None: to be found
+    high: float
+    low: float
+    epochs: int
+    long: int
+    seeds: list[int]
+    threads: int = 1
+
+    def to_dict(self, size: int) -> dict:
+        workload = asdict(self.workload) | {"precision": resolve_precision(self.workload.precision), "size": size}
+        del workload["cache"]  # where pixels are kept changes nothing
+        rest = {name: value for name, value in vars(self).items() if name != "workload"}
+        return workload | rest | {"lr": "find" if self.lr is None else self.lr}
+
+
+@dataclass
+class Answer:
+    "`runs` and `epochs` as DESIGN.md has them, `runs` with the diagnosis of each; `summary` one row an arm."
+
+    runs: pd.DataFrame
+    epochs: pd.DataFrame
+    summary: pd.DataFrame
+    text: str
+
+
+def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
+    "Train what is not there yet; write runs.csv, epochs.csv, summary.csv and learning_rate.png."
+    photos = question.workload.photos()
+    with Store(out) as store:
+        config = {"recipe": "learning-rate", "question": question.to_dict(photos.size), "data": photos.describe()}
+        store.begin(config | environment(), fresh)
+        lr = _right_lr(store, question, photos)
+        runs = plan(question, lr)
+        store.write_config(store.config | {"plan": [run.run_id for run in runs]})
+        try:
+            kitchen = Kitchen(store, question.workload, photos, Place(jobs=jobs), question.threads)
+            kitchen.train(runs, "runs")
+        except Stopped:
+            print("Stopped. The same command continues.")
+        return redraw(store)
+
+
+def _right_lr(store: Store, question: Question, photos) -> float:
+    "The given LR, or the suggestion of one LR range test, made once per folder."
+    if question.lr is not None:
+        return question.lr
+    if "lr_find" not in store.config:
+        use_threads(question.threads)
+        test = quiet_range_test(question.workload.learner(question.seeds[0], photos))
+        write_atomically(store.out / "lr_find.csv", test.to_df().to_csv(index=False))
+        store.write_config(store.config | {"lr_find": suggested_lr(test)})
+    if store.config["lr_find"] is None:
+        raise UserError("--lr find: the LR range test suggests no LR on this data; give --lr a number")
+    return store.config["lr_find"]
+
+
+def plan(question: Question, lr: float) -> list[Run]:
+    "Every arm with every seed, seed by seed; the LR stays constant, as in the tutorial."
+    arms = {
+        "too high": (question.high, question.epochs),
+        "too low": (question.low, question.epochs),
+        "too short": (lr, 1),
+        "too long": (lr, question.long),
+        "right": (lr, question.epochs),
+    }
+    return [Run(name, Constant(), own, s, n) for s in question.seeds for name, (own, n) in arms.items()]
+
+
+def redraw(store: Store) -> Answer:
+    "Tables, figure and text from the stored runs alone."
+    config = store.config
+    runs, epochs = store.tables()
+    if runs.empty:
+        raise UserError(f"{store.out}: no finished run yet; the same command continues")
+    guess = guessing_loss(list(config["data"]["counts"]["train"].values()))
+    steps = {run_id: store.steps(run_id) for run_id in runs.run_id}
+    words = [
+        diagnose(epochs[epochs.run_id == row.run_id], steps[row.run_id].loss, guess, row.status != "ok")
+        for row in runs.itertuples()
+    ]
+    runs = runs.assign(diagnosis=words)
+    summary = summarize(runs)
+    for name, table in {"runs": runs, "epochs": epochs, "summary": summary}.items():
+        write_atomically(store.out / f"{name}.csv", table.to_csv(index=False))
+    title = finding(summary)
+    plots.save(
+        lr_lesson_figure.draw(runs, epochs, steps, summary, config, guess, title), store.out / "learning_rate.png"
+    )
+    return Answer(runs, epochs, summary, _text(summary, epochs, config, guess, title, store.out))
+
+
+def summarize(runs: pd.DataFrame) -> pd.DataFrame:
+    "One row per arm: lr, epochs, n, accuracy and validation loss with 95 % intervals over seeds, the diagnosis."
+    rows = []
+    for name, arm in runs.groupby("schedule", sort=False):
+        accuracy, loss = (mean_interval(arm[column].dropna()) for column in ("accuracy", "valid_loss"))
+        rows.append((name, arm.lr_max.iloc[0], arm.budget.iloc[0], len(arm), *accuracy, *loss, majority(arm.diagnosis)))
+    columns = "arm lr epochs n accuracy accuracy_low accuracy_high loss loss_low loss_high diagnosis".split()
+    return pd.DataFrame(rows, columns=columns)
+
+
+def finding(summary: pd.DataFrame) -> str:
+    "The answer in one sentence."
+    said = []
+    for row in summary[summary.arm != "right"].itertuples():
+        plural = "s" * (row.epochs > 1)
+        said.append(f"LR {float(row.lr):g} for {row.epochs} epoch{plural}: {row.diagnosis}, {_percent(row.accuracy)}")
+    right = summary[summary.arm == "right"].iloc[0] if (summary.arm == "right").any() else None
+    own = "" if right is None else f"LR {float(right.lr):g} for {right.epochs} reaches {_percent(right.accuracy)}; "
+    return own + "; ".join(said)
+
+
+def _percent(accuracy: float) -> str:
+    return "no accuracy" if pd.isna(accuracy) else f"{accuracy:.1%}"
+
+
+def _text(summary: pd.DataFrame, epochs: pd.DataFrame, config: dict, guess: float, title: str, out: Path) -> str:
+    head = f"{'arm':<10} {'lr':>7} {'epochs':>6} {'n':>2}  {'accuracy % (95 % interval)':<27}{'validation loss':<27} "
+    head += "diagnosis"
+    lines = [head, "-" * len(head)]
+    for row in summary.itertuples():
+        accuracy = f"{100 * row.accuracy:.1f} ({100 * row.accuracy_low:.1f} to {min(100 * row.accuracy_high, 100):.1f})"
+        loss = f"{row.loss:.3g} ({max(row.loss_low, 0):.3g} to {row.loss_high:.3g})"
+        lines.append(f"{row.arm:<10} {row.lr:>7} {row.epochs:>6} {row.n:>2}  {accuracy:<27}{loss:<27} {row.diagnosis}")
+    majority_share = config["data"]["majority"]
+    lines += ["", f"Always answering the most frequent class: {majority_share:.1%}; guessing loss {guess:.3f}."]
+    lines += ["How the diagnosis is made:", *(f"  {line}" for line in RULE.splitlines())]
+    question = config["question"]
+    if (question["data"], question["arch"]) == ("mnist_sample", "vgg16_bn"):
+        lines += ["", *_beside_the_tutorial(summary, epochs, guess)]
+    return "\n".join([*lines, "", title + ".", f"Figure: {out / 'learning_rate.png'}"])
+
+
+def _beside_the_tutorial(summary: pd.DataFrame, epochs: pd.DataFrame, guess: float) -> list[str]:
+    "Each published run's last epoch, and what the same rule says about it, beside ours of the same LR and length."
+    rows = tutorial_rows()
+    lines = ["The tutorial's rows (fastai 1, 28 px, 1 run) beside ours, after the same epoch of the same LR:"]
+    head = f"{'lr':>7} {'epoch':>5}  {'their loss':>10} {'their acc %':>11} {'their diagnosis':<16} "
+    head += f"{'our loss':>9} {'our acc %':>9}  n"
+    lines += [head, "-" * len(head)]
+    for (lr, length), run in rows.groupby(["lr", "epochs"], sort=False):
+        word = diagnose(run, [], guess)
+        for theirs in run.itertuples():
+            if theirs.epoch not in {1, 2, 4, 8, 10, 20, length}:
+                continue
+            ours = epochs[(epochs.lr_max.astype(float) == lr) & (epochs.epoch == theirs.epoch)]
+            ours = ours[(ours.schedule == "too short") == (length == 1)]
+            shown = f"{'-':>9} {'-':>9}  0"
+            if len(ours):
+                shown = f"{ours.valid_loss.mean():>9.4f} {100 * ours.accuracy.mean():>9.2f}  {len(ours)}"
+            said = word if theirs.epoch == length else ""
+            published = f"{theirs.valid_loss:>10.4f} {100 * theirs.accuracy:>11.2f} {said:<16}"
+            lines.append(f"{lr:>7g} {theirs.epoch:>5}  {published} {shown}")
+    return lines

@@ -1,0 +1,104 @@
+"""The diagnosis by its stated rule, the tutorial's published rows, and the recipe from start to answer."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lrlab.recipes import cli, learning_rate
+from lrlab.recipes.kitchen.diagnosis import diagnose, guessing_loss, majority
+from lrlab.recipes.kitchen.published import tutorial_rows
+
+LN2 = np.log(2)
+
+
+def curves(train, valid):
+    return pd.DataFrame({"train_loss": train, "valid_loss": valid})
+
+
+@pytest.mark.parametrize(
+    "word, train, valid",
+    [
+        ("right", [0.6, 0.4, 0.35, 0.34], [0.5, 0.4, 0.38, 0.37]),
+        ("right", [0.6, 0.4, 0.0052, 0.0026], [0.5, 0.4, 0.0002, 0.0016]),  # far below one percent of guessing
+        ("cut short", [0.5], [0.4]),
+        ("cut short", [0.6, 0.5, 0.4, 0.3], [0.6, 0.5, 0.4, 0.3]),
+        ("overfitted", [0.6, 0.4, 0.2, 0.1], [0.5, 0.4, 0.45, 0.55]),
+        ("hardly moved", [0.7, 0.69, 0.685, 0.68], [0.7, 0.69, 0.685, 0.68]),
+        ("bounced", [0.5, 0.4, 0.3, 0.2, 0.1], [0.4, 0.6, 0.3, 0.6, 0.3]),
+        ("bounced", [0.3, 0.2, 0.4, 0.4], [0.3, 0.2, 0.25, 0.28]),  # worse again, and not because of overfitting
+        ("diverged", [0.5, np.nan], [0.5, np.nan]),
+    ],
+)
+def test_the_word_follows_from_the_curves(word, train, valid):
+    assert diagnose(curves(train, valid), [], LN2) == word
+
+
+def test_a_spike_of_the_training_loss_is_bouncing():
+    calm = np.linspace(0.7, 0.3, 50)
+    spiked = calm.copy()
+    spiked[30] = 1.5
+    table = curves([0.6, 0.4, 0.35, 0.34], [0.5, 0.4, 0.38, 0.37])
+    assert diagnose(table, calm, LN2) == "right"
+    assert diagnose(table, spiked, LN2) == "bounced"
+
+
+def test_a_stopped_run_diverged_even_before_its_first_epoch():
+    assert diagnose(curves([], []), [5.0, np.inf], LN2, diverged=True) == "diverged"
+
+
+def test_guessing_is_the_entropy_of_the_classes():
+    assert guessing_loss([50, 50]) == pytest.approx(LN2)
+    assert guessing_loss([100, 0]) == 0.0
+    assert guessing_loss([1, 1, 1, 1]) == pytest.approx(np.log(4))
+
+
+def test_the_word_of_several_seeds_says_when_they_differ():
+    assert majority(pd.Series(["right"] * 3)) == "right"
+    assert majority(pd.Series(["bounced", "right", "bounced"])) == "bounced (2 of 3)"
+
+
+def test_the_tutorials_rows_are_whole_and_each_is_a_count_of_its_2886_images():
+    rows = tutorial_rows()
+    assert len(rows) == 49 and rows.groupby(["lr", "epochs"]).size().to_dict() == {
+        (1e-6, 8): 8,
+        (3e-4, 1): 1,
+        (3e-4, 30): 30,
+        (0.1, 10): 10,
+    }
+    errors = (1 - rows.accuracy) * 2886
+    assert np.abs(errors - errors.round()).max() < 0.01
+
+
+def test_what_the_rule_says_of_the_tutorials_runs():
+    "Its prose says that 1e-6 does not move and that 30 epochs overfit; its own numbers say otherwise."
+    words = {key: diagnose(run, [], LN2) for key, run in tutorial_rows().groupby(["lr", "epochs"])}
+    assert words == {(0.1, 10): "bounced", (1e-6, 8): "cut short", (3e-4, 1): "cut short", (3e-4, 30): "right"}
+
+
+QUICK = {"data": "digits", "epochs": 2, "long": 3, "seeds": "1", "lr": "3e-3", "jobs": "1", "bs": 256}
+
+
+def test_the_recipe_tells_draws_and_keeps(tmp_path, capsys):
+    first = learning_rate.main(**QUICK, out=str(tmp_path / "a"))
+    assert "hardly moved" in first.text and "LR 0.003 for 2 reaches" in first.text
+    assert list(first.summary.arm) == ["too high", "too low", "too short", "too long", "right"]
+    assert (first.summary.n == 1).all() and (tmp_path / "a" / "learning_rate.png").stat().st_size > 50_000
+    capsys.readouterr()
+    again = learning_rate.main(**QUICK, out=str(tmp_path / "a"))
+    assert "To do" not in capsys.readouterr().out, "nothing is trained twice"
+    pd.testing.assert_frame_equal(first.summary, again.summary)
+    fresh = learning_rate.main(**QUICK, out=str(tmp_path / "b"))
+    pd.testing.assert_frame_equal(first.epochs.drop(columns="seconds"), fresh.epochs.drop(columns="seconds"))
+
+
+def test_a_run_that_explodes_is_a_row_and_a_word(tmp_path):
+    found = learning_rate.main(**QUICK | {"high": 1e6, "long": 1}, out=str(tmp_path))
+    row = found.summary.set_index("arm").loc["too high"]
+    assert row.diagnosis == "diverged"
+    assert found.runs.set_index("schedule").status["too high"] == "diverged"
+
+
+@pytest.mark.parametrize("option", [["--high", "-1"], ["--lr", "0"], ["--long", "0"], ["--data", "solra"]])
+def test_bad_options_are_one_sentence(tmp_path, capsys, option):
+    assert cli.main(["learning-rate", *option, "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
