@@ -29,7 +29,6 @@ from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.decode import read_photo
 from lrlab.recipes.kitchen.errors import UserError
 
-
 DEFAULT_BS = 64
 
 
@@ -100,6 +99,11 @@ class GreyToColour(DisplayedTransform):
 class BatchDL(TfmdDL):
     "A fastai DataLoader over rows of `Photos` that indexes a whole batch at once; new files go the usual way."
 
+    parts = 1  # batches that come from one draw of `parts * bs` images: a whole number of draws, see memory.py
+
+    def __len__(self):
+        return super().__len__() // self.parts * self.parts
+
     def create_batches(self, samples):
         photos = self.dataset.tls[0].tfms.fs[0].photos
         rows = np.array(self.dataset.items)
@@ -107,7 +111,8 @@ class BatchDL(TfmdDL):
             yield from super().create_batches(samples)
             return
         labelled = len(self.dataset.tls) > 1
-        for positions in chunked(samples, self.bs, self.drop_last):
+        whole = chunked(samples, self.parts * self.bs, self.drop_last)
+        for positions in (part for batch in whole for part in np.array_split(batch, self.parts)):
             batch = rows[positions]
             # [n, h, w, c] seen as [n, c, h, w] is what torch calls channels_last: no copy here, none in the model
             images = TensorImage(torch.from_numpy(photos.images[batch]).permute(0, 3, 1, 2))

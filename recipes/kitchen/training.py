@@ -14,6 +14,7 @@ from lrlab.callbacks import HyperHistory, StopOnDivergence
 from lrlab.callbacks.random_state import kept_random_state
 from lrlab.callbacks.snapshots import CycleCallback
 from lrlab.recipes.kitchen.data import Photos
+from lrlab.recipes.kitchen.memory import split_batches, with_smaller_batches
 from lrlab.recipes.kitchen.options import show_lr
 from lrlab.recipes.kitchen.store import CYCLE_COLUMNS, EPOCH_COLUMNS, RUN_COLUMNS, STEP_COLUMNS, RunResult
 from lrlab.recipes.kitchen.workloads import Bf16, Workload
@@ -27,7 +28,11 @@ def train(run: "Run", workload: Workload, photos: Photos, threads: int = 1) -> R
     torch.set_num_threads(threads)
     start = time.perf_counter()
     try:
-        return _trained(run, workload, photos, start)
+        bs = min(workload.bs, len(photos.splits["train"]))
+        result, retried = with_smaller_batches(lambda parts: _trained(run, workload, photos, start, parts), bs)
+        if retried:
+            result.row["error"] = "; ".join(filter(None, (result.row["error"], retried)))
+        return result
     except Exception as error:  # whatever a model, an optimizer or the memory of the machine comes up with
         return failed(run, f"{type(error).__name__}: {_in_one_line(error)}", time.perf_counter() - start)
     finally:
@@ -36,10 +41,12 @@ def train(run: "Run", workload: Workload, photos: Photos, threads: int = 1) -> R
             torch.cuda.empty_cache()  # after an out-of-memory error the next run starts from nothing
 
 
-def _trained(run: "Run", workload: Workload, photos: Photos, start: float) -> RunResult:
+def _trained(run: "Run", workload: Workload, photos: Photos, start: float, parts: int = 1) -> RunResult:
     log, history, divergence, cycles = EpochLog(), HyperHistory(), StopOnDivergence(), CycleLog()
     learn = workload.learner(run.seed, photos)
-    per_epoch = len(learn.dls.train)
+    if parts > 1:
+        split_batches(learn, parts)
+    per_epoch = len(learn.dls.train) // parts
     cyclic = run.shape.cycle_ends(run.epochs * per_epoch, per_epoch)[:-1] != []
     with learn.no_bar(), learn.no_logging():
         workload.warm_up_head(learn)
@@ -103,7 +110,9 @@ class EpochLog(Callback):
     def after_epoch(self):
         _, valid_loss, accuracy = self.recorder.values[-1]
         lr, seconds = self.opt.hypers[-1]["lr"], time.perf_counter() - self.started
-        self.rows.append((self.epoch, self.learn.train_iter, float(lr), valid_loss, accuracy, round(seconds, 3)))
+        parts = getattr(self.dls.train, "parts", 1)  # batches that make one optimizer step, see memory.py
+        step = self.learn.train_iter // parts
+        self.rows.append((self.epoch, step, float(lr), valid_loss, accuracy, round(seconds, 3)))
 
     def to_df(self, steps: pd.DataFrame) -> pd.DataFrame:
         "One row per finished epoch, counted from 1; `steps` (HyperHistory's) give the mean training loss of each."

@@ -321,14 +321,18 @@ def test_no_options_give_a_traceback(words, empty_place, capsys):
     complaint(argv, capsys)
 
 
+LITERALS = ["1", "0.3", "'10%'", "'3 steps'", "nan", "x", "()", "None", "True", "1e308", "-1", "'\\x1b'"]
+CALLED = st.sampled_from([*options.SCHEDULE_NAMES, "eval", "slice"])
+
+
+def nested(inner):
+    "A call or a list of what there is."
+    arguments = st.lists(inner, max_size=3).map(", ".join)
+    return st.builds("{}({})".format, CALLED, arguments) | arguments.map("[{}]".format)
+
+
 @settings(max_examples=300, deadline=None)
-@given(expression=st.recursive(
-    st.sampled_from(["1", "0.3", "'10%'", "'3 steps'", "nan", "x", "()", "None", "True", "1e308", "-1", "'\\x1b'"]),
-    lambda inner: st.tuples(
-        st.sampled_from([*options.SCHEDULE_NAMES, "eval", "join", "warmup", "slice"]), st.lists(inner, max_size=3)
-    ).map(lambda call: f"{call[0]}({', '.join(call[1])})") | st.lists(inner, max_size=3).map(lambda x: f"[{', '.join(x)}]"),
-    max_leaves=6,
-))  # fmt: skip
+@given(st.recursive(st.sampled_from(LITERALS), nested, max_leaves=6))
 def test_schedule_expressions_are_schedules_or_one_sentence(expression):
     "Whatever is nested in whatever; what was built can be asked for its LRs or says why not."
     try:

@@ -1,0 +1,120 @@
+"""Out of memory: one more try with smaller batches, the same images in every step, and a sentence that says so."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lrlab.callbacks import Constant, HyperHistory
+from lrlab.recipes.kitchen import memory, training
+from lrlab.recipes.kitchen.grid import Run
+from lrlab.recipes.kitchen.workloads import Workload
+
+RUN = Run("constant", Constant(), 1e-3, seed=0, epochs=2)
+
+
+class Greedy(nn.Module):
+    "Asks for memory that no machine has when it is given more than `most` images to train on."
+
+    def __init__(self, most: int):
+        super().__init__()
+        self.most = most
+
+    def forward(self, x):
+        if self.training and len(x) > self.most:
+            torch.empty(2**60)
+        return x
+
+
+class SmallMemory(Workload):
+    "The digits, with a model that trains on `most` images at a time."
+
+    most = 32
+
+    def learner(self, seed=0, photos=None):
+        learn = super().learner(seed, photos)
+        learn.model.append(Greedy(self.most))
+        return learn
+
+
+class NoMemory(SmallMemory):
+    most = 0
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return Workload("digits", precision="fp32").photos()
+
+
+def test_a_run_that_does_not_fit_is_done_in_two_parts_and_says_so(digits):
+    result = training.train(RUN, SmallMemory("digits", precision="fp32"), digits)
+    assert result.row["status"] == "ok"
+    assert result.row["error"] == "out of memory with batches of 64: done with 2 x 32, accumulated"
+    usual = training.train(RUN, Workload("digits", precision="fp32"), digits)
+    assert usual.row["error"] is None
+    assert result.row["steps"] == usual.row["steps"] == 2 * (1348 // 64)
+    assert list(result.epochs.step) == list(usual.epochs.step), "epochs end at the same optimizer step"
+    assert result.row["accuracy"] == pytest.approx(usual.row["accuracy"], abs=0.1)
+
+
+def test_a_run_that_fits_in_no_way_is_recorded_as_failed(digits):
+    result = training.train(RUN, NoMemory("digits", precision="fp32"), digits)
+    assert result.row["status"] == "failed" and result.row["accuracy"] is None
+    assert "memory" in result.row["error"]
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_parts_are_the_same_images_in_the_same_steps(digits, parts):
+    whole = Workload("digits").learner(0, digits)
+    split = Workload("digits").learner(0, digits)
+    memory.split_batches(split, parts)
+    assert len(split.dls.train) == parts * len(whole.dls.train)
+    batches, pieces = [batch[1] for batch in whole.dls.train], [batch[1] for batch in split.dls.train]
+    joined = [torch.cat(pieces[i : i + parts]) for i in range(0, len(pieces), parts)]
+    assert len(joined) == len(batches) and all(torch.equal(a, b) for a, b in zip(joined, batches, strict=True))
+
+
+def test_the_gradient_of_the_parts_is_that_of_the_batch(digits):
+    "Without batch normalization and flips, the weights after an epoch are those of whole batches."
+    weights = []
+    for parts in (1, 2):
+        learn = Workload("digits", precision="fp32").learner(0, digits)
+        torch.manual_seed(0)
+        learn.model = nn.Sequential(nn.Flatten(), nn.Linear(256, 10))
+        if parts > 1:
+            memory.split_batches(learn, parts)
+        history = HyperHistory()
+        with learn.no_bar(), learn.no_logging():
+            learn.fit(1, 1e-2, cbs=history)
+        weights.append(learn.model[1].weight.detach().numpy().copy())
+        assert history.to_df().step.max() == 1348 // 64 - 1
+    assert np.allclose(*weights, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "error, expected",
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_what_counts_as_out_of_memory(error, expected):
+    assert memory.out_of_memory(error) is expected
+    wrapped = Exception("Exception occured in `X`")
+    wrapped.__cause__ = error
+    assert memory.out_of_memory(wrapped) is expected
+
+
+def test_other_errors_are_not_tried_again():
+    tried = []
+
+    def attempt(parts):
+        tried.append(parts)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        memory.with_smaller_batches(attempt, 64)
+    assert tried == [1]
