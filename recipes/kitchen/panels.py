@@ -1,7 +1,7 @@
 """Small multiples from stored results: one panel per schedule, in colour over the others in grey. Nothing here trains.
 
-Every function returns a bare figure, wide enough for `columns` panels; the HTML report puts its words around it, and
-`plots.framed` writes title and caption on it for a file that stands alone.
+Every function returns a bare figure: two panels wide for the HTML report, which puts its words around it and must be
+read on a phone, or (`wide`) four for a file that stands alone, on which `plots.framed` writes title and caption.
 """
 
 from collections.abc import Callable
@@ -16,14 +16,17 @@ from lrlab.recipes.kitchen import plots
 from lrlab.recipes.kitchen.options import parse_lr
 from lrlab.recipes.kitchen.stats import mean_interval
 
-PANEL = (2.35, 1.6)  # width and height of one panel in inches
+PANEL, WIDE_PANEL = (2.35, 1.6), (2.9, 1.9)  # width and height of one panel in inches
+NARROWEST = 9.0  # inches of a file that stands alone: its title needs room
 
 
-def grid(names: list[str], style: dict, columns: int, draw: Callable[[Axes, str], None], x: str, y: str) -> Figure:
+def grid(names: list[str], style: dict, wide: bool, draw: Callable[[Axes, str], None], x: str, y: str) -> Figure:
     "One panel per name on common axes; `draw(ax, name)` fills it. `x` and `y` say what the axes measure."
-    columns = min(columns, len(names))
+    columns = min(4 if wide else 2, len(names))
     rows = -(-len(names) // columns)
-    figure = Figure(figsize=(PANEL[0] * columns + 0.3, PANEL[1] * rows + 0.35), layout="constrained")
+    width, height = WIDE_PANEL if wide else PANEL
+    width = max(width * columns + 0.3, NARROWEST * wide)
+    figure = Figure(figsize=(width, height * rows + 0.35), layout="constrained")
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for ax, name in zip(axes.flat, names, strict=False):
         draw(ax, name)
@@ -42,7 +45,7 @@ def grid(names: list[str], style: dict, columns: int, draw: Callable[[Axes, str]
 
 
 def training_curves(
-    epochs: pd.DataFrame, cycles: pd.DataFrame, order: list[str], style: dict, column: str, columns: int = 2
+    epochs: pd.DataFrame, cycles: pd.DataFrame, order: list[str], style: dict, column: str, wide: bool = False
 ) -> Figure:
     "`column` (accuracy or valid_loss) after every epoch: mean and 95 % interval; diamonds: the ends of cycles."
     means = {name: _by_epoch(epochs[epochs.schedule == name], column) for name in order}
@@ -66,16 +69,16 @@ def training_curves(
             ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
 
     label = "validation accuracy" if column == "accuracy" else "validation loss"
-    return grid(order, style, columns, draw, "epoch", label)
+    return grid(order, style, wide, draw, "epoch", label)
 
 
 def lr_curves(
-    curves: dict[str, pd.DataFrame], groups: list[str], style: dict, per_epoch: int, columns: int = 2
+    curves: dict[str, pd.DataFrame], groups: list[str], style: dict, per_epoch: int, wide: bool = False
 ) -> Figure:
     "The LR of every layer group at every step, on a log axis where it spans decades (0 is at its lower edge)."
     top = max(curve.lr.max() for curve in curves.values())
     bottom = min(curve.groupby("group").lr.max().min() for curve in curves.values()) * 1e-3
-    last = max(curve.step.max() for curve in curves.values()) / per_epoch
+    last = (max(curve.step.max() for curve in curves.values()) + 1) / per_epoch
 
     def draw(ax: Axes, name: str) -> None:
         for group, part in curves[name].groupby("group"):
@@ -91,10 +94,10 @@ def lr_curves(
         ax.yaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
-    return grid(list(curves), style, columns, draw, "epoch", "learning rate")
+    return grid(list(curves), style, wide, draw, "epoch", "learning rate")
 
 
-def budgets(summary: pd.DataFrame, order: list[str], style: dict, columns: int = 2) -> Figure:
+def budgets(summary: pd.DataFrame, order: list[str], style: dict, wide: bool = False) -> Figure:
     "Accuracy after the last epoch against the budget; every point is a run of its own, planned for that budget."
     own = {name: summary[summary.schedule == name].sort_values("budget") for name in order}
     ticks = sorted(summary.budget.unique())
@@ -113,10 +116,10 @@ def budgets(summary: pd.DataFrame, order: list[str], style: dict, columns: int =
         ax.xaxis.set_minor_locator(NullLocator())
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
 
-    return grid(order, style, columns, draw, "budget in epochs (log scale)", f"{summary.measured_on.iloc[0]} accuracy")
+    return grid(order, style, wide, draw, "budget in epochs (log scale)", f"{summary.measured_on.iloc[0]} accuracy")
 
 
-def tuning(scores: pd.DataFrame, chosen: dict[str, str], order: list[str], style: dict, columns: int = 2) -> Figure:
+def tuning(scores: pd.DataFrame, chosen: dict[str, str], order: list[str], style: dict, wide: bool = False) -> Figure:
     "Validation accuracy against lr_max at one budget: a ring marks the chosen LR, a cross one that lost a seed."
     scores = scores.assign(lr=[_upper(lr) for lr in scores.lr_max]).sort_values("lr")
     low, high = plots.limits_of(scores.accuracy.astype(float))
@@ -128,14 +131,16 @@ def tuning(scores: pd.DataFrame, chosen: dict[str, str], order: list[str], style
         table, colour = own[name], style[name][0]
         ax.plot(table.lr, table.accuracy.astype(float), "o-", color=colour, lw=1.9, ms=4, zorder=3)
         lost = table[table.lost > 0]
-        ax.plot(lost.lr, np.full(len(lost), low), "x", color=colour, ms=7, mew=2, clip_on=False, zorder=4)
+        if len(lost):  # an empty line that is not clipped would confuse the layout
+            ax.plot(lost.lr, np.full(len(lost), low), "x", color=colour, ms=7, mew=2, clip_on=False, zorder=4)
         best = table[table.lr_max == chosen.get(name)]
         ax.plot(best.lr, best.accuracy.astype(float), "o", ms=11, mfc="none", mec=colour, mew=1.8, zorder=4)
-        ax.set(xscale="log", ylim=(low, high))
+        ax.margins(x=0.12)
+        ax.set(xscale="log", ylim=(low, high + 0.08 * (high - low)))
         ax.xaxis.set_minor_formatter(NullFormatter())
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
 
-    return grid(order, style, columns, draw, "lr_max (log scale)", "validation accuracy")
+    return grid(order, style, wide, draw, "lr_max (log scale)", "validation accuracy")
 
 
 def lr_find(curve: pd.DataFrame, suggestion: float | None) -> Figure:

@@ -54,7 +54,7 @@ def comparison(
         wspace=0.26,
         hspace=0.25,
         left=0.155,
-        right=0.985,
+        right=0.975,
         top=1 - 0.95 / height,
         bottom=0.98 / height,
     )

@@ -82,12 +82,12 @@ def figures(results: Results, summary: pd.DataFrame) -> dict[str, plots.Figure]:
     drawn = {"comparison": plots.comparison(runs, epochs, cycles, longest, curves, title, caption, reference)}
     if curves:
         groups, per_epoch = results.config["groups"], protocol.steps_per_epoch(results)
-        bare = panels.lr_curves(curves, groups, style, per_epoch, columns=4)
+        bare = panels.lr_curves(curves, groups, style, per_epoch, wide=True)
         title = f"The learning rate of every layer group: {len(curves)} schedules over {results.budget} epochs"
         note = f"{protocol.where(results)}. Recorded at every optimizer step of one run each; 0 is at the lower edge."
         drawn["schedules"] = plots.framed(bare, title, note)
     if summary.budget.nunique() > 1:
-        bare = panels.budgets(summary, list(longest.schedule), style, columns=4)
+        bare = panels.budgets(summary, list(longest.schedule), style, wide=True)
         drawn["budgets"] = plots.framed(
             bare, protocol.budgets_finding(summary), protocol.caption(results, results.runs)
         )
@@ -96,7 +96,7 @@ def figures(results: Results, summary: pd.DataFrame) -> dict[str, plots.Figure]:
         scores = tune.scores(results.trials[results.trials.budget == results.budget])
         if len(scores):
             order = [label for label in results.schedules if label in set(scores.schedule)]
-            bare = panels.tuning(scores, chosen, order, style, columns=4)
+            bare = panels.tuning(scores, chosen, order, style, wide=True)
             drawn["tuning"] = plots.framed(bare, protocol.tuning_finding(chosen), protocol.tuning(results))
     return drawn
 
