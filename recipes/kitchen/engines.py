@@ -5,20 +5,16 @@ It alone knows about processes; the results are written by whoever iterates over
 """
 
 import os
-import signal
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import Any, NamedTuple
 
 from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from lrlab.recipes.kitchen import worker
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.options import parse_jobs
 
-LOOK_EVERY = 0.5  # seconds between a worker's looks at whether its parent is still there
 ENGINES = ("local", "ray")
 RAY_TRIES = 3  # of a run whose node or process is lost, before Ray gives it up
 
@@ -63,32 +59,16 @@ def compute(runs: Iterable, task: Callable, shared: Any, place: Place) -> Iterat
 def in_processes(runs: Iterable, task: Callable, shared: Any, jobs: int) -> Iterator[tuple[str, Any]]:
     "joblib's processes; arrays of `shared` above 1 MB reach them as memory maps of one file."
     # Dispatched one at a time: a stopped comparison has no queue to empty.
-    pool = Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs, batch_size=1)
-    worker = partial(_in_worker, parent=os.getpid())
+    order = {"return_as": "generator_unordered", "pre_dispatch": jobs, "batch_size": 1}
+    pool = Parallel(n_jobs=jobs, backend="loky", initializer=worker.start, initargs=(os.getpid(),), **order)
     try:
-        yield from pool(delayed(worker)(task, run, shared) for run in runs)
+        yield from pool(delayed(_named)(task, run, shared) for run in runs)
     except TerminatedWorkerError as error:
         raise WorkerLost(_first_line(error)) from error
 
 
-def _in_worker(task: Callable, run: Any, shared: Any, parent: int) -> tuple[str, Any]:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides
-    _end_with(parent)
+def _named(task: Callable, run: Any, shared: Any) -> tuple[str, Any]:
     return run.run_id, task(run, shared)
-
-
-def _end_with(parent: int) -> None:
-    "End this process soon after `parent` is gone: a killed comparison must not go on computing for nobody."
-    name = f"lrlab-parent-{parent}"
-    if any(thread.name == name for thread in threading.enumerate()):
-        return
-
-    def watch():
-        while os.getppid() == parent:
-            time.sleep(LOOK_EVERY)
-        os._exit(1)
-
-    threading.Thread(target=watch, name=name, daemon=True).start()
 
 
 def on_ray(runs: Iterable, task: Callable, shared: Any, place: Place) -> Iterator[tuple[str, Any]]:
