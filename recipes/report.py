@@ -24,15 +24,21 @@ def main(
     for store in stores:
         if not store.config:
             raise UserError(f"{store.out}: no config.json of lrlab compare there")
-    if len(stores) == 1 and not out:
-        with stores[0] as store:
-            result = report.redraw(store)
-    else:
-        target = Path(out or "results/report")
-        if target.resolve() in [store.out.resolve() for store in stores]:
-            raise UserError(f"--out {target}: is one of the folders to be merged; choose another")
-        with Store(target) as store:
-            result = report.merged(stores, store)
+    try:
+        if len(stores) == 1 and not out:
+            with stores[0] as store:
+                result = report.redraw(store)
+        else:
+            target = Path(out or "results/report")
+            if target.resolve() in [store.out.resolve() for store in stores]:
+                raise UserError(f"--out {target}: is one of the folders to be merged; choose another")
+            with Store(target) as store:
+                result = report.merged(stores, store)
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # whatever is made of values that lrlab would not have written
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{', '.join(dirs)}: damaged, or not written by lrlab compare ({reason})") from error
     print(result.text)
     return result
 

@@ -46,13 +46,11 @@ def check_archive(archive: Path, target: Path) -> None:
     try:
         total = 0
         for name, plain, size in _members(archive):
-            path = PurePosixPath(name)
-            if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts or "\\" in name:
-                raise UserError(
-                    f"{archive}: {printable(name)!r} would be written outside {target}; nothing is unpacked"
-                )
             if not plain:
                 raise UserError(f"{archive}: {printable(name)!r} is a link or a device; nothing is unpacked")
+            path = PurePosixPath(name)
+            if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts or "\\" in name:
+                raise UserError(f"{archive}: {printable(name)!r} would be written outside {target}; nothing is unpacked")
             total += size
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, ValueError) as error:
         if isinstance(error, UserError):

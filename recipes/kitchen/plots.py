@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from lrlab.recipes.kitchen.options import show_lr
@@ -140,8 +141,16 @@ def framed(fig: Figure, title: str, caption: str) -> Figure:
 def save(fig: Figure, file: Path) -> None:
     "PNG at 160 dpi, or SVG, by the file's suffix; written completely or not at all."
     part = file.with_name(f".{file.stem}.part{file.suffix}")
+    as_written(fig)
     fig.savefig(part, dpi=160, metadata={"Date": None} if file.suffix == ".svg" else None)
     part.replace(file)
+
+
+def as_written(fig: Figure) -> None:
+    "Let names with dollar signs be names: matplotlib takes what is between two for a formula, and may fail on it."
+    for text in fig.findobj(Text):
+        if "$" in text.get_text() and "mathdefault" not in text.get_text():  # which matplotlib's own tick labels have
+            text.set_parse_math(False)
 
 
 def _lr_panel(ax, lr_curves: dict, schedule: str, style: dict) -> None:

@@ -75,7 +75,7 @@ class Store:
         file = self.out / "config.json"
         try:
             config = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RecursionError) as error:
             raise UserError(
                 f"{file} cannot be read ({error}); --fresh starts over and keeps the old folder aside"
             ) from None
@@ -146,7 +146,7 @@ class Store:
                 continue
             try:
                 rows[folder.name] = _read_run(folder)
-            except (ValueError, TypeError, KeyError, OSError) as error:
+            except (ValueError, TypeError, KeyError, OSError, RecursionError) as error:
                 self._set_run_aside(folder, error)
         return rows
 
@@ -205,6 +205,8 @@ def write_atomically(file: Path, text: str) -> None:
 def _read_run(folder: Path) -> dict:
     "The row of a run's run.json. Raises ValueError if it, or the size of a table beside it, is not what it should be."
     row = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    if not isinstance(row, dict) or not isinstance(row.get("files", {}), dict):
+        raise ValueError("it is not what lrlab writes")
     sizes = row.pop("files", {})
     if row["run_id"] != folder.name or set(row) != set(RUN_COLUMNS):
         raise ValueError("its columns are not those of a run")

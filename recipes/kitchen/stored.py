@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lrlab.recipes.kitchen import samples
-from lrlab.recipes.kitchen.errors import Refused, UserError
+from lrlab.recipes.kitchen.errors import Refused, UserError, printable, printable_json
 from lrlab.recipes.kitchen.store import CYCLE_COLUMNS, EPOCH_COLUMNS, RUN_COLUMNS, Store, concat
 
 FREE = ("seeds", "schedules", "epochs")  # what folders may differ in and still be merged
@@ -55,11 +55,22 @@ class Results:
 
 
 def read(store: Store) -> Results:
-    "The results of one folder. Raises UserError if there is no finished run."
-    config = store.config
-    if not isinstance(config.get("question", {}).get("schedules"), dict) or "data" not in config:
+    "The results of one folder. Raises UserError if there is no finished run, or if what it holds is not lrlab's."
+    try:
+        return _read(store)
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # whatever is made of tables and values that lrlab would not have written
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{store.out}: damaged, or not written by lrlab compare ({reason})") from error
+
+
+def _read(store: Store) -> Results:
+    config = printable_json(store.config)  # the folder may be a stranger's: its names are shown, not obeyed
+    question, data = (config.get(key) for key in ("question", "data"))
+    if not isinstance(data, dict) or not isinstance(question, dict) or not isinstance(question.get("schedules"), dict):
         raise UserError(f"{store.out}: no config.json of lrlab compare there")
-    runs, epochs = store.tables()
+    runs, epochs = (table.map(_shown) for table in store.tables())
     if runs.empty:
         raise UserError(f"{store.out}: no finished run to report")
     trials, _ = store.tables("tuning_plan")
@@ -78,6 +89,10 @@ def read(store: Store) -> Results:
         samples.load(store),
         len(config.get("plan", runs)),
     )
+
+
+def _shown(value):
+    return printable(value) if isinstance(value, str) else value
 
 
 def merge(parts: list[Results], names: list[str]) -> Results:
