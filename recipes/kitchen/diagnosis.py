@@ -6,17 +6,16 @@ import pandas as pd
 NOISE = 0.01  # of the guessing loss: smaller differences do not count
 RISE = 0.15  # of the guessing loss: a rise of the validation loss from one epoch to the next that counts as a jump
 JUMPS = 0.2  # of the epochs after the first: so many jumps are bouncing
-SPIKE = 2.0  # times the first training losses: a later batch above this is bouncing too
+SPIKE = 3.0  # times the guessing loss: one batch of training above this is bouncing too
 MOVED = 0.1  # of the guessing loss: how far below it the training loss must come to have moved
 WORSE = 0.1  # by which share the last validation loss exceeds the best one when it got worse again
 FALLING = 0.05  # by which share the losses still fell in the last epoch of a run that was cut short
-FIRST = 10  # batches whose mean is the loss at the start
 
 RULE = f"""guessing: the loss of answering with the shares of the classes; less than {NOISE:.0%} of it does not count.
 diverged: the loss was not finite, or ten times the first one for 10 batches in a row.
-bounced: after {JUMPS:.0%} of the epochs the validation loss had risen by over {RISE:.0%} of guessing, or a later
-  batch's training loss was over {SPIKE:g} times that of the first {FIRST}, or the last validation loss is over
-  {WORSE:.0%} above the best although the training loss is not lower than then.
+bounced: after {JUMPS:.0%} of the epochs the validation loss had risen by over {RISE:.0%} of guessing, or the
+  training loss of a batch was over {SPIKE:g} times guessing, or the last validation loss is over {WORSE:.0%} above
+  the best although the training loss is not lower than then.
 hardly moved: the last epoch's training loss is not {MOVED:.0%} below guessing.
 overfitted: the last validation loss is over {WORSE:.0%} above the best, and the training loss is lower than then.
 cut short: one epoch only, or training and validation loss both still fell by over {FALLING:.0%} in the last epoch.
@@ -32,11 +31,11 @@ def diagnose(epochs: pd.DataFrame, losses: np.ndarray, guess: float, diverged: b
     valid, train, noise = epochs.valid_loss.to_numpy(), epochs.train_loss.to_numpy(), NOISE * guess
     if diverged or not np.isfinite(valid).all() or not len(valid):
         return "diverged"
-    best, later = valid.argmin(), np.asarray(losses)[FIRST:]
+    best = valid.argmin()
     worse = valid[-1] > max((1 + WORSE) * valid[best], valid[best] + noise)
     learned = train[-1] < train[best]
     jumps = (np.diff(valid) > RISE * guess).mean() if len(valid) > 1 else 0.0
-    spiked = len(later) > 0 and later.max() > SPIKE * np.mean(losses[:FIRST])
+    spiked = len(losses) > 0 and np.max(losses) > SPIKE * guess
     if jumps >= JUMPS or spiked or (worse and not learned):
         return "bounced"
     if train[-1] > (1 - MOVED) * guess:
@@ -56,6 +55,9 @@ def guessing_loss(counts: list[int]) -> float:
 
 
 def majority(words: pd.Series) -> str:
-    "The most frequent word of several seeds, with how often where they differ."
+    "The most frequent word of several seeds, with how often where they differ; all words where none is."
     counts = words.value_counts()
-    return counts.index[0] if len(counts) == 1 else f"{counts.index[0]} ({counts.iloc[0]} of {counts.sum()})"
+    if len(counts) == 1:
+        return counts.index[0]
+    most = counts[counts == counts.max()].index
+    return f"{most[0]} ({counts.max()} of {counts.sum()})" if len(most) == 1 else " / ".join(sorted(counts.index))

@@ -130,10 +130,11 @@ def finding(summary: pd.DataFrame) -> str:
     "The answer in one sentence."
     said = []
     for row in summary[summary.arm != "right"].itertuples():
-        plural = "s" * (row.epochs > 1)
-        said.append(f"LR {float(row.lr):g} for {row.epochs} epoch{plural}: {row.diagnosis}, {_percent(row.accuracy)}")
+        said.append(f"{row.arm} ({float(row.lr):g} × {row.epochs}): {row.diagnosis}, {_percent(row.accuracy)}")
     right = summary[summary.arm == "right"].iloc[0] if (summary.arm == "right").any() else None
-    own = "" if right is None else f"LR {float(right.lr):g} for {right.epochs} reaches {_percent(right.accuracy)}; "
+    own = (
+        "" if right is None else f"LR {float(right.lr):g} × {right.epochs} epochs reaches {_percent(right.accuracy)}; "
+    )
     return own + "; ".join(said)
 
 

@@ -36,7 +36,7 @@ def test_the_word_follows_from_the_curves(word, train, valid):
 def test_a_spike_of_the_training_loss_is_bouncing():
     calm = np.linspace(0.7, 0.3, 50)
     spiked = calm.copy()
-    spiked[30] = 1.5
+    spiked[30] = 2.5
     table = curves([0.6, 0.4, 0.35, 0.34], [0.5, 0.4, 0.38, 0.37])
     assert diagnose(table, calm, LN2) == "right"
     assert diagnose(table, spiked, LN2) == "bounced"
@@ -55,6 +55,7 @@ def test_guessing_is_the_entropy_of_the_classes():
 def test_the_word_of_several_seeds_says_when_they_differ():
     assert majority(pd.Series(["right"] * 3)) == "right"
     assert majority(pd.Series(["bounced", "right", "bounced"])) == "bounced (2 of 3)"
+    assert majority(pd.Series(["right", "overfitted"])) == "overfitted / right"
 
 
 def test_the_tutorials_rows_are_whole_and_each_is_a_count_of_its_2886_images():
@@ -80,7 +81,7 @@ QUICK = {"data": "digits", "epochs": 2, "long": 3, "seeds": "1", "lr": "3e-3", "
 
 def test_the_recipe_tells_draws_and_keeps(tmp_path, capsys):
     first = learning_rate.main(**QUICK, out=str(tmp_path / "a"))
-    assert "hardly moved" in first.text and "LR 0.003 for 2 reaches" in first.text
+    assert "hardly moved" in first.text and "LR 0.003 × 2 epochs reaches" in first.text
     assert list(first.summary.arm) == ["too high", "too low", "too short", "too long", "right"]
     assert (first.summary.n == 1).all() and (tmp_path / "a" / "learning_rate.png").stat().st_size > 50_000
     capsys.readouterr()

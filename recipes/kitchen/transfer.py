@@ -1,0 +1,150 @@
+"""From the question of `lrlab transfer` to its answer: lr_find, six arms of equal budget, and what they show."""
+
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from lrlab.recipes.kitchen import plots, transfer_figure
+from lrlab.recipes.kitchen.data import Photos
+from lrlab.recipes.kitchen.environment import environment
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.frozen import head_learner
+from lrlab.recipes.kitchen.grid import Run
+from lrlab.recipes.kitchen.lessons import LessonRun, extra_table, train_missing
+from lrlab.recipes.kitchen.lr_range import quiet_range_test, suggested_lr
+from lrlab.recipes.kitchen.options import show_lr
+from lrlab.recipes.kitchen.stats import summarize
+from lrlab.recipes.kitchen.store import Store, write_atomically
+from lrlab.recipes.kitchen.transfer_arms import ARMS, plan, train_arm
+from lrlab.recipes.kitchen.workloads import Workload, resolve_precision, use_threads
+
+REFERENCE = "slice"  # the tutorial's own way
+
+
+@dataclass(frozen=True)
+class Question:
+    "Everything that the numbers depend on."
+
+    workload: Workload
+    epochs: int  # after one for the head
+    lr: slice
+    low: float
+    seeds: list[int]
+    threads: int = 1
+
+    def to_dict(self, size: int) -> dict:
+        workload = asdict(self.workload) | {"precision": resolve_precision(self.workload.precision), "size": size}
+        del workload["cache"]  # where pixels are kept changes nothing
+        own = {"epochs": self.epochs, "lr": show_lr(self.lr), "low": self.low, "seeds": self.seeds}
+        return workload | own | {"threads": self.threads}
+
+
+@dataclass
+class Answer:
+    "`runs` and `summary` as DESIGN.md has them; `movement`: run_id, schedule, lr_max, seed, group, moved."
+
+    runs: pd.DataFrame
+    summary: pd.DataFrame
+    movement: pd.DataFrame
+    text: str
+
+
+def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
+    "Train what is not there yet; write runs, epochs, summary, movement .csv and transfer.png."
+    photos = question.workload.photos()
+    with Store(out) as store:
+        config = {"recipe": "transfer", "question": question.to_dict(photos.size), "data": photos.describe()}
+        store.begin(config | environment(), fresh)
+        if "lr_find" not in store.config:
+            _find_lr(store, question, photos)
+        runs = plan(question.lr, question.low, question.epochs, question.seeds)
+        train_missing(store, runs, partial(_train, question=question), photos, jobs)
+        return redraw(store)
+
+
+def _train(run: Run, photos: Photos, question: Question) -> LessonRun:
+    workload = replace(question.workload, scratch=run.schedule == "scratch")
+    return train_arm(run, photos, workload, question.workload.head_lr, question.threads)
+
+
+def _find_lr(store: Store, question: Question, photos: Photos) -> None:
+    "The tutorial's LR range test, after the head stage and with all layers thawed."
+    use_threads(question.threads)
+    learn = question.workload.learner(question.seeds[0], photos)
+    head = head_learner(learn, question.seeds[0])
+    with head.no_bar(), head.no_logging():
+        head.fit_one_cycle(1, question.workload.head_lr)
+    test = quiet_range_test(learn)
+    write_atomically(store.out / "lr_find.csv", test.to_df().to_csv(index=False))
+    store.write_config(store.config | {"lr_find": suggested_lr(test)})
+
+
+def redraw(store: Store) -> Answer:
+    "Tables, figure and text from the stored runs alone."
+    runs, epochs = store.tables()
+    if runs.empty:
+        raise UserError(f"{store.out}: no finished run yet; the same command continues")
+    reference = REFERENCE if (runs.schedule == REFERENCE).any() else runs.schedule.iloc[0]
+    summary = summarize(runs.assign(budget=runs.budget.max()), reference)  # equal, counting the head's epoch
+    moved = extra_table(store, runs, "movement.csv")
+    for name, table in {"runs": runs, "epochs": epochs, "summary": summary, "movement": moved}.items():
+        write_atomically(store.out / f"{name}.csv", table.to_csv(index=False))
+    first = runs.drop_duplicates("schedule")
+    steps = {row.schedule: store.steps(row.run_id) for row in first.itertuples()}
+    title = finding(summary)
+    plots.save(
+        transfer_figure.draw(runs, epochs, summary, moved, steps, store.config, title), store.out / "transfer.png"
+    )
+    return Answer(runs, summary, moved, _text(runs, summary, moved, store, title))
+
+
+def finding(summary: pd.DataFrame) -> str:
+    "Whether early layers really need tiny changes here: the slice beside one LR for all, and training from scratch."
+    arms = summary.set_index("schedule")
+    best = arms.index[0]
+    parts = []
+    if {"one_high_lr", "slice"} <= set(arms.index):
+        high = arms.loc["one_high_lr"]
+        need = {
+            "worse": "Early layers do need smaller LRs here",
+            "better": "Tiny LRs for early layers cost accuracy here",
+        }
+        parts.append(need.get(high.verdict, "Whether early layers need tiny LRs cannot be told here"))
+        parts[-1] += f": one high LR is at {_points(high)} against the slice"
+    parts.append(f"best is {best} with {_accuracy(arms.loc[best])}")
+    if "scratch" in arms.index:
+        parts.append(f"from scratch reaches {_accuracy(arms.loc['scratch'])}")
+    return "; ".join(parts)
+
+
+def _accuracy(row: pd.Series) -> str:
+    return "nothing (it diverged)" if pd.isna(row.accuracy_mean) else f"{row.accuracy_mean:.1%}"
+
+
+def _points(row: pd.Series) -> str:
+    if pd.isna(row["diff"]):
+        return "no result"
+    interval = "" if pd.isna(row.diff_low) else f" ({100 * row.diff_low:+.1f} to {100 * row.diff_high:+.1f})"
+    return f"{100 * row['diff']:+.1f} points{interval}"
+
+
+def _text(runs: pd.DataFrame, summary: pd.DataFrame, moved: pd.DataFrame, store: Store, title: str) -> str:
+    far = moved.groupby(["schedule", "group"], sort=False).moved.mean().unstack(sort=False)
+    seconds = runs.groupby("schedule").seconds.mean()
+    head = f"{'arm':<12} {'lr_max':<17} {'n':>2}  {'accuracy % (95 %)':<21} {'points vs slice':<23}"
+    head += "".join(f"{group:>8}" for group in far.columns) + "   s/run"
+    lines = [f"{'':<79}weights moved, relative L2", head, "-" * len(head)]
+    for row in summary.itertuples():
+        accuracy = f"{100 * row.accuracy_mean:.1f} ({100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f})"
+        points = "" if row.schedule == REFERENCE else _points(summary.loc[row.Index]).replace(" points", "")
+        how_far = "".join(f"{f'{100 * value:.2g}%':>8}" for value in far.loc[row.schedule])
+        lines.append(
+            f"{row.schedule:<12} {row.lr_max:<17} {row.n:>2}  {accuracy:<21} {points:<23}{how_far}"
+            f"{seconds[row.schedule]:>8.0f}"
+        )
+    found = store.config["lr_find"]
+    lines += ["", *(f"{arm}: {what}." for arm, what in ARMS.items())]
+    lines.append(f"lr_find after the head stage suggests {'no LR' if found is None else show_lr(found)}.")
+    return "\n".join([*lines, "", title + ".", f"Figure: {store.out / 'transfer.png'}"])

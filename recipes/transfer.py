@@ -1,0 +1,52 @@
+"""How should a pretrained model be trained: do early layers really need tiny changes? Six ways, one budget.
+
+Trains the new head on the frozen body, runs lr_find, and goes on in six ways: head only, the tutorial's
+`slice(3e-6, 3e-3)`, one high LR, one low LR, gradual unfreezing (Howard & Ruder 2018, arXiv:1801.06146), from scratch.
+
+    lrlab transfer --data ~/photos --arch resnet34 --size 128 --epochs 4
+"""
+
+from lrlab.recipes import cli
+
+
+def main(
+    data: str = "solar",  # solar, digits, fashion_mnist, a fastai dataset such as pets, or a folder of images
+    arch: str = "efficientnet_lite0",  # efficientnet_lite0 or a torchvision or timm name
+    epochs: int = 2,  # Epochs of every arm, after one for the head
+    lr: str = "slice(3e-6,3e-3)",  # The LRs of the slice; its upper end is the one high LR
+    low: float = 1e-4,  # The one low LR
+    seeds: str = "3",  # How many seeds (3), or which (0,5,7)
+    weights: str = None,  # A .pth or .safetensors file of pretrained weights (default: ImageNet's)
+    bs: int = 64,  # Batch size
+    size: int = 64,  # Pixels of a side
+    precision: str = "auto",  # fp32, bf16, or auto: bf16 where the processor has instructions for it
+    jobs: str = "auto",  # Runs at the same time
+    threads: int = 1,  # Processor threads per run
+    out: str = None,  # Folder of the results (default: results/transfer)
+    fresh: bool = False,  # Start over; what the folder holds is kept aside
+    quick: bool = False,  # A smoke run: 1 epoch, 1 seed, 32 px
+):
+    "Transfer learning six ways with equal budget: LRs and movement of every layer group, and the accuracy."
+    from lrlab.recipes.kitchen import options, transfer, workloads
+    from lrlab.recipes.kitchen.errors import UserError
+
+    if quick:
+        epochs, size, seeds = 1, min(size, 32), "1" if str(seeds) == "3" else seeds
+    options.check_range("epochs", epochs, 1, 10_000)
+    workload = workloads.checked(data, arch, size, bs, precision, weights)
+    if not workload.pretrained:
+        raise UserError("--arch small has no pretrained weights; choose efficientnet_lite0 or a torchvision name")
+    parsed = options.parse_lr(lr)
+    if not isinstance(parsed, slice) or parsed.start is None:
+        raise UserError(f"--lr {lr}: expected the LRs of the first layers and of the head, such as slice(3e-6,3e-3)")
+    low = options.parse_lr(low)
+    threads = options.in_range("threads", threads, 1, 256)
+    question = transfer.Question(workload, epochs, parsed, low, options.parse_seeds(seeds), threads)
+    out = out or f"results/transfer{'-quick' * quick}"
+    result = transfer.answer(question, out, options.parse_jobs(jobs, threads), fresh)
+    print(result.text)
+    return result
+
+
+if __name__ == "__main__":
+    raise SystemExit(cli.run(main))

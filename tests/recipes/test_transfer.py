@@ -1,0 +1,140 @@
+"""Transfer learning: what a frozen body allows to be computed once, how far weights move, and the recipe."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from fastai.data.core import DataLoaders
+from fastai.learner import Learner
+from fastai.losses import CrossEntropyLossFlat
+from fastai.torch_core import set_seed
+
+from lrlab.recipes import cli, transfer
+from lrlab.recipes.kitchen.frozen import FrozenBody, TensorDL, body_outputs, head_learner
+from lrlab.recipes.kitchen.transfer_arms import lr_by_group, movement
+from lrlab.recipes.kitchen.workloads import Workload
+
+pytest.importorskip("timm")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    "A small real network's weights, as a file: the recipe needs a pretrained model and the tests no network."
+    import timm
+
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("weights") / "resnet.pth"
+    torch.save(timm.create_model("test_resnet", pretrained=False).state_dict(), file)
+    return file
+
+
+def learner(weights, precision="fp32"):
+    return Workload("digits", "test_resnet", size=32, bs=128, precision=precision, weights=str(weights)).learner(0)
+
+
+def images(learn, split):
+    "All images of a split as the model would get them, in order, and their labels."
+    batches = list(learn.dls.loaders[split].new(shuffle=False, drop_last=False))
+    x, y = (torch.cat([batch[i].as_subclass(torch.Tensor) for batch in batches]) for i in (0, 1))
+    return x, y
+
+
+def the_long_way(learn, seed, epochs):
+    "The same head stage with the whole model in every step."
+    parts = [images(learn, 0), images(learn, 1)]
+    set_seed(seed)
+    bs = learn.dls.train.bs
+    dls = DataLoaders(TensorDL(*parts[0], bs, True), TensorDL(*parts[1], 2 * bs, False), device=learn.dls.device)
+    for p in learn.model[0].parameters():
+        p.requires_grad_(False)
+    whole = Learner(dls, learn.model, CrossEntropyLossFlat(), cbs=FrozenBody())
+    with whole.no_bar(), whole.no_logging():
+        whole.fit_one_cycle(epochs, 3e-3)
+
+
+def test_features_computed_once_give_the_same_head_in_less_time(weights):
+    long, short = learner(weights), learner(weights)
+    start = time.perf_counter()
+    the_long_way(long, 5, 3)
+    middle = time.perf_counter()
+    head = head_learner(short, 5)
+    with head.no_bar(), head.no_logging():
+        head.fit_one_cycle(3, 3e-3)
+    took_long, took_short = middle - start, time.perf_counter() - middle
+    before = learner(weights).model[1].state_dict()
+    for name, value in short.model[1].state_dict().items():
+        assert torch.allclose(value, long.model[1].state_dict()[name], atol=1e-4), name
+    assert any(not torch.equal(before[name], value) for name, value in short.model[1].state_dict().items())
+    assert took_short < took_long
+    for one, other in zip(
+        short.model[0].state_dict().values(), learner(weights).model[0].state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other), "the body, its batch norms too, is as it was"
+
+
+def test_body_outputs_are_unaugmented_in_order_and_leave_the_loaders_alone(weights):
+    learn = Workload("solar", "test_resnet", size=32, precision="fp32", weights=str(weights)).learner(0)
+    first, labels = body_outputs(learn, 1)
+    again, _ = body_outputs(learn, 1)
+    assert torch.equal(first, again) and len(first) == len(learn.dls.valid_ds)
+    photos = Workload("solar", "small", size=32).photos()
+    assert labels.tolist() == photos.labels[photos.splits["valid"]].tolist()
+    train, _ = body_outputs(learn, 0)
+    assert torch.equal(train, body_outputs(learn, 0)[0]), "no flips"
+    batch = learn.dls.train.one_batch()[0]
+    assert batch.shape[1] == 3 and learn.model.training
+
+
+def test_movement_is_relative():
+    before, after = [torch.tensor([3.0, 4.0]), torch.ones(4)], [torch.tensor([3.0, 4.0]), 2 * torch.ones(4)]
+    assert movement(before, after) == [0.0, 1.0]
+
+
+def test_a_frozen_group_has_no_lr():
+    steps = pd.DataFrame({"step": [0, 0, 1, 1], "group": [0, 1, 0, 1], "lr": [0.0, 1.0, 0.5, 1.0]})
+    lrs = lr_by_group(steps, 3)
+    assert lrs.shape == (2, 3)
+    np.testing.assert_equal(lrs[0], [np.nan, 1.0, np.nan])
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory, weights):
+    out = tmp_path_factory.mktemp("transfer")
+    options = {"data": "digits", "arch": "test_resnet", "size": 32, "bs": 256, "seeds": "1", "epochs": 2, "jobs": "1"}
+    options |= {"weights": str(weights), "precision": "fp32", "out": str(out)}
+    return out, options, transfer.main(**options)
+
+
+def test_the_arms_do_what_their_names_say(answered):
+    out, _, found = answered
+    moved = found.movement.pivot(index="schedule", columns="group", values="moved")
+    assert (moved.loc["head_only", ["stem", "early", "late"]] == 0).all() and moved.loc["head_only", "head"] > 0
+    assert moved.loc["slice", ["stem", "early", "late", "head"]].is_monotonic_increasing
+    assert (moved.loc["one_high_lr", ["stem", "early"]] > 10 * moved.loc["slice", ["stem", "early"]]).all()
+    assert moved.loc["gradual", "early"] < moved.loc["slice", "early"] / 3, (
+        "two epochs thaw the head and one group more"
+    )
+    budget = found.runs.set_index("schedule").epochs
+    assert budget.scratch == 3 and (budget.drop("scratch") == 2).all()
+    steps = {run_id: pd.read_csv(out / "runs" / run_id / "steps.csv") for run_id in found.runs.run_id}
+    counts = {run_id.split("-")[0]: table.step.nunique() for run_id, table in steps.items()}
+    assert len({n for arm, n in counts.items() if arm != "scratch"}) == 1, "equal optimizer steps"
+
+
+def test_the_answer_names_numbers_and_the_same_command_trains_nothing(answered, capsys):
+    out, options, found = answered
+    assert "one high LR is at" in found.text and "from scratch reaches" in found.text
+    assert (out / "transfer.png").stat().st_size > 50_000
+    again = transfer.main(**options)
+    assert "To do" not in capsys.readouterr().out
+    pd.testing.assert_frame_equal(found.summary, again.summary)
+
+
+@pytest.mark.parametrize(
+    "option", [["--arch", "small"], ["--lr", "3e-3"], ["--lr", "slice(3e-3)"], ["--epochs", "0"], ["--low", "x"]]
+)
+def test_bad_options_are_one_sentence(tmp_path, capsys, option):
+    assert cli.main(["transfer", *option, "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
