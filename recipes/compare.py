@@ -8,13 +8,16 @@ draws the comparison. The same command continues where it stopped.
 
 from lrlab.recipes import cli
 
+EIGHT = "constant,step,exponential,cosine,triangular,triangular2,sgdr,one_cycle"
+FOUR = "constant,cosine,sgdr,one_cycle"  # of a smoke run
+
 
 def main(
     data: str = "solar",  # solar, digits, or a folder of images (train/ + valid/, or one folder per class)
     arch: str = "small",  # small (from scratch), efficientnet_lite0 (pretrained), or a torchvision or timm name
     epochs: str = "7",  # Epochs of every run, or several budgets to compare at: 3,6,12
     seeds: str = "3",  # How many seeds (3), or which (0,5,7)
-    schedules: str = "constant,step,exponential,cosine,triangular,triangular2,sgdr,one_cycle",  # Names or calls
+    schedules: str = EIGHT,  # Names or calls
     lr_max: str = "slice(3e-6,3e-3)",  # The highest LR: a number, slice(first layers, head), or find
     tune: bool = False,  # Give every schedule its own best LR, from one grid around lr_find's suggestion
     tune_points: int = 5,  # LRs in that grid at first
@@ -29,7 +32,7 @@ def main(
     address: str = None,  # The Ray cluster to join, such as auto or 10.0.0.1:6379 (default: one started here)
     out: str = None,  # Folder of the results (default: results/compare)
     fresh: bool = False,  # Start over; what the folder holds is kept aside
-    quick: bool = False,  # A smoke run: 2 epochs, 2 seeds
+    quick: bool = False,  # A smoke run: 2 epochs, 2 seeds, 4 schedules
 ):
     "Compare learning-rate schedules on the same data, weights, batches and budget."
     from lrlab.recipes.kitchen import comparison, options, tune as tuning, workloads  # isort: skip
@@ -38,6 +41,7 @@ def main(
     budgets = options.parse_epochs(epochs)
     if quick:
         budgets, seeds = [min(budgets[0], 2)], "2" if str(seeds) == "3" else seeds
+        schedules = FOUR if schedules == EIGHT else schedules
     if tune:
         options.check_range("tune_points", tune_points, 3, 15)
         options.check_range("tune_seeds", tune_seeds, 1, 100)
