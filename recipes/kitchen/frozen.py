@@ -19,11 +19,11 @@ class TensorDL(DataLoader):
     "A fastai DataLoader over two tensors, a batch by one index, in the order that fastai's loaders draw."
 
     def __init__(self, x: torch.Tensor, y: torch.Tensor, bs: int, shuffle: bool):
-        super().__init__(dataset=range(len(x)), bs=bs, shuffle=shuffle, num_workers=0)
+        super().__init__(dataset=range(len(x)), bs=bs, shuffle=shuffle, drop_last=shuffle, num_workers=0)
         self.x, self.y = x, y
 
     def create_batches(self, samples):
-        for rows in chunked(samples, self.bs):
+        for rows in chunked(samples, self.bs, self.drop_last):
             yield self.x[rows], self.y[rows]
 
 
