@@ -81,6 +81,12 @@ def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None
         if (getattr(error, "name", None) or "").startswith("lrlab"):
             raise  # a fault of ours and not of the machine
         return _complain(_fault(error), code=1)
+    except RuntimeError as error:
+        from lrlab.recipes.kitchen.memory import out_of_memory
+
+        if not out_of_memory(error):
+            raise
+        return _complain(_fault(MemoryError()), code=1)
     return getattr(result, "exit_code", 0)
 
 

@@ -50,7 +50,7 @@ def check_archive(archive: Path, target: Path) -> None:
                 raise UserError(f"{archive}: {printable(name)!r} is a link or a device; nothing is unpacked")
             path = PurePosixPath(name)
             if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts or "\\" in name:
-                raise UserError(f"{archive}: {printable(name)!r} would be written outside {target}; nothing is unpacked")
+                raise UserError(f"{archive}: {printable(name)!r} would leave {target} (outside); nothing is unpacked")
             total += size
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, ValueError) as error:
         if isinstance(error, UserError):

@@ -40,6 +40,7 @@ class Question:
         return {
             **workload,
             "size": photos.size,
+            "pixels": photos.card.get("fingerprint"),  # runs on other photos are no continuation
             "epochs": list(self.schedules),
             "seeds": self.seeds,
             "schedules": {str(n): {label: repr(s) for label, s in own.items()} for n, own in self.schedules.items()},

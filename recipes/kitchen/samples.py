@@ -13,6 +13,7 @@ from lrlab.recipes.kitchen.store import Store, write_atomically
 PER_CLASS = 4
 MOST_CLASSES = 24
 MOST_PIXELS = 160
+_PNG = "data:image/png;base64,"
 
 
 def keep(store: Store, photos: Photos) -> None:
@@ -28,9 +29,10 @@ def keep(store: Store, photos: Photos) -> None:
 
 
 def load(store: Store) -> dict[str, list[str]]:
-    "What `keep` wrote; empty if there is nothing."
+    "What `keep` wrote, empty if there is nothing; never an address that would be fetched from elsewhere."
     file = store.out / "samples.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return {name: [uri for uri in uris if uri.startswith(_PNG)] for name, uris in found.items()}
 
 
 def data_uri(pixels: np.ndarray) -> str:
@@ -44,4 +46,4 @@ def data_uri(pixels: np.ndarray) -> str:
 
 def png_uri(png: bytes) -> str:
     "The address of a PNG image that needs no file."
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+    return _PNG + base64.b64encode(png).decode()

@@ -81,6 +81,23 @@ def test_a_confusion_matrix_takes_any_class_name(tmp_path):
     assert (tmp_path / "confusion.png").stat().st_size > 1000
 
 
+def test_runs_on_other_photos_are_no_continuation(results, finished, tmp_path):
+    photos = Path(shutil.copytree(finished.parent / "photos", tmp_path / "photos"))
+    next(photos.glob("left*/*.png")).unlink()
+    options = {"epochs": "1", "seeds": "2", "schedules": "constant,cosine", "lr_max": "1e-3", "size": 12, "bs": 8}
+    config = json.loads((results / "config.json").read_text())
+    config["question"]["data"] = str(photos)  # as if the photos had changed where they are
+    (results / "config.json").write_text(json.dumps(config))
+    with pytest.raises(errors.Refused, match="pixels = .* this command has pixels ="):
+        compare.main(data=str(photos), jobs="1", out=str(results), **options)
+
+
+def test_a_report_fetches_nothing_that_a_stranger_names(results, capsys):
+    (results / "samples.json").write_text(json.dumps({errors.printable(HOSTILE[0]): ["http://localhost:1/x.png"]}))
+    assert outcome(results, capsys) == 0
+    assert "localhost:1" not in (results / "report.html").read_text(encoding="utf-8")
+
+
 # ---- a results folder from a stranger -------------------------------------------------------------------------------
 
 
