@@ -133,5 +133,7 @@ def _text(epochs: pd.DataFrame, config: dict, out: Path) -> str:
     lines = [f"{'epoch':>5} {'train loss':>11} {'valid loss':>11} {'accuracy':>9}"]
     for row in epochs.itertuples():
         lines.append(f"{row.epoch:>5} {row.train_loss:>11.4f} {row.valid_loss:>11.4f} {row.accuracy:>9.1%}")
+    if not np.isfinite(epochs.valid_loss.iloc[-1]):
+        lines.append(f"It diverged: the loss is not a number. lr_max = {config['lr_max']} is too high for this model.")
     lines.append(f"Always answering the most frequent class: {config['data']['majority']:.1%}.")
     return "\n".join([*lines, f"Figure: {out / 'one_cycle.png'}"])
