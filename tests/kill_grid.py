@@ -88,14 +88,14 @@ def complete(out: Path) -> int:
 def kill_and_continue(out: Path, kills: int, rng: random.Random) -> pd.DataFrame:
     """One row per kill: what was killed, in which phase, with how many runs complete before and after.
 
-    A fifth of the kills hits the imports and the LR range test, the others the training, a random time after none to
-    two more runs have ended. Two thirds of those hit the command, the others a worker, and the command a little later.
+    A fifth of the kills hits the imports and the LR range test, the others the training, a random time after none or
+    one more run has ended. Two thirds of those hit the command, the others a worker, and the command a little later.
     """
     rows = []
     while len(rows) < kills:
         before = complete(out)
         command = Command([*QUESTION, "--jobs", "2", "--out", str(out)])
-        whom, early, more = rng.choice(["command", "command", "worker"]), rng.random() < 0.2, rng.randrange(3)
+        whom, early, more = rng.choice(["command", "command", "worker"]), rng.random() < 0.2, rng.randrange(2)
         while (
             not early
             and command.process.poll() is None

@@ -10,10 +10,11 @@ from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.engines import Place
 from lrlab.recipes.kitchen.environment import environment, fitting_jobs, peak_memory
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.grid import Run, plan_runs, run_grid, was_killed
+from lrlab.recipes.kitchen.grid import run_grid, was_killed
 from lrlab.recipes.kitchen.layer_groups import group_names
 from lrlab.recipes.kitchen.lr_range import quiet_range_test, suggested_lr
 from lrlab.recipes.kitchen.options import LR, show_lr
+from lrlab.recipes.kitchen.plan import Run, plan_runs
 from lrlab.recipes.kitchen.progress import show_progress
 from lrlab.recipes.kitchen.report import Result, redraw
 from lrlab.recipes.kitchen.store import Store, write_atomically

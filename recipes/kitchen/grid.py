@@ -1,18 +1,14 @@
 """Runs schedules x learning rates x seeds and hands on every finished run. Knows nothing of plots."""
 
-import hashlib
-import re
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 
-from lrlab.callbacks import Schedule
 from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.engines import Place, WorkerLost, compute
-from lrlab.recipes.kitchen.options import show_lr
+from lrlab.recipes.kitchen.plan import Run, plan_runs
 from lrlab.recipes.kitchen.store import RunResult
 from lrlab.recipes.kitchen.training import EpochLog, failed, train
 from lrlab.recipes.kitchen.workloads import Workload
@@ -21,38 +17,6 @@ __all__ = ["EpochLog", "Run", "ctrl_c_sets", "failed", "plan_runs", "run_grid", 
 
 MOST_TRIES = 2  # of a run that was alone in flight when its process died, before it is recorded as failed
 KILLED = "its process was killed"
-
-
-@dataclass(frozen=True)
-class Run:
-    "One schedule x lr_max x seed."
-
-    schedule: str  # the label under which it is compared
-    shape: Schedule
-    lr_max: float | slice
-    seed: int
-    epochs: int
-    kind: str = ""  # "tune" for the trials that choose lr_max
-
-    @property
-    def run_id(self) -> str:
-        "The name of its folder: readable, and different for different runs whatever the labels hold."
-        label = f"{self.schedule}-{show_lr(self.lr_max)}"
-        name = re.sub(r"[^A-Za-z0-9.]+", "_", label).strip("_")
-        if len(name) > 60 or not re.fullmatch(r"[a-z0-9_]+", self.schedule):
-            name = f"{name[:60]}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
-        return f"{self.kind}{'-' * bool(self.kind)}{name}-{self.epochs}ep-s{self.seed}"
-
-
-def plan_runs(
-    schedules: dict[str, Schedule], lr_max: float | slice | dict, seeds: Iterable[int], epochs: int
-) -> list[Run]:
-    """Seed by seed, so that a comparison that is stopped early has every schedule with the seeds it has.
-
-    `lr_max` is one for all, or one for every label.
-    """
-    lr_of = lr_max if isinstance(lr_max, dict) else dict.fromkeys(schedules, lr_max)
-    return [Run(label, shape, lr_of[label], seed, epochs) for seed in seeds for label, shape in schedules.items()]
 
 
 def run_grid(

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from lrlab.recipes.kitchen.grid import Run
+from lrlab.recipes.kitchen.plan import Run
 from lrlab.recipes.kitchen.store import RunResult
 
 

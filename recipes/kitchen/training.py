@@ -3,7 +3,6 @@
 import gc
 import math
 import time
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,14 +15,12 @@ from lrlab.callbacks.snapshots import CycleCallback
 from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.memory import split_batches, with_smaller_batches
 from lrlab.recipes.kitchen.options import show_lr
+from lrlab.recipes.kitchen.plan import Run
 from lrlab.recipes.kitchen.store import CYCLE_COLUMNS, EPOCH_COLUMNS, RUN_COLUMNS, STEP_COLUMNS, RunResult
 from lrlab.recipes.kitchen.workloads import Bf16, Workload
 
-if TYPE_CHECKING:
-    from lrlab.recipes.kitchen.grid import Run
 
-
-def train(run: "Run", workload: Workload, photos: Photos, threads: int = 1) -> RunResult:
+def train(run: Run, workload: Workload, photos: Photos, threads: int = 1) -> RunResult:
     "One run from fresh weights; an exception in it is a result too: the row says `failed` and why."
     torch.set_num_threads(threads)
     start = time.perf_counter()
@@ -41,7 +38,7 @@ def train(run: "Run", workload: Workload, photos: Photos, threads: int = 1) -> R
             torch.cuda.empty_cache()  # after an out-of-memory error the next run starts from nothing
 
 
-def _trained(run: "Run", workload: Workload, photos: Photos, start: float, parts: int = 1) -> RunResult:
+def _trained(run: Run, workload: Workload, photos: Photos, start: float, parts: int = 1) -> RunResult:
     log, history, divergence, cycles = EpochLog(), HyperHistory(), StopOnDivergence(), CycleLog()
     learn = workload.learner(run.seed, photos)
     if parts > 1:
@@ -80,13 +77,13 @@ def _trained(run: "Run", workload: Workload, photos: Photos, start: float, parts
     return RunResult(row, epochs, steps, cycle_table)
 
 
-def failed(run: "Run", reason: str, seconds: float = 0.0) -> RunResult:
+def failed(run: Run, reason: str, seconds: float = 0.0) -> RunResult:
     "The result of a run that could not be finished for another reason than divergence."
     row = _row(run, status="failed", epochs=0, steps=0, seconds=round(seconds, 2), error=reason)
     return RunResult(row, pd.DataFrame(columns=EPOCH_COLUMNS), pd.DataFrame(columns=STEP_COLUMNS))
 
 
-def _row(run: "Run", **values) -> dict:
+def _row(run: Run, **values) -> dict:
     values |= {"run_id": run.run_id, "schedule": run.schedule, "lr_max": show_lr(run.lr_max), "seed": run.seed}
     return {column: _plain((values | {"budget": run.epochs}).get(column)) for column in RUN_COLUMNS}
 

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from lrlab.recipes.kitchen.grid import Run
 from lrlab.recipes.kitchen.options import LR, show_lr
+from lrlab.recipes.kitchen.plan import Run
 
 FIRST_SEED = 1_000_000  # far from the seeds that people choose to compare on
 SPACING = 10**0.5  # two LRs a decade
