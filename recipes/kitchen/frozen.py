@@ -35,14 +35,11 @@ def body_outputs(learn, split: int) -> tuple[torch.Tensor, torch.Tensor]:
     body, was_training = learn.model[0], learn.model[0].training
     body.eval()
     outputs, labels = [], []
-    precision = torch.autocast(
-        learn.dls.device.type, torch.bfloat16, enabled=any(cb.name == "bf16" for cb in learn.cbs)
-    )
     try:
         for flip in flips:
             flip.split_idx = -1  # applies to no split
         for x, y in loader:
-            with precision:
+            with body_precision(learn):
                 outputs.append(body(x.as_subclass(torch.Tensor)))
             labels.append(y.as_subclass(torch.Tensor))
     finally:
@@ -50,6 +47,11 @@ def body_outputs(learn, split: int) -> tuple[torch.Tensor, torch.Tensor]:
             flip.split_idx = 0
         body.train(was_training)
     return torch.cat(outputs), torch.cat(labels)
+
+
+def body_precision(learn):
+    "The precision in which a Learner of a workload computes, as a context for a model called without it."
+    return torch.autocast(learn.dls.device.type, torch.bfloat16, enabled=any(cb.name == "bf16" for cb in learn.cbs))
 
 
 def head_learner(learn, seed: int) -> Learner:

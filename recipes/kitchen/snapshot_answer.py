@@ -1,0 +1,118 @@
+"""From the question of `lrlab snapshot-ensemble` to its answer: train, score, measure the plane, draw and tell."""
+
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from lrlab.recipes.kitchen import loss_plane, plots, snapshot_figure, snapshots
+from lrlab.recipes.kitchen.environment import environment
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.lessons import extra_table, train_missing
+from lrlab.recipes.kitchen.stats import difference_interval, mean_interval
+from lrlab.recipes.kitchen.store import Store, write_atomically
+from lrlab.recipes.kitchen.workloads import Workload, resolve_precision, use_threads
+
+
+@dataclass(frozen=True)
+class Question:
+    "Everything that the numbers depend on."
+
+    workload: Workload
+    epochs: int
+    cycles: int
+    lr_max: float
+    seeds: list[int]
+    threads: int = 1
+
+    def to_dict(self, size: int) -> dict:
+        workload = asdict(self.workload) | {"precision": resolve_precision(self.workload.precision), "size": size}
+        del workload["cache"]  # where pixels are kept changes nothing
+        return workload | {name: value for name, value in vars(self).items() if name != "workload"}
+
+
+@dataclass
+class Answer:
+    "`summary`: one row a model with means, intervals and paired differences to the cosine run; `models`: every seed."
+
+    summary: pd.DataFrame
+    models: pd.DataFrame
+    text: str
+
+
+def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
+    "Train what is not there yet; write runs, epochs, models, summary, plane, paths .csv and snapshot_ensemble.png."
+    photos = question.workload.photos()
+    with Store(out) as store:
+        config = {"recipe": "snapshot-ensemble", "question": question.to_dict(photos.size), "data": photos.describe()}
+        store.begin(config | environment(), fresh)
+        runs = snapshots.plan(question.lr_max, question.epochs, question.cycles, question.seeds)
+        task = partial(snapshots.train, workload=question.workload, threads=question.threads)
+        train_missing(store, runs, task, photos, jobs)
+        if not (store.out / "plane.csv").exists() and question.cycles >= 3:
+            print("The loss plane through the last three snapshots:", flush=True)
+            use_threads(question.threads)
+            plane, paths = loss_plane.measure(runs[0], runs[2], photos, question.workload)
+            write_atomically(store.out / "paths.csv", paths.to_csv(index=False))
+            write_atomically(store.out / "plane.csv", plane.to_csv(index=False))
+        return redraw(store)
+
+
+def redraw(store: Store) -> Answer:
+    "Tables, figure and text from what is stored alone."
+    runs, epochs = store.tables()
+    if runs.empty or not {"sgdr", "cosine"} <= set(runs[runs.status == "ok"].schedule):
+        raise UserError(f"{store.out}: no run of sgdr and cosine finished; a lower --lr-max may help")
+    models = extra_table(store, runs[runs.status == "ok"], "models.csv")
+    final = models.model == "final"
+    models.loc[final, "model"] = models.schedule[final]
+    summary = summarize(models)
+    for name, table in {"runs": runs, "epochs": epochs, "models": models, "summary": summary}.items():
+        write_atomically(store.out / f"{name}.csv", table.to_csv(index=False))
+    measured = ("plane", "paths") if (store.out / "plane.csv").exists() else ()
+    plane = [pd.read_csv(store.out / f"{name}.csv") for name in measured]
+    steps = {row.schedule: store.steps(row.run_id) for row in runs.drop_duplicates("schedule").itertuples()}
+    title = finding(summary)
+    fig = snapshot_figure.draw(models, summary, epochs, steps, plane, store.config, title)
+    plots.save(fig, store.out / "snapshot_ensemble.png")
+    return Answer(summary, models, _text(summary, title, store.out))
+
+
+def summarize(models: pd.DataFrame) -> pd.DataFrame:
+    "Mean and 95 % interval of every model's accuracy, and of its difference to the cosine run of the same seed."
+    table = models.pivot(index="seed", columns="model", values="accuracy")
+    loss = models.groupby("model").valid_loss.mean()
+    rows = []
+    for model in models.model.unique():
+        own = table[model].dropna()
+        differences = (table[model] - table["cosine"]).dropna()
+        rows.append((model, len(own), *mean_interval(own), *difference_interval(differences), loss[model]))
+    columns = "model n accuracy accuracy_low accuracy_high diff diff_low diff_high valid_loss".split()
+    return pd.DataFrame(rows, columns=columns)
+
+
+def finding(summary: pd.DataFrame) -> str:
+    "The answer in one sentence."
+    by = summary.set_index("model")
+    last = [name for name in by.index if name.startswith("snapshot")][-1]
+    shown = {name: f"{by.accuracy[name]:.1%}" for name in ("ensemble", last, "average", "cosine")}
+    said = (
+        f"The ensemble of {last.split()[1]} snapshots reaches {shown['ensemble']}, its last snapshot {shown[last]}, "
+        f"their average {shown['average']}, one cosine run {shown['cosine']}"
+    )
+    low, high = by.diff_low["ensemble"], by.diff_high["ensemble"]
+    word = "better than" if low > 0 else "worse than" if high < 0 else "tied with"
+    interval = "one seed" if pd.isna(low) else f"{100 * low:+.1f} to {100 * high:+.1f}"
+    return f"{said}: the ensemble is {word} the cosine run ({100 * by['diff']['ensemble']:+.1f} points, {interval})"
+
+
+def _text(summary: pd.DataFrame, title: str, out: Path) -> str:
+    head = f"{'model':<12} {'n':>2}  {'accuracy % (95 % interval)':<27}{'points vs cosine':<25}validation loss"
+    lines = [head, "-" * len(head)]
+    for _, row in summary.iterrows():
+        accuracy = f"{100 * row.accuracy:.1f} ({100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f})"
+        diff = f"{100 * row['diff']:+.1f} ({100 * row.diff_low:+.1f} to {100 * row.diff_high:+.1f})"
+        shown = "" if row.model == "cosine" else diff
+        lines.append(f"{row.model:<12} {row.n:>2}  {accuracy:<27}{shown:<25}{row.valid_loss:.3f}")
+    return "\n".join([*lines, "", title + ".", f"Figure: {out / 'snapshot_ensemble.png'}"])

@@ -1,0 +1,80 @@
+"""Snapshots, their ensemble and average, the loss plane, and the recipe."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lrlab.recipes import cli, snapshot_ensemble
+from lrlab.recipes.kitchen import loss_plane, snapshots
+
+
+def test_the_average_is_the_mean_of_the_weights_and_keeps_whole_numbers():
+    states = [
+        {"w": torch.tensor([0.0, 2.0]), "n": torch.tensor(3)},
+        {"w": torch.tensor([2.0, 4.0]), "n": torch.tensor(7)},
+    ]
+    mean = snapshots.average(states)
+    assert mean["w"].tolist() == [1.0, 3.0] and mean["n"].item() == 7
+
+
+def test_the_plane_holds_its_three_points():
+    points = [torch.randn(50, generator=torch.Generator().manual_seed(i)) for i in range(3)]
+    origin, axes, unit = loss_plane.basis(*points)
+    assert torch.allclose(axes @ axes.T, torch.eye(2), atol=1e-6)
+    for point in points:
+        flat = (point - origin) @ axes.T
+        assert torch.allclose(origin + flat @ axes, point, atol=1e-5)
+    assert torch.allclose((points[1] - origin) @ axes.T, torch.tensor([unit, 0.0]), atol=1e-5)
+
+
+def test_weights_survive_the_way_to_a_vector_and_back():
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Linear(4, 2)).to(memory_format=torch.channels_last)
+    before = [p.detach().clone() for p in model.parameters()]
+    vector = loss_plane._vector(model)
+    with torch.no_grad():
+        loss_plane._put(2 * vector, model)
+        assert all(torch.equal(2 * a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory):
+    options = {"data": "digits", "epochs": 3, "cycles": 3, "seeds": "1", "bs": 256, "jobs": "1"}
+    options |= {"out": str(tmp_path_factory.mktemp("snapshots"))}
+    return options, snapshot_ensemble.main(**options)
+
+
+def test_every_model_is_scored_and_the_plane_is_measured(answered, tmp_path):
+    options, found = answered
+    assert found.models.model.tolist() == [
+        *("snapshot 1", "snapshot 2", "snapshot 3", "ensemble", "average"),
+        *("cosine", "constant"),
+    ]
+    assert found.models.accuracy.between(0, 1).all()
+    plane, paths = (pd.read_csv(f"{options['out']}/{name}.csv") for name in ("plane", "paths"))
+    assert len(plane) == loss_plane.RESOLUTION**2 and np.isfinite(plane.valid_loss).all()
+    corners = paths[paths.schedule == "snapshot"]
+    assert corners.away.abs().max() < 1e-3 and corners.x.tolist()[:2] == pytest.approx([0, 1], abs=1e-4)
+    starts = paths[paths.epoch == 0].set_index("schedule")
+    assert starts.x["sgdr"] == pytest.approx(starts.x["constant"], abs=1e-4), "both paths begin at the same weights"
+    assert "The ensemble of 3 snapshots reaches" in found.text
+
+
+def test_the_last_snapshot_is_the_end_of_the_run(answered):
+    options, found = answered
+    runs = pd.read_csv(f"{options['out']}/runs.csv").set_index("schedule")
+    last = found.models.set_index("model").accuracy["snapshot 3"]
+    assert last == pytest.approx(runs.accuracy["sgdr"], abs=1e-6)
+
+
+def test_the_same_command_trains_nothing(answered, capsys):
+    options, found = answered
+    again = snapshot_ensemble.main(**options)
+    assert "To do" not in capsys.readouterr().out
+    pd.testing.assert_frame_equal(found.summary, again.summary)
+
+
+@pytest.mark.parametrize("option", [["--cycles", "1"], ["--cycles", "20"], ["--lr-max", "slice(1e-5,1e-3)"]])
+def test_bad_options_are_one_sentence(tmp_path, capsys, option):
+    assert cli.main(["snapshot-ensemble", *option, "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
