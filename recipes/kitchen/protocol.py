@@ -7,16 +7,23 @@ from lrlab.recipes.kitchen.stored import Results
 
 def caption(results: Results, runs: pd.DataFrame) -> str:
     "n, data, budget and lr_max of a figure over `runs`, and how to read it."
-    n, status = runs.seed.nunique(), runs.status.value_counts()
+    seeds, status = _seeds_per_arm(runs), runs.status.value_counts()
     lost = "".join(f", {status[s]} {s}" for s in ("diverged", "failed") if s in status)
     marked = len(results.cycles) and runs.budget.nunique() == 1
     diamonds = " Diamonds: the ends of cycles, where the LR is lowest." if marked else ""
     return (
-        f"{where(results)}. {n} seed{'s' * (n != 1)} per schedule ({len(runs)} runs{lost}), "
+        f"{where(results)}. {seeds} per schedule ({len(runs)} runs{lost}), "
         f"{', '.join(map(str, sorted(runs.budget.unique())))} epochs of {steps_per_epoch(results)} steps. "
         f"{lr_rule(results)} Bands and bars: 95 % t intervals over seeds; verdicts from paired differences, "
         f"Holm-corrected.{diamonds}"
     )
+
+
+def _seeds_per_arm(runs: pd.DataFrame) -> str:
+    "3 seeds, or 2 to 3 seeds where a comparison is not finished."
+    counts = runs.groupby(["budget", "schedule"]).seed.nunique()
+    few, many = int(counts.min()), int(counts.max())
+    return f"{few} seed{'s' * (few != 1)}" if few == many else f"{few} to {many} seeds"
 
 
 def where(results: Results) -> str:
@@ -52,10 +59,11 @@ def tuning(results: Results) -> str:
     spent = f"{len(trials)} runs, {trials.seconds.sum() / 60:.1f} min against {results.runs.seconds.sum() / 60:.1f} min"
     if tuned is None:
         return text + f"The tuning of lr_max is not finished ({spent} so far)."
+    wider = " (the grid was widened)" if tuned["added"] else ""
     text += (
-        f"Every schedule tried the same {len(tuned['grid'])} LRs, {', '.join(tuned['grid'])}"
-        f"{' (the grid was widened)' if tuned['added'] else ''}, from {len(tuned['seeds'])} seeds that the comparison "
-        f"does not use, and kept the one with the highest validation accuracy. Cost: {spent} for the comparison itself."
+        f"Every schedule tried the same {len(tuned['grid'])} LRs, {', '.join(tuned['grid'])}{wider}, from "
+        f"{len(tuned['seeds'])} other seed(s) than those of the comparison, and kept the one with the highest "
+        f"validation accuracy. Cost: {spent} for the comparison itself."
     )
     if tuned["at_edge"]:
         text += f" Still at the edge of the grid: {', '.join(tuned['at_edge'])}."
@@ -127,6 +135,11 @@ def limits(results: Results) -> list[str]:
         "arXiv:2007.01547).",
         "Weight decay, momentum, batch size and augmentation were the same for all and not tuned.",
     ]
+    if len(results.runs) < results.planned:
+        known.append(
+            "Not finished: schedules whose means are over different seeds differ by the luck of their seeds too; the "
+            "paired differences use common seeds alone."
+        )
     if n < 5:
         known.append(f"{n} seed{'s' * (n != 1)}: only large differences can be seen; five or more are advisable.")
     if not results.question.get("tuning"):
