@@ -8,7 +8,7 @@ from fastai.torch_core import set_seed
 from joblib import cpu_count
 from torch import nn
 
-from lrlab.recipes.kitchen import vision  # noqa: F401  (prepares torchvision for fastai.vision)
+from lrlab.recipes.kitchen import datasets, vision  # noqa: F401  (registers datasets; prepares torchvision)
 from lrlab.recipes.kitchen.data import Photos, load
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.layer_groups import layer_groups, one_group

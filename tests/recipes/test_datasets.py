@@ -1,0 +1,152 @@
+"""fastai's datasets and Fashion-MNIST, read from small data in the real layouts: no network."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+from fastai.data import external
+from PIL import Image
+
+from lrlab.recipes.kitchen import data, datasets
+from lrlab.recipes.kitchen.errors import UserError
+
+
+@pytest.fixture
+def fastai_home(tmp_path, monkeypatch):
+    "A $FASTAI_HOME of the test's own, where the datasets lie as `untar_data` leaves them; the network is shut."
+    monkeypatch.setenv("FASTAI_HOME", str(tmp_path / "home"))
+    external.fastai_cfg.cache_clear()
+    data._packaged.cache_clear()
+
+    def refuse(*args, **kwargs):
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    yield tmp_path / "home" / "data"
+    external.fastai_cfg.cache_clear()
+    data._packaged.cache_clear()
+
+
+def photo(file, value=0):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(value).integers(0, 255, (20, 24, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file)
+
+
+def counts(photos):
+    return {part: len(rows) for part, rows in photos.splits.items()}
+
+
+def test_pets_are_labelled_by_the_name_without_its_number(fastai_home):
+    for breed in ("Great_Pyrenees", "Abyssinian", "pug"):
+        for i in range(8):
+            photo(fastai_home / "oxford-iiit-pet" / "images" / f"{breed}_{i * 10}.jpg", i)
+    (fastai_home / "oxford-iiit-pet" / "annotations").mkdir()
+    photos = data.load("pets", 16)
+    assert photos.classes == ("Abyssinian", "Great_Pyrenees", "pug")
+    assert counts(photos) == {"train": 18, "valid": 6}, "a quarter of every breed: pets come without a split"
+    for file, label in zip(photos.files, photos.labels, strict=True):
+        assert file.rsplit("_", 1)[0].removeprefix("images/") == photos.classes[label]
+
+
+def test_flowers_keep_their_three_parts(fastai_home):
+    root = fastai_home / "oxford-102-flowers"
+    for part, numbers in {"train": range(0, 6), "valid": range(6, 10), "test": range(10, 18)}.items():
+        lines = []
+        for i in numbers:
+            photo(root / "jpg" / f"image_{i:05}.jpg", i)
+            lines.append(f"jpg/image_{i:05}.jpg {i % 2 + 15}")
+        (root / f"{part}.txt").write_text("\n".join(lines) + "\n")
+    photos = data.load("flowers", 16)
+    assert counts(photos) == {"train": 6, "valid": 4, "test": 8}
+    assert photos.classes == ("species 015", "species 016")
+
+
+@pytest.mark.parametrize(
+    "name, folder, parts, classes",
+    [
+        ("mnist", "mnist_png", ("training", "testing"), ("0", "1")),
+        ("mnist_sample", "mnist_sample", ("train", "valid"), ("3", "7")),
+        ("cifar", "cifar10", ("train", "test"), ("airplane", "frog")),
+        ("imagenette_160", "imagenette2-160", ("train", "val"), ("n01440764", "n03888257")),
+    ],
+)
+def test_folders_keep_their_split(fastai_home, name, folder, parts, classes):
+    for part, n in zip(parts, (6, 3), strict=True):
+        for c in classes:
+            for i in range(n):
+                photo(fastai_home / folder / part / c / f"{part}{i}.png", i)
+    (fastai_home / folder / "labels.csv").write_text("name,label\n")
+    photos = data.load(name, 16)
+    assert counts(photos) == {"train": 12, "valid": 6}, "a test set alone is what there is to validate on"
+    assert photos.classes == (("parachute", "tench") if name.startswith("imagenette") else classes)
+    assert photos.flips == ("none" if name.startswith("mnist") else "horizontal")
+    trained = {photos.files[row].split("/")[0] for row in photos.splits["train"]}
+    assert trained == {parts[0]}
+
+
+def test_cifar_100_has_its_fine_classes(fastai_home):
+    for part in ("train", "test"):
+        for coarse, fine in (("fish", "ray"), ("fish", "shark"), ("trees", "oak_tree")):
+            for i in range(3):
+                photo(fastai_home / "cifar100" / part / coarse / fine / f"{i}.png", i)
+    assert data.load("cifar_100", 16).classes == ("oak_tree", "ray", "shark")
+
+
+def test_a_dataset_that_cannot_be_had_is_one_sentence(fastai_home):
+    with pytest.raises(UserError, match="could not be downloaded") as caught:
+        data.load("mnist_sample", 16)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_dataset_of_another_layout_is_one_sentence(fastai_home):
+    (fastai_home / "oxford-102-flowers").mkdir(parents=True)
+    (fastai_home / "oxford-102-flowers" / "readme").write_text("")
+    with pytest.raises(UserError, match="not laid out as expected"):
+        data.load("flowers", 16)
+
+
+def idx(file, array, compress=True):
+    header = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
+    content = header + array.tobytes()
+    file.write_bytes(gzip.compress(content) if compress else content)
+
+
+def fashion_files(folder, compress):
+    rng = np.random.default_rng(0)
+    end = ".gz" if compress else ""
+    made = {}
+    for part, n in (("train", 40), ("t10k", 20)):
+        made[part] = rng.integers(0, 255, (n, 28, 28), dtype=np.uint8), np.arange(n, dtype=np.uint8) % 10
+        idx(folder / f"{part}-images-idx3-ubyte{end}", made[part][0], compress)
+        idx(folder / f"{part}-labels-idx1-ubyte{end}", made[part][1], compress)
+    return made
+
+
+@pytest.mark.parametrize("compress", [True, False])
+def test_fashion_mnist_from_idx_files(tmp_path, monkeypatch, compress):
+    made = fashion_files(tmp_path, compress)
+    monkeypatch.setattr(datasets, "DEBIAN_FASHION", tmp_path)
+    photos = datasets.fashion_mnist(28)
+    assert np.array_equal(photos.images[..., 0], np.concatenate([made["train"][0], made["t10k"][0]]))
+    assert counts(photos) == {"train": 40, "valid": 20} and photos.classes[9] == "Ankle boot"
+    assert datasets.fashion_mnist(16).images.shape == (60, 16, 16, 1)
+
+
+def test_a_damaged_idx_file_is_one_sentence(tmp_path):
+    fashion_files(tmp_path, True)
+    file = tmp_path / "t10k-images-idx3-ubyte.gz"
+    file.write_bytes(file.read_bytes()[:-200])
+    with pytest.raises(UserError, match="t10k-images-idx3-ubyte.gz is damaged"):
+        datasets.fashion_mnist(28, folder=tmp_path)
+    file.unlink()
+    with pytest.raises(UserError, match="is not there"):
+        datasets.fashion_mnist(28, folder=tmp_path)
+
+
+def test_every_name_is_one_of_fastais():
+    for name in (*datasets.KNOWN, *datasets.OTHERS):
+        assert hasattr(external.URLs, name.upper()), name
+        assert name in data.DATASETS
