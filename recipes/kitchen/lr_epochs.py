@@ -1,0 +1,146 @@
+"""LR x epochs grids of the same model with pretrained and with random weights: which LR and how long each needs."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lrlab.callbacks import OneCycle
+from lrlab.recipes.kitchen import lr_epochs_figure, plots
+from lrlab.recipes.kitchen.comparison import Kitchen, Stopped
+from lrlab.recipes.kitchen.engines import Place
+from lrlab.recipes.kitchen.environment import environment
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.grid import Run
+from lrlab.recipes.kitchen.options import parse_lr
+from lrlab.recipes.kitchen.stats import mean_interval
+from lrlab.recipes.kitchen.store import Store, write_atomically
+from lrlab.recipes.kitchen.workloads import Workload, resolve_precision
+
+STARTS = ("pretrained", "scratch")
+
+
+@dataclass(frozen=True)
+class Question:
+    "Everything that the numbers depend on."
+
+    workload: Workload
+    lrs: list[float]
+    budgets: list[int]
+    seeds: list[int]
+    threads: int = 1
+
+    def to_dict(self, size: int) -> dict:
+        workload = asdict(self.workload) | {"precision": resolve_precision(self.workload.precision), "size": size}
+        del workload["cache"]  # where pixels are kept changes nothing
+        return workload | {name: value for name, value in vars(self).items() if name != "workload"}
+
+    def workload_of(self, start: str) -> Workload:
+        "All layers train from the first epoch on, so that both starts have the same budget."
+        return replace(self.workload, head_epochs=0, scratch=start == "scratch")
+
+
+@dataclass
+class Answer:
+    "`cells`: start, lr, epochs, n, accuracy and its interval, seconds; `runs` as DESIGN.md has them."
+
+    cells: pd.DataFrame
+    runs: pd.DataFrame
+    text: str
+
+
+def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
+    "Train what is not there yet; write runs.csv, epochs.csv, cells.csv and transfer_vs_scratch.png."
+    photos = question.workload.photos()
+    with Store(out) as store:
+        config = {"recipe": "transfer-vs-scratch", "question": question.to_dict(photos.size), "data": photos.describe()}
+        store.begin(config | environment(), fresh)
+        runs = {start: plan(question, start) for start in STARTS}
+        store.write_config(store.config | {"plan": [run.run_id for start in STARTS for run in runs[start]]})
+        try:
+            for start in STARTS:
+                workload = question.workload_of(start)
+                kitchen = Kitchen(store, workload, photos, Place(jobs=jobs), question.threads)
+                kitchen.train(runs[start], f"{start} runs")
+        except Stopped:
+            print("Stopped. The same command continues.")
+        return redraw(store)
+
+
+def plan(question: Question, start: str) -> list[Run]:
+    "1cycle at every LR and length; pretrained layers get fastai's slice(lr / 100, lr)."
+    return [
+        Run(start, OneCycle(), question.workload_of(start).spread(lr), seed, epochs)
+        for seed in question.seeds
+        for epochs in question.budgets
+        for lr in question.lrs
+    ]
+
+
+def redraw(store: Store) -> Answer:
+    "Tables, figure and text from the stored runs alone."
+    runs, epochs = store.tables()
+    if runs.empty:
+        raise UserError(f"{store.out}: no finished run yet; the same command continues")
+    cells = summarize(runs)
+    for name, table in {"runs": runs, "epochs": epochs, "cells": cells}.items():
+        write_atomically(store.out / f"{name}.csv", table.to_csv(index=False))
+    title = finding(cells)
+    plots.save(lr_epochs_figure.draw(cells, store.config, title), store.out / "transfer_vs_scratch.png")
+    return Answer(cells, runs, _text(cells, title, store.out))
+
+
+def summarize(runs: pd.DataFrame) -> pd.DataFrame:
+    "One row a cell; a diverged run counts as no accuracy, and its cell as n without it."
+    lr = runs.lr_max.map(lambda text: getattr(parse_lr(text), "stop", None) or parse_lr(text))
+    rows = []
+    for (start, top, budget), own in runs.assign(lr=lr).groupby(["schedule", "lr", "budget"], sort=False):
+        accuracy = own.accuracy.dropna()
+        rows.append((start, top, budget, len(accuracy), *mean_interval(accuracy), own.seconds.mean()))
+    columns = "start lr epochs n accuracy accuracy_low accuracy_high seconds".split()
+    return pd.DataFrame(rows, columns=columns).sort_values(columns[:3], ignore_index=True)
+
+
+def best(cells: pd.DataFrame, start: str) -> pd.Series | None:
+    "The cell with the highest mean accuracy, the shortest of equals; None if no run of this start finished."
+    own = cells[(cells.start == start) & cells.accuracy.notna()].sort_values("epochs", kind="stable")
+    return own.loc[own.accuracy.idxmax()] if len(own) else None
+
+
+def cheapest(cells: pd.DataFrame, start: str, target: float) -> pd.Series | None:
+    "The cell that reaches `target` in the fewest epochs, and of those the most accurate; None if none does."
+    own = cells[(cells.start == start) & (cells.accuracy >= target)]
+    own = own[own.epochs == own.epochs.min()]
+    return own.loc[own.accuracy.idxmax()] if len(own) else None
+
+
+def common_target(cells: pd.DataFrame) -> float:
+    "The accuracy both starts reach: the lower of their best cells."
+    return min((row.accuracy for start in STARTS if (row := best(cells, start)) is not None), default=np.nan)
+
+
+def finding(cells: pd.DataFrame) -> str:
+    "The answer in one sentence."
+    said = []
+    for start in STARTS:
+        row = best(cells, start)
+        said.append(f"{start}: nothing finished" if row is None else _cell(start, row))
+    target = common_target(cells)
+    needs = [f"{start} {row.epochs:.0f} epochs ({row.seconds:.0f} s)" for start in STARTS
+             if (row := cheapest(cells, start, target)) is not None]  # fmt: skip
+    return f"{'; '.join(said)}. To reach {target:.1%}: {', '.join(needs)}"
+
+
+def _cell(start: str, row: pd.Series) -> str:
+    interval = "" if pd.isna(row.accuracy_low) else f" ({100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f})"
+    return f"{start} best at LR {row.lr:g} × {row.epochs:.0f} epochs, {row.accuracy:.1%}{interval}"
+
+
+def _text(cells: pd.DataFrame, title: str, out: Path) -> str:
+    head = f"{'start':<11} {'lr':>8} {'epochs':>6} {'n':>2}  {'accuracy % (95 % interval)':<27} s/run"
+    lines = [head, "-" * len(head)]
+    for row in cells.itertuples():
+        accuracy = f"{100 * row.accuracy:.1f} ({100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f})"
+        lines.append(f"{row.start:<11} {row.lr:>8g} {row.epochs:>6} {row.n:>2}  {accuracy:<27} {row.seconds:.0f}")
+    return "\n".join([*lines, "", title + ".", f"Figure: {out / 'transfer_vs_scratch.png'}"])

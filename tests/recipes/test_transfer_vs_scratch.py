@@ -1,0 +1,72 @@
+"""The grids of both starts: cells, the best of them, what a common accuracy costs, and the recipe."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lrlab.recipes import cli, transfer_vs_scratch
+from lrlab.recipes.kitchen import lr_epochs
+
+pytest.importorskip("timm")
+
+CELLS = pd.DataFrame(
+    [
+        ("pretrained", 1e-3, 1, 3, 0.80, 0.78, 0.82, 10.0),
+        ("pretrained", 1e-2, 1, 3, 0.70, 0.60, 0.80, 10.0),
+        ("pretrained", 1e-3, 4, 3, 0.90, 0.89, 0.91, 40.0),
+        ("scratch", 1e-3, 4, 3, 0.60, 0.55, 0.65, 40.0),
+        ("scratch", 1e-2, 4, 3, 0.75, 0.70, 0.80, 40.0),
+        ("scratch", 1e-1, 4, 0, np.nan, np.nan, np.nan, 5.0),
+    ],
+    columns="start lr epochs n accuracy accuracy_low accuracy_high seconds".split(),
+)
+
+
+def test_the_best_cell_and_what_a_common_accuracy_costs():
+    assert lr_epochs.best(CELLS, "pretrained").epochs == 4 and lr_epochs.best(CELLS, "scratch").lr == 1e-2
+    assert lr_epochs.common_target(CELLS) == 0.75
+    assert lr_epochs.cheapest(CELLS, "pretrained", 0.75).to_dict()["epochs"] == 1
+    assert lr_epochs.cheapest(CELLS, "scratch", 0.99) is None
+    assert "To reach 75.0%: pretrained 1 epochs (10 s), scratch 4 epochs (40 s)" in lr_epochs.finding(CELLS)
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory):
+    import timm
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("grid")
+    torch.save(timm.create_model("test_resnet", pretrained=False).state_dict(), folder / "resnet.pth")
+    options = {"data": "digits", "arch": "test_resnet", "size": 32, "bs": 256, "seeds": "1", "jobs": "1"}
+    options |= {"lrs": "1e-3,1e-2", "epochs": "1,2", "weights": str(folder / "resnet.pth"), "out": str(folder / "out")}
+    return folder / "out", options, transfer_vs_scratch.main(**options)
+
+
+def test_every_cell_of_both_grids_is_trained(answered):
+    out, _, found = answered
+    assert len(found.cells) == 8 and (found.cells.n == 1).all()
+    assert set(zip(found.cells.lr, found.cells.epochs, strict=True)) == {(lr, n) for lr in (1e-3, 1e-2) for n in (1, 2)}
+    lr_max = found.runs.groupby("schedule").lr_max.unique()
+    assert set(lr_max["pretrained"]) == {"slice(1e-5, 1e-3)", "slice(1e-4, 1e-2)"}
+    assert set(lr_max["scratch"]) == {"1e-3", "1e-2"}
+    assert (out / "transfer_vs_scratch.png").stat().st_size > 40_000
+    assert "To reach" in found.text
+
+
+def test_both_starts_make_the_same_number_of_steps(answered):
+    _, _, found = answered
+    assert (found.runs.groupby("budget").steps.nunique() == 1).all()
+
+
+def test_the_same_command_trains_nothing(answered, capsys):
+    _, options, found = answered
+    again = transfer_vs_scratch.main(**options)
+    assert "To do" not in capsys.readouterr().out
+    pd.testing.assert_frame_equal(found.cells, again.cells)
+
+
+@pytest.mark.parametrize("option", [["--arch", "small"], ["--lrs", "1e-3,1e-3"], ["--lrs", "x"], ["--epochs", "0"]])
+def test_bad_options_are_one_sentence(tmp_path, capsys, option):
+    assert cli.main(["transfer-vs-scratch", *option, "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
