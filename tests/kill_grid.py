@@ -150,7 +150,7 @@ def main() -> None:
         pd.testing.assert_frame_equal(numbers(killed), numbers(whole), check_exact=True)
         options.out.mkdir(parents=True, exist_ok=True)
         table.to_csv(options.out / "kills.csv", index=False)
-        numbers(killed).to_csv(options.out / "runs.csv", index=False)
+        numbers(killed).to_csv(options.out / "kills_runs.csv", index=False)
         print(f"{len(table)} kills; all {len(numbers(killed))} runs equal those of the undisturbed comparison")
 
 

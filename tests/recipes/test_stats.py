@@ -162,8 +162,7 @@ def test_the_summary_uses_those_levels():
 def test_power_is_that_of_the_textbook():
     """Cohen (1988), statsmodels' TTestPower and G*Power agree on these: d = 0.5 needs 34 pairs for 80 %, d = 0.8 15.
 
-    statsmodels 0.15.0: TTestPower().solve_power(0.5, power=0.8, alpha=0.05) = 33.37; (0.8, ...) = 14.30; (1.2, power=0.9)
-    = 9.42.
+    statsmodels 0.15.0, TTestPower().solve_power(effect, power=..., alpha=0.05): 33.37, 14.30, and 9.43 for the third.
     """
     rng = np.random.default_rng(0)
     for effect, power, expected in [(0.5, 0.8, 34), (0.8, 0.8, 15), (1.2, 0.9, 10)]:
