@@ -7,9 +7,12 @@ cannot be had from outside (a weight that turns NaN, memory that runs out) are p
 """
 
 import argparse
-import codecs
+import contextlib
 import csv
+import encodings
+import importlib
 import os
+import pkgutil
 import platform
 import shutil
 import subprocess
@@ -28,7 +31,7 @@ from lrlab.recipes.kitchen import comparison, lr_lesson, lr_range, training, tut
 from tests.conftest import write_photos  # noqa: E402
 
 TARGET = ROOT / "results" / "reference" / "faults"
-COLUMNS = ["fault", "recipe", "exit_code", "outcome", "said"]
+COLUMNS = ["fault", "recipe", "exit_code", "outcome", "said", "commit"]
 TRAINING = ["--bs", "8", "--size", "12", "--precision", "fp32"]
 RECIPES = {  # small enough for seconds
     "compare": [*TRAINING, "--epochs", "2", "--seeds", "2", "--schedules", "constant,one_cycle", "--lr-max", "3e-3",
@@ -187,10 +190,10 @@ class Case:
         lines = [line for line in text.splitlines() if line.strip() and "Warning" not in line and line[0] != " "]
         last = (lines or [""])[-1] if code else " ".join(lines[-2:])
         last = "TRACEBACK " * ("Traceback" in text) + last.replace(str(self.photos.parent), "...")[:300]
-        return dict(zip(COLUMNS, [self.fault, self.recipe, code, self.outcome(code), last], strict=True))
+        return dict(zip(COLUMNS, [self.fault, self.recipe, code, self.outcome(code), last, commit()], strict=True))
 
     def _as_child(self, said: Path) -> int:
-        streams = {1: os.devnull, 2: said}
+        streams = {1: said.with_name("stdout.txt"), 2: said}
         for number, file in streams.items():
             os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT, 0o666), number)
         os.environ.clear()
@@ -222,27 +225,50 @@ class Case:
                 rows = list(csv.DictReader(table))
             status = [row["status"] + (f" ({row['error'][:90]})" if row["error"] else "") for row in rows]
             return "; ".join(f"{status.count(one)} runs {one}" for one in dict.fromkeys(status))
-        return "done" if code == 0 else "stopped, folder kept"
+        if code:
+            return "stopped, folder kept"
+        printed = (self.out.parent / "stdout.txt").read_text(encoding="utf-8", errors="replace").splitlines()
+        return next((f"done; {line}" for line in printed if "diverged" in line or "No rule found" in line), "done")
 
 
-def matrix(faults: list[str], recipes: list[str]) -> list[dict]:
-    rows = []
-    codecs.lookup("unicode-escape")  # jinja2's; another user may not be allowed to read this Python's own files
-    pairs = [(fault, recipe) for fault in faults for recipe in recipes]
-    for fault, recipe in (pair for pair in pairs if pair != (DIVERGES, "lr-find")):  # it has no LR to set
-        with tempfile.TemporaryDirectory(prefix="fault-") as folder:
-            rows.append(Case(fault, recipe, Path(folder)).run())
+def commit() -> str:
+    done = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def matrix(faults: list[str], recipes: list[str], target: Path) -> None:
+    "Run and record; rows of other faults that are recorded already are kept, so it may be done in parts."
+    for codec in pkgutil.iter_modules(
+        encodings.__path__
+    ):  # another user may not be allowed to read this Python's files
+        with contextlib.suppress(ImportError):
+            importlib.import_module(f"encodings.{codec.name}")
+    for fault in faults:
+        rows = [row for row in recorded(target) if row["fault"] != fault]
+        for recipe in recipes:
+            if (fault, recipe) == (DIVERGES, "lr-find"):  # it has no LR to set
+                continue
+            with tempfile.TemporaryDirectory(prefix="fault-") as folder:
+                rows.append(Case(fault, recipe, Path(folder)).run())
             print(*rows[-1].values(), sep=" | ", flush=True)
-    return rows
+        write(rows, target)
+
+
+def recorded(target: Path) -> list[dict]:
+    if not (target / "faults.csv").exists():
+        return []
+    with open(target / "faults.csv", newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
 
 
 def write(rows: list[dict], target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
+    order = [*FAULTS, *INNER_FAULTS]
+    rows = sorted(rows, key=lambda row: order.index(row["fault"]))
     with open(target / "faults.csv", "w", newline="", encoding="utf-8") as stream:
         table = csv.DictWriter(stream, COLUMNS)
         table.writeheader()
         table.writerows(rows)
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)
     lines = [
         "# What happens when something goes wrong",
         "",
@@ -250,12 +276,12 @@ def write(rows: list[dict], target: Path) -> None:
         "data are 48 generated images; the recipes run with 2 epochs and batches of 8. Exit codes: 0 done, 1 a fault",
         "of the machine, 2 bad input. Kills, Ctrl-C and full disks are recorded in `kills.*`.",
         "",
-        f"Made by `python tests/fault_matrix.py` at commit {commit.stdout.strip()} on {time.strftime('%Y-%m-%d')}, "
-        f"Python {platform.python_version()}, {platform.system()}, CPU only.",
+        f"Made by `python tests/fault_matrix.py` at commit {', '.join(sorted({row['commit'] for row in rows}))} on "
+        f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, {platform.system()}, CPU only.",
         "",
         "| fault | recipe | exit code | outcome | what was said |",
         "|---|---|---|---|---|",
-        *("| " + " | ".join(str(value).replace("|", "\\|") for value in row.values()) + " |" for row in rows),
+        *("| " + " | ".join(str(value).replace("|", "\\|") for value in list(row.values())[:5]) + " |" for row in rows),
         "",
     ]
     (target / "README.md").write_text("\n".join(lines), encoding="utf-8")
@@ -266,4 +292,4 @@ if __name__ == "__main__":
     parser.add_argument("--target", type=Path, default=TARGET)
     parser.add_argument("--faults", nargs="*", default=[*FAULTS, *INNER_FAULTS])
     given = parser.parse_args()
-    write(matrix(given.faults, list(RECIPES)), given.target)
+    matrix(given.faults, list(RECIPES), given.target)

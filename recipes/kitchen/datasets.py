@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from fastai.data.external import URLs, untar_data
+from fastai.data.external import URLs
 from PIL import Image
 
+from lrlab.recipes.kitchen.archives import untar
 from lrlab.recipes.kitchen.data import DATASETS, Photos, from_folder, stratified_split
 from lrlab.recipes.kitchen.decode import SUFFIXES, photos_array
 from lrlab.recipes.kitchen.errors import UserError
@@ -118,7 +119,7 @@ def _splits(parts: np.ndarray, labels: np.ndarray, keep: np.ndarray) -> dict[str
 
 def _fetched(name: str) -> Path:
     try:
-        return Path(untar_data(getattr(URLs, name.upper())))
+        return untar(getattr(URLs, name.upper()))  # looked through before it is unpacked
     except Exception as error:  # the network, the disk, an archive cut short
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(

@@ -56,9 +56,10 @@ def _memory_gb() -> float | None:
 def _commit() -> str | None:
     "The commit of the checkout that this code was imported from, marked if the working tree differs; None elsewhere."
     folder = Path(__file__).parent
+    # Without locks: killed at the wrong moment, git would leave index.lock behind and the repository unusable.
     try:
         head = subprocess.run(  # noqa: S603  (fixed words and the folder of this file)
-            ["git", "-C", folder, "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607  (the user's own git)
+            ["git", "--no-optional-locks", "-C", folder, "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607  (the user's own git)
             capture_output=True,
             text=True,
             timeout=10,

@@ -62,7 +62,7 @@ def _frame_rows(axes, epochs: pd.DataFrame, steps: dict, guess: float) -> None:
     "Limits that one exploding run does not take from the others."
     smoothed = pd.concat([smooth(own.loss) for own in steps.values()])
     for ax, values in ((axes[0, 0], smoothed), (axes[1, 0], epochs.valid_loss)):
-        finite = values[np.isfinite(values)]
+        finite = values[np.isfinite(values.astype(float))]  # of no run at all, they are objects
         top = max(min(finite.max(), 3 * guess), 1.3 * guess) if len(finite) else 2 * guess
         ax.set_ylim(0, 1.05 * top)
     low = min(epochs.accuracy.min(), 0.95) if len(epochs) else 0.0

@@ -173,12 +173,14 @@ BAD = {
     "address": [("", "--address is empty"), ("somewhere:1", "--address")],
     "tune_points": [("0", f"--tune-points 0: {WHOLE}"), ("2", WHOLE), ("-1", WHOLE), ("1000", WHOLE), ("nan", WHOLE)],
     "tune_seeds": [("0", f"--tune-seeds 0: {WHOLE}"), ("-1", WHOLE), ("1000", WHOLE), ("1.5", WHOLE)],
+    "cycles": [("0", WHOLE), ("-1", WHOLE), ("x", WHOLE)],
     "repeats": [("0", WHOLE), ("-1", WHOLE), ("1000", WHOLE), ("x", WHOLE)],
     "out": [("", "--out is empty"), ("\0", "null character"), ("file.txt", "--out file.txt: cannot be written")],
 }
 FLAGS = {"fresh", "quick", "tune"}
 ELSEWHERE = {"doctor", "report"}  # recipes without these options, or whose options their own tests try
 NAMES = [name for name in cli.recipes() if name not in ELSEWHERE]
+PRETRAINED = {"transfer", "transfer-vs-scratch"}  # recipes for which `small` is itself a mistake
 
 
 def declared(recipe: str) -> dict[str, inspect.Parameter]:
@@ -234,7 +236,8 @@ def test_bad_values(recipe, name, value, says, empty_place, capsys):
     before = everything(empty_place)
     argv = [recipe, f"--{name.replace('_', '-')}", value]
     options_of = declared(recipe)
-    for other, small in (("data", "digits"), ("arch", "small"), ("jobs", "1"), ("out", "results/here")):
+    arch = "efficientnet_lite0" if recipe in PRETRAINED else "small"
+    for other, small in (("data", "digits"), ("arch", arch), ("jobs", "1"), ("out", "results/here")):
         if other in options_of and other != name:
             argv += [f"--{other}", small]
     argv += ["--tune"] if name.startswith("tune_") else []
