@@ -28,8 +28,8 @@ def draw(cells: pd.DataFrame, config: dict, title: str) -> Figure:
     caption = (
         f"{data['title']}, {data['images']['train']} training and {data['images']['valid']} validation images of "
         f"{data['size']} px, {question['arch']}, batch size {question['bs']}, 1cycle, {len(question['seeds'])} seeds; "
-        "all layers train from the first epoch on, pretrained ones at slice(lr/100, lr). Cells: mean validation accuracy "
-        "in percent, ± half of its 95 % interval; framed: the best. Always the most frequent class: "
+        "all layers train from the first epoch on, pretrained ones at slice(lr/100, lr). Cells: mean validation "
+        "accuracy in percent, ± half of its 95 % interval; framed: the best. Always the most frequent class: "
         f"{data['majority']:.1%}. Time: wall clock of a run with one thread, validation included."
     )
     canvas.titled(fig, title, caption)
@@ -52,7 +52,7 @@ def _heat_map(ax, cells: pd.DataFrame, low: float, high: float):
             ax.text(column, row, "diverged", ha="center", va="center", fontsize=8)
     if table.notna().any().any():
         row, column = np.unravel_index(np.nanargmax(table), table.shape)
-        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, ec="#D55E00", lw=3))
+        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, ec="#D55E00", lw=3, clip_on=False))
     return image
 
 
@@ -69,5 +69,5 @@ def _cost(ax, cells: pd.DataFrame) -> None:
     ax.set(title="best LR at every length", xlabel="seconds of one run", ylabel="validation accuracy")
     ax.set_xlim(0, 1.3 * cells.seconds.max())
     ax.yaxis.set_major_formatter(PercentFormatter(1))
-    ax.legend(fontsize=9, frameon=False, loc="lower right")
+    ax.legend(fontsize=9, frameon=False)
     canvas.plain(ax)

@@ -28,7 +28,7 @@ def test_the_best_cell_and_what_a_common_accuracy_costs():
     assert lr_epochs.common_target(CELLS) == 0.75
     assert lr_epochs.cheapest(CELLS, "pretrained", 0.75).to_dict()["epochs"] == 1
     assert lr_epochs.cheapest(CELLS, "scratch", 0.99) is None
-    assert "To reach 75.0%: pretrained 1 epochs (10 s), scratch 4 epochs (40 s)" in lr_epochs.finding(CELLS)
+    assert "To reach 75.0%: pretrained 1 epoch (10 s), scratch 4 epochs (40 s)" in lr_epochs.finding(CELLS)
 
 
 @pytest.fixture(scope="module")
