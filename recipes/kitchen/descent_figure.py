@@ -142,7 +142,7 @@ def _tuning(ax, tuning: pd.DataFrame, style: dict) -> None:
     ax.set_xlabel("lr_max (log scale)", fontsize=9)
     ax.set_ylabel("share in the global minimum", fontsize=9)
     ax.yaxis.set_major_formatter(PercentFormatter(1))
-    ax.legend(fontsize=8, frameon=False, loc="lower left")
+    ax.legend(fontsize=7.5, frameon=False, loc="lower left", labelspacing=0.25)
     canvas.plain(ax)
 
 

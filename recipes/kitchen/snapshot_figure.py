@@ -36,8 +36,10 @@ def draw(
     loss.set(title="validation loss, mean over seeds", xlabel="epoch", ylabel="cross-entropy")
     for ax in (lr, loss):
         ax.set_xlim(0, question["epochs"] * 1.01)
-        ax.legend(fontsize=9, frameon=False)
         canvas.plain(ax, whole_epochs=True)
+    lr.set_ylim(top=1.2 * question["lr_max"])
+    lr.legend(fontsize=9, frameon=False, ncols=3, loc="upper center")
+    loss.legend(fontsize=9, frameon=False)
     _scores(scores, models, summary)
     if plane:
         _plane(picture, *plane)
