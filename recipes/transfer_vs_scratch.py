@@ -12,8 +12,8 @@ from lrlab.recipes import cli
 def main(
     data: str = "solar",  # solar, digits, fashion_mnist, a fastai dataset such as pets, or a folder of images
     arch: str = "efficientnet_lite0",  # efficientnet_lite0 or a torchvision or timm name
-    lrs: str = "3e-4,1e-3,3e-3,1e-2",  # The LRs of the grid; pretrained layers get slice(lr/100, lr)
-    epochs: str = "1,2,4",  # The lengths of the grid
+    lrs: str = "1e-3,3e-3,1e-2",  # The LRs of the grid; pretrained layers get slice(lr/100, lr)
+    epochs: str = "1,3",  # The lengths of the grid
     seeds: str = "3",  # How many seeds (3), or which (0,5,7)
     weights: str = None,  # A .pth or .safetensors file of pretrained weights (default: ImageNet's)
     bs: int = 64,  # Batch size
@@ -34,7 +34,7 @@ def main(
     workload = workloads.checked(data, arch, size, bs, precision, weights)
     if not workload.pretrained:
         raise UserError("--arch small has no pretrained weights; choose efficientnet_lite0 or a torchvision name")
-    grid = [options.parse_lr(part) for part in str(lrs).split(",")]
+    grid = [options.parse_lr(part, "lrs") for part in str(lrs).split(",")]
     if not all(isinstance(lr, float) for lr in grid) or len(set(grid)) < len(grid):
         raise UserError(f"--lrs {lrs}: expected different numbers such as 3e-4,1e-3")
     threads = options.in_range("threads", threads, 1, 256)

@@ -85,10 +85,10 @@ def _movement(ax, moved: pd.DataFrame, colours: dict) -> None:
             continue
         ax.bar(place, values.mean(), color=colour, alpha=0.75, width=0.7)
         ax.plot(np.full(len(values), place), values, "o", color="white", mec="black", ms=3.5, mew=0.8)
-        ax.text(place, values.max() * 1.25, f"{100 * values.mean():.2g}%", ha="center", fontsize=7.5)
+        ax.text(place, values.max() * 1.35, f"{100 * values.mean():.2g}%", ha="center", fontsize=7.5)
     ax.set(yscale="log", xlim=(-0.6, len(colours) - 0.4))
     ax.set_xticks(range(len(colours)), list(colours), fontsize=8.5)
-    ax.set_ylim(bottom=1e-5, top=8)
+    ax.set_ylim(bottom=1e-6, top=8)
     canvas.plain(ax)
 
 
