@@ -38,9 +38,9 @@ def main(
     options.check_range("long", long, 1, 10_000)
     question = lr_lesson.Question(
         workload=replace(workloads.checked(data, arch, size, bs, precision), scratch=arch != "small"),
-        lr=options.parse_lr(lr),
-        high=options.parse_lr(high),
-        low=options.parse_lr(low),
+        lr=options.parse_lr(lr, "lr"),
+        high=options.parse_lr(high, "high"),
+        low=options.parse_lr(low, "low"),
         epochs=epochs,
         long=long,
         seeds=options.parse_seeds(seeds),

@@ -36,10 +36,10 @@ def main(
     workload = workloads.checked(data, arch, size, bs, precision, weights)
     if not workload.pretrained:
         raise UserError("--arch small has no pretrained weights; choose efficientnet_lite0 or a torchvision name")
-    parsed = options.parse_lr(lr)
+    parsed = options.parse_lr(lr, "lr")
     if not isinstance(parsed, slice) or parsed.start is None:
         raise UserError(f"--lr {lr}: expected the LRs of the first layers and of the head, such as slice(3e-6,3e-3)")
-    low = options.parse_lr(low)
+    low = options.parse_lr(low, "low")
     threads = options.in_range("threads", threads, 1, 256)
     question = transfer.Question(workload, epochs, parsed, low, options.parse_seeds(seeds), threads)
     out = out or f"results/transfer{'-quick' * quick}"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from joblib import Parallel, delayed
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from lrlab.recipes.kitchen import worker
 from lrlab.recipes.kitchen.errors import UserError
@@ -63,7 +63,7 @@ def in_processes(runs: Iterable, task: Callable, shared: Any, jobs: int) -> Iter
     pool = Parallel(n_jobs=jobs, backend="loky", initializer=worker.start, initargs=(os.getpid(),), **order)
     try:
         yield from pool(delayed(_named)(task, run, shared) for run in runs)
-    except TerminatedWorkerError as error:
+    except BrokenProcessPool as error:  # killed outright, or amid receiving its task
         raise WorkerLost(_first_line(error)) from error
 
 

@@ -156,6 +156,7 @@ BAD = {
         ("100000", f"{WHOLE} from 1"),
     ],
     "threads": [("0", WHOLE), ("-1", WHOLE), ("1000", WHOLE), ("two", WHOLE)],
+    "lrs": [("0", "--lrs 0"), ("nan", "--lrs nan"), ("1e-3,x", "--lrs x"), ("1e-3,1e-3", "--lrs"), ("find", "--lrs")],
     "lr": [("0", "--lr"), ("nan", "--lr"), ("-1e-3", "--lr"), ("fnd", "--lr"), ("", "--lr is empty")],
     "high": [("0", "positive number"), ("nan", "positive number"), ("-1", "--high"), ("x", "expected a number")],
     "low": [("0", "positive number"), ("inf", "positive number"), ("-1", "--low"), ("x", "expected a number")],
