@@ -75,7 +75,7 @@ def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None
         print("\nStopped. What was finished is kept; the same command continues.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `lrlab ... | head`: nobody reads on
-        sys.stdout = open(os.devnull, "w")  # or Python complains once more when it exits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more when it exits
         return 1
     except (OSError, MemoryError, ImportError) as error:
         if (getattr(error, "name", None) or "").startswith("lrlab"):

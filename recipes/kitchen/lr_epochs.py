@@ -127,7 +127,7 @@ def finding(cells: pd.DataFrame) -> str:
         row = best(cells, start)
         said.append(f"{start}: nothing finished" if row is None else _cell(start, row))
     target = common_target(cells)
-    needs = [f"{start} {row.epochs:.0f} epoch{'s' * (row.epochs > 1)} ({row.seconds:.0f} s)" for start in STARTS
+    needs = [f"{start} {row.epochs:.0f} epoch{'s' * bool(row.epochs > 1)} ({row.seconds:.0f} s)" for start in STARTS
              if (row := cheapest(cells, start, target)) is not None]  # fmt: skip
     return f"{'; '.join(said)}. To reach {target:.1%}: {', '.join(needs)}"
 

@@ -28,7 +28,7 @@ def draw(
             marker = "o" if len(table) < 3 else None
             valid.plot(table.epoch, table.valid_loss, color=colour, lw=1.3, marker=marker, ms=4, alpha=0.8)
             accuracy.plot(table.epoch, table.accuracy, color=colour, lw=1.3, marker=marker, ms=4, alpha=0.8)
-        heading = f"{arm}\nLR {float(row.lr):g}, {row.epochs} epoch{'s' * (row.epochs > 1)}\n{row.diagnosis}"
+        heading = f"{arm}\nLR {float(row.lr):g}, {row.epochs} epoch{'s' * bool(row.epochs > 1)}\n{row.diagnosis}"
         loss.set_title(heading, fontsize=10.5, fontweight="bold", color=colour)
         for ax in axes[:, column]:
             ax.set_xlim(0, row.epochs * 1.02)
