@@ -127,14 +127,18 @@ def finding(cells: pd.DataFrame) -> str:
         row = best(cells, start)
         said.append(f"{start}: nothing finished" if row is None else _cell(start, row))
     target = common_target(cells)
-    needs = [f"{start} {row.epochs:.0f} epoch{'s' * bool(row.epochs > 1)} ({row.seconds:.0f} s)" for start in STARTS
-             if (row := cheapest(cells, start, target)) is not None]  # fmt: skip
+    rows = {start: row for start in STARTS if (row := cheapest(cells, start, target)) is not None}
+    needs = [f"{start} {_epochs(row.epochs)} ({row.seconds:.0f} s)" for start, row in rows.items()]
     return f"{'; '.join(said)}. To reach {target:.1%}: {', '.join(needs)}"
 
 
 def _cell(start: str, row: pd.Series) -> str:
     interval = "" if pd.isna(row.accuracy_low) else f" ({100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f})"
-    return f"{start} best at LR {row.lr:g} × {row.epochs:.0f} epochs, {row.accuracy:.1%}{interval}"
+    return f"{start} best at LR {row.lr:g} × {_epochs(row.epochs)}, {row.accuracy:.1%}{interval}"
+
+
+def _epochs(n: float) -> str:
+    return f"{n:.0f} epoch" if n == 1 else f"{n:.0f} epochs"
 
 
 def _text(cells: pd.DataFrame, title: str, out: Path) -> str:
