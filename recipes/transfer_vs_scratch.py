@@ -1,7 +1,7 @@
 """What is a pretrained model worth: which LR and how many epochs does it need, and which does training from scratch?
 
 Trains the same model from ImageNet weights and from random ones at every LR and every length with 1cycle, and draws
-both grids, with the epochs and the seconds that each needs to reach an accuracy that both reach.
+both grids, with the epochs and optimizer steps that each needs to reach an accuracy that both reach.
 
     lrlab transfer-vs-scratch --data ~/photos --lrs 3e-4,1e-3,3e-3 --epochs 2,5,10
 """

@@ -43,7 +43,7 @@ class Question:
 
 @dataclass
 class Answer:
-    "`cells`: start, lr, epochs, n, accuracy and its interval, seconds; `runs` as DESIGN.md has them."
+    "`cells`: start, lr, epochs, n, accuracy and its interval, steps, seconds; `runs` as DESIGN.md has them."
 
     cells: pd.DataFrame
     runs: pd.DataFrame
@@ -97,8 +97,10 @@ def summarize(runs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (start, top, budget), own in runs.assign(lr=lr).groupby(["schedule", "lr", "budget"], sort=False):
         accuracy = own.accuracy.dropna()
-        rows.append((start, top, budget, len(accuracy), *mean_interval(accuracy), own.seconds.mean()))
-    columns = "start lr epochs n accuracy accuracy_low accuracy_high seconds".split()
+        mean, low, high = mean_interval(accuracy)
+        interval = max(low, 0.0), min(high, 1.0)  # an accuracy, whatever Student's t thinks; nan stays nan
+        rows.append((start, top, budget, len(accuracy), mean, *interval, own.steps.max(), own.seconds.mean()))
+    columns = "start lr epochs n accuracy accuracy_low accuracy_high steps seconds".split()
     return pd.DataFrame(rows, columns=columns).sort_values(columns[:3], ignore_index=True)
 
 
@@ -125,16 +127,17 @@ def finding(cells: pd.DataFrame) -> str:
     said = []
     for start in STARTS:
         row = best(cells, start)
-        said.append(f"{start}: nothing finished" if row is None else _cell(start, row))
+        said.append(f"{start}: nothing finished" if row is None else _cell(start, row, cells.lr))
     target = common_target(cells)
     rows = {start: row for start in STARTS if (row := cheapest(cells, start, target)) is not None}
-    needs = [f"{start} {_epochs(row.epochs)} ({row.seconds:.0f} s)" for start, row in rows.items()]
+    needs = [f"{start} {_epochs(row.epochs)} ({row.steps:.0f} steps)" for start, row in rows.items()]
     return f"{'; '.join(said)}. To reach {target:.1%}: {', '.join(needs)}"
 
 
-def _cell(start: str, row: pd.Series) -> str:
+def _cell(start: str, row: pd.Series, lrs: pd.Series) -> str:
     interval = "" if pd.isna(row.accuracy_low) else f" ({100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f})"
-    return f"{start} best at LR {row.lr:g} × {_epochs(row.epochs)}, {row.accuracy:.1%}{interval}"
+    edge = ", the grid's edge," if lrs.nunique() > 2 and row.lr in (lrs.min(), lrs.max()) else ""
+    return f"{start} best at LR {row.lr:g}{edge} × {_epochs(row.epochs)}: {row.accuracy:.1%}{interval}"
 
 
 def _epochs(n: float) -> str:
@@ -142,9 +145,11 @@ def _epochs(n: float) -> str:
 
 
 def _text(cells: pd.DataFrame, title: str, out: Path) -> str:
-    head = f"{'start':<11} {'lr':>8} {'epochs':>6} {'n':>2}  {'accuracy % (95 % interval)':<27} s/run"
+    head = f"{'start':<11} {'lr':>8} {'epochs':>6} {'n':>2}  {'accuracy % (95 % interval)':<27} {'steps':>5}  s/run by the clock"
     lines = [head, "-" * len(head)]
     for row in cells.itertuples():
         accuracy = f"{100 * row.accuracy:.1f} ({100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f})"
-        lines.append(f"{row.start:<11} {row.lr:>8g} {row.epochs:>6} {row.n:>2}  {accuracy:<27} {row.seconds:.0f}")
+        lines.append(
+            f"{row.start:<11} {row.lr:>8g} {row.epochs:>6} {row.n:>2}  {accuracy:<27} {row.steps:>5}  {row.seconds:.0f}"
+        )
     return "\n".join([*lines, "", title + ".", f"Figure: {out / 'transfer_vs_scratch.png'}"])

@@ -1,4 +1,4 @@
-"""The figure of `lrlab transfer-vs-scratch`: two heat maps on one scale, and accuracy against training time."""
+"""The figure of `lrlab transfer-vs-scratch`: two heat maps on one scale, and accuracy against optimizer steps."""
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ def draw(cells: pd.DataFrame, config: dict, title: str) -> Figure:
         f"{data['size']} px, {question['arch']}, batch size {question['bs']}, 1cycle, {len(question['seeds'])} seeds; "
         "all layers train from the first epoch on, pretrained ones at slice(lr/100, lr). Cells: mean validation "
         "accuracy in percent, ± half of its 95 % interval; framed: the best. Always the most frequent class: "
-        f"{data['majority']:.1%}. Time: wall clock of a run with one thread, validation included."
+        f"{data['majority']:.1%}. A step costs the same from either start."
     )
     canvas.titled(fig, title, caption)
     return fig
@@ -57,17 +57,24 @@ def _heat_map(ax, cells: pd.DataFrame, low: float, high: float):
 
 
 def _cost(ax, cells: pd.DataFrame) -> None:
-    "The best LR at every length: accuracy with its interval against the seconds of one run."
+    "The best LR at every length: accuracy with its interval against the cost, the optimizer steps of one run."
     for start, (colour, dash, marker) in LOOK.items():
         own = cells[(cells.start == start) & cells.accuracy.notna()]
         top = own.loc[own.groupby("epochs").accuracy.idxmax()] if len(own) else own
-        ax.plot(top.seconds, top.accuracy, color=colour, ls=dash, marker=marker, lw=1.8, label=start)
-        ax.vlines(top.seconds, top.accuracy_low, top.accuracy_high, color=colour, lw=1.4, alpha=0.6)
+        ax.plot(top.steps, top.accuracy, color=colour, ls=dash, marker=marker, lw=1.8, label=start)
+        ax.vlines(
+            top.steps + (2 if start == "scratch" else -2) / 300 * cells.steps.max(),
+            top.accuracy_low,
+            top.accuracy_high,
+            color=colour,
+            lw=1.4,
+            alpha=0.6,
+        )
         for row in top.itertuples():
-            ax.annotate(f"{row.epochs} ep, LR {row.lr:g}", (row.seconds, row.accuracy), xytext=(5, -11),
+            ax.annotate(f"{row.epochs} ep, LR {row.lr:g}", (row.steps, row.accuracy), xytext=(5, -11),
                         textcoords="offset points", fontsize=8, color=colour)  # fmt: skip
-    ax.set(title="best LR at every length", xlabel="seconds of one run", ylabel="validation accuracy")
-    ax.set_xlim(0, 1.3 * cells.seconds.max())
+    ax.set(title="best LR at every length", xlabel="optimizer steps of one run", ylabel="validation accuracy")
+    ax.set_xlim(0, 1.35 * cells.steps.max())
     ax.yaxis.set_major_formatter(PercentFormatter(1))
-    ax.legend(fontsize=9, frameon=False)
+    ax.legend(fontsize=9, frameon=False, loc="lower right")
     canvas.plain(ax)

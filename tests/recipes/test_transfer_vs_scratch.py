@@ -12,14 +12,14 @@ pytest.importorskip("timm")
 
 CELLS = pd.DataFrame(
     [
-        ("pretrained", 1e-3, 1, 3, 0.80, 0.78, 0.82, 10.0),
-        ("pretrained", 1e-2, 1, 3, 0.70, 0.60, 0.80, 10.0),
-        ("pretrained", 1e-3, 4, 3, 0.90, 0.89, 0.91, 40.0),
-        ("scratch", 1e-3, 4, 3, 0.60, 0.55, 0.65, 40.0),
-        ("scratch", 1e-2, 4, 3, 0.75, 0.70, 0.80, 40.0),
-        ("scratch", 1e-1, 4, 0, np.nan, np.nan, np.nan, 5.0),
+        ("pretrained", 1e-3, 1, 3, 0.80, 0.78, 0.82, 10, 1.0),
+        ("pretrained", 1e-2, 1, 3, 0.70, 0.60, 0.80, 10, 1.0),
+        ("pretrained", 1e-3, 4, 3, 0.90, 0.89, 0.91, 40, 4.0),
+        ("scratch", 1e-3, 4, 3, 0.60, 0.55, 0.65, 40, 4.0),
+        ("scratch", 1e-2, 4, 3, 0.75, 0.70, 0.80, 40, 4.0),
+        ("scratch", 1e-1, 4, 0, np.nan, np.nan, np.nan, 5, 1.0),
     ],
-    columns="start lr epochs n accuracy accuracy_low accuracy_high seconds".split(),
+    columns="start lr epochs n accuracy accuracy_low accuracy_high steps seconds".split(),
 )
 
 
@@ -28,7 +28,7 @@ def test_the_best_cell_and_what_a_common_accuracy_costs():
     assert lr_epochs.common_target(CELLS) == 0.75
     assert lr_epochs.cheapest(CELLS, "pretrained", 0.75).to_dict()["epochs"] == 1
     assert lr_epochs.cheapest(CELLS, "scratch", 0.99) is None
-    assert "To reach 75.0%: pretrained 1 epoch (10 s), scratch 4 epochs (40 s)" in lr_epochs.finding(CELLS)
+    assert "To reach 75.0%: pretrained 1 epoch (10 steps), scratch 4 epochs (40 steps)" in lr_epochs.finding(CELLS)
 
 
 @pytest.fixture(scope="module")
