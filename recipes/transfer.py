@@ -24,7 +24,7 @@ def main(
     threads: int = 1,  # Processor threads per run
     out: str = None,  # Folder of the results (default: results/transfer)
     fresh: bool = False,  # Start over; what the folder holds is kept aside
-    quick: bool = False,  # A smoke run: 1 epoch, 1 seed, 32 px
+    quick: bool = False,  # A smoke run: digits at 32 px, 1 epoch, 1 seed
 ):
     "Transfer learning six ways with equal budget: LRs and movement of every layer group, and the accuracy."
     from lrlab.recipes.kitchen import options, transfer, workloads
@@ -32,6 +32,7 @@ def main(
 
     if quick:
         epochs, size, seeds = 1, min(size, 32), "1" if str(seeds) == "3" else seeds
+        data = "digits" if data == "solar" else data
     options.check_range("epochs", epochs, 1, 10_000)
     workload = workloads.checked(data, arch, size, bs, precision, weights)
     if not workload.pretrained:
@@ -41,7 +42,9 @@ def main(
         raise UserError(f"--lr {lr}: expected the LRs of the first layers and of the head, such as slice(3e-6,3e-3)")
     low = options.parse_lr(low, "low")
     threads = options.in_range("threads", threads, 1, 256)
-    question = transfer.Question(workload, epochs, parsed, low, options.parse_seeds(seeds), threads)
+    question = transfer.Question(
+        workload, epochs, parsed, low, options.parse_seeds(seeds), threads, 30 if quick else 100
+    )
     out = out or f"results/transfer{'-quick' * quick}"
     result = transfer.answer(question, out, options.parse_jobs(jobs, threads), fresh)
     print(result.text)

@@ -146,7 +146,7 @@ def _epochs(n: float) -> str:
 
 def _text(cells: pd.DataFrame, title: str, out: Path) -> str:
     accuracy = "accuracy % (95 % interval)"
-    head = f"{'start':<11} {'lr':>8} {'epochs':>6} {'n':>2}  {accuracy:<27} {'steps':>5}  s/run by the clock"
+    head = f"{'start':<11} {'lr':>8} {'epochs':>6} {'n':>2}  {accuracy:<27} {'steps':>5}  clock s"
     lines = [head, "-" * len(head)]
     for row in cells.itertuples():
         accuracy = f"{100 * row.accuracy:.1f} ({100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f})"

@@ -51,14 +51,14 @@ class Answer:
     text: str
 
 
-def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
+def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False, find_steps: int = 100) -> Answer:
     "Train what is not there yet; write runs, epochs, summary, movement .csv and transfer.png."
     photos = question.workload.photos()
     with Store(out) as store:
         config = {"recipe": "transfer", "question": question.to_dict(photos.size), "data": photos.describe()}
         store.begin(config | environment(), fresh)
         if "lr_find" not in store.config:
-            _find_lr(store, question, photos)
+            _find_lr(store, question, photos, find_steps)
         runs = plan(question.lr, question.low, question.epochs, question.seeds)
         train_missing(store, runs, partial(_train, question=question), photos, jobs)
         return redraw(store)
@@ -69,14 +69,14 @@ def _train(run: Run, photos: Photos, question: Question) -> LessonRun:
     return train_arm(run, photos, workload, question.workload.head_lr, question.threads)
 
 
-def _find_lr(store: Store, question: Question, photos: Photos) -> None:
+def _find_lr(store: Store, question: Question, photos: Photos, steps: int) -> None:
     "The tutorial's LR range test, after the head stage and with all layers thawed."
     use_threads(question.threads)
     learn = question.workload.learner(question.seeds[0], photos)
     head = head_learner(learn, question.seeds[0])
     with head.no_bar(), head.no_logging():
         head.fit_one_cycle(1, question.workload.head_lr)
-    test = quiet_range_test(learn)
+    test = quiet_range_test(learn, steps)
     write_atomically(store.out / "lr_find.csv", test.to_df().to_csv(index=False))
     store.write_config(store.config | {"lr_find": suggested_lr(test)})
 
@@ -134,7 +134,7 @@ def _text(runs: pd.DataFrame, summary: pd.DataFrame, moved: pd.DataFrame, store:
     far = moved.groupby(["schedule", "group"], sort=False).moved.mean().unstack(sort=False)
     seconds = runs.groupby("schedule").seconds.mean()
     head = f"{'arm':<12} {'lr_max':<17} {'n':>2}  {'accuracy % (95 %)':<21} {'points vs slice':<23}"
-    head += "".join(f"{group:>8}" for group in far.columns) + "   s/run"
+    head += "".join(f"{group:>8}" for group in far.columns) + " clock s"
     lines = [f"{'':<79}weights moved, relative L2", head, "-" * len(head)]
     for row in summary.itertuples():
         accuracy = f"{100 * row.accuracy_mean:.1f} ({100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f})"
