@@ -32,7 +32,7 @@ def main(
 
     if quick:
         epochs, size, seeds = 1, min(size, 32), "1" if str(seeds) == "3" else seeds
-        data = "digits" if data == "solar" else data
+        data, bs = "digits" if data == "solar" else data, max(bs, 256)
     options.check_range("epochs", epochs, 1, 10_000)
     workload = workloads.checked(data, arch, size, bs, precision, weights)
     if not workload.pretrained:
@@ -42,11 +42,9 @@ def main(
         raise UserError(f"--lr {lr}: expected the LRs of the first layers and of the head, such as slice(3e-6,3e-3)")
     low = options.parse_lr(low, "low")
     threads = options.in_range("threads", threads, 1, 256)
-    question = transfer.Question(
-        workload, epochs, parsed, low, options.parse_seeds(seeds), threads, 30 if quick else 100
-    )
+    question = transfer.Question(workload, epochs, parsed, low, options.parse_seeds(seeds), threads)
     out = out or f"results/transfer{'-quick' * quick}"
-    result = transfer.answer(question, out, options.parse_jobs(jobs, threads), fresh)
+    result = transfer.answer(question, out, options.parse_jobs(jobs, threads), fresh, 30 if quick else 100)
     print(result.text)
     return result
 
