@@ -125,7 +125,7 @@ def _train_all(kitchen: Kitchen, question: Question, centre: LR) -> None:
     store = kitchen.store
     lr_of = {budget: dict.fromkeys(shapes, centre) for budget, shapes in question.schedules.items()}
     if question.tuning:
-        lr_of = _tune(kitchen, question, centre)
+        lr_of = tuned(kitchen, question.schedules, question.tuning, centre)
     runs = [
         run
         for budget, shapes in question.schedules.items()
@@ -137,12 +137,12 @@ def _train_all(kitchen: Kitchen, question: Question, centre: LR) -> None:
     kitchen.train(runs, f"runs ({budgets} epochs each, {lr})")
 
 
-def _tune(kitchen: Kitchen, question: Question, centre: LR) -> dict[int, dict[str, LR]]:
+def tuned(kitchen: Kitchen, schedules: dict[int, dict], tuning: tune.Tuning, centre: LR) -> dict[int, dict[str, LR]]:
     "The best lr_max of every budget and schedule; notes in config.json what was tried."
-    tuning, store = question.tuning, kitchen.store
+    store = kitchen.store
     first = grid = tune.first_grid(tuning.points)
     while True:
-        runs = tune.trials(question.schedules, centre, grid, tuning.seeds)
+        runs = tune.trials(schedules, centre, grid, tuning.seeds)
         store.write_config(store.config | {"tuning_plan": [run.run_id for run in runs]})
         kitchen.train(runs, f"runs to tune lr_max over {len(grid)} values")
         table = tune.scores(store.tables("tuning_plan")[0])
@@ -151,9 +151,7 @@ def _tune(kitchen: Kitchen, question: Question, centre: LR) -> dict[int, dict[st
         if wider == grid:
             break
         grid = wider
-    chosen = {
-        n: {label: tune.lr_at(centre, best[n, label]) for label in shapes} for n, shapes in question.schedules.items()
-    }
+    chosen = {n: {label: tune.lr_at(centre, best[n, label]) for label in shapes} for n, shapes in schedules.items()}
     note = {
         "grid": [show_lr(tune.lr_at(centre, position)) for position in grid],
         "added": len(grid) - len(first),
