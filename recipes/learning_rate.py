@@ -20,9 +20,10 @@ def main(
     seeds: str = "3",  # How many seeds (3), or which (0,5,7)
     bs: int = 64,  # Batch size
     size: int = None,  # Pixels of a side (default: the dataset's own)
-    precision: str = "auto",  # fp32, bf16, or auto: bf16 where the processor has instructions for it
+    precision: str = "auto",  # fp32, bf16, fp16 (GPU), or auto: the fastest, measured once
     jobs: str = "auto",  # Runs at the same time
     threads: int = 1,  # Processor threads per run
+    no_cache: bool = False,  # Decode the photos in memory, keep nothing of them on disk
     out: str = None,  # Folder of the results (default: results/learning_rate)
     fresh: bool = False,  # Start over; what the folder holds is kept aside
     quick: bool = False,  # A smoke run: 2 epochs, 3 are too long, 1 seed
@@ -31,16 +32,27 @@ def main(
     from dataclasses import replace
 
     from lrlab.recipes.kitchen import lr_lesson, options, workloads
+    from lrlab.recipes.kitchen.errors import UserError
 
     if quick:
         epochs, long, seeds = min(epochs, 2), min(long, 3), "1" if str(seeds) == "3" else seeds
     options.check_range("epochs", epochs, 1, 10_000)
     options.check_range("long", long, 1, 10_000)
+    right = None if str(lr).strip().lower() == "find" else options.parse_one_lr(lr, "lr")
+    high, low = options.parse_one_lr(high, "high"), options.parse_one_lr(low, "low")
+    if not (low < high if right is None else low < right < high):
+        found = "" if right is None else f" --lr {right:g}"
+        raise UserError(
+            f"--low {low:g}{found} --high {high:g}: expected a low, a right and a high LR, in ascending order"
+        )
+    if long <= epochs:
+        raise UserError(f"--long {long}: expected more than the --epochs {epochs} that are right")
+    workload = workloads.checked(data, arch, size, bs, precision, cache=not no_cache)
     question = lr_lesson.Question(
-        workload=replace(workloads.checked(data, arch, size, bs, precision), scratch=arch != "small"),
-        lr=options.parse_lr(lr, "lr"),
-        high=options.parse_lr(high, "high"),
-        low=options.parse_lr(low, "low"),
+        workload=replace(workload, scratch=arch != "small"),
+        lr=right,
+        high=high,
+        low=low,
         epochs=epochs,
         long=long,
         seeds=options.parse_seeds(seeds),

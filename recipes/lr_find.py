@@ -16,7 +16,8 @@ def main(
     num_it: int = 100,  # Steps of one test
     bs: int = 64,  # Batch size
     size: int = None,  # Pixels of a side (default: the dataset's own)
-    precision: str = "auto",  # fp32, bf16, or auto: bf16 where the processor has instructions for it
+    precision: str = "auto",  # fp32, bf16, fp16 (GPU), or auto: the fastest, measured once
+    no_cache: bool = False,  # Decode the photos in memory, keep nothing of them on disk
     out: str = None,  # Folder of the results (default: results/lr_find)
     fresh: bool = False,  # Start over; what the folder holds is kept aside
     quick: bool = False,  # A smoke run: 2 seeds, 30 steps
@@ -26,7 +27,7 @@ def main(
 
     if quick:
         seeds, num_it = "2" if str(seeds) == "3" else seeds, min(num_it, 30)
-    workload = workloads.checked(data, arch, size, bs, precision)
+    workload = workloads.checked(data, arch, size, bs, precision, cache=not no_cache)
     seeds = options.parse_seeds(seeds)
     options.check_range("num_it", num_it, 6, 100_000)
     result = lr_range.range_tests(workload, seeds, num_it, out or f"results/lr_find{'-quick' * quick}", fresh)

@@ -1,7 +1,7 @@
 """A comparison from question to answer: check it, find the LR, run the grid, keep the results, draw and tell them."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lrlab.callbacks import Schedule
@@ -11,14 +11,16 @@ from lrlab.recipes.kitchen.engines import Place
 from lrlab.recipes.kitchen.environment import environment, fitting_jobs, peak_memory
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid import run_grid, was_killed
+from lrlab.recipes.kitchen.jobs import counts, fastest_jobs
 from lrlab.recipes.kitchen.layer_groups import group_names
-from lrlab.recipes.kitchen.lr_range import quiet_range_test, suggested_lr
+from lrlab.recipes.kitchen.lr_range import range_test, suggested_lr
+from lrlab.recipes.kitchen.measured import remembered
 from lrlab.recipes.kitchen.options import LR, show_lr
 from lrlab.recipes.kitchen.plan import Run, plan_runs
 from lrlab.recipes.kitchen.progress import show_progress
 from lrlab.recipes.kitchen.report import Result, redraw
 from lrlab.recipes.kitchen.store import Store, write_atomically
-from lrlab.recipes.kitchen.workloads import Workload, resolve_precision, use_threads
+from lrlab.recipes.kitchen.workloads import Workload, use_threads
 
 LR_FIND_SEED = 0  # whatever the seeds of the comparison: folders with other seeds can be merged
 
@@ -36,12 +38,8 @@ class Question:
 
     def to_dict(self, photos: Photos) -> dict:
         "JSON types; two questions are the same if and only if these are equal."
-        workload = asdict(self.workload) | {"precision": resolve_precision(self.workload.precision)}
-        del workload["cache"]  # where pixels are kept changes nothing
         return {
-            **workload,
-            "size": photos.size,
-            "pixels": photos.card.get("fingerprint"),  # runs on other photos are no continuation
+            **self.workload.to_dict(photos),
             "epochs": list(self.schedules),
             "seeds": self.seeds,
             "schedules": {str(n): {label: repr(s) for label, s in own.items()} for n, own in self.schedules.items()},
@@ -51,7 +49,7 @@ class Question:
         }
 
 
-class Stopped(Exception):
+class Stopped(KeyboardInterrupt):
     "Ctrl-C: the runs in flight are finished and kept, the others are not begun."
 
 
@@ -93,8 +91,9 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
     Raises UserError before any training if a schedule cannot run in this budget or the folder cannot be used, and
     KeyboardInterrupt if it was stopped before a single run was finished.
     """
-    workload = question.workload
-    photos = workload.photos()
+    photos = question.workload.photos()
+    workload = question.workload.settled(photos, question.threads)
+    question = replace(question, workload=workload)
     learn = workload.learner(LR_FIND_SEED, photos)
     check_schedules(question, len(learn.dls.train))
     with Store(out) as store:
@@ -108,8 +107,8 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
         }
         store.begin(config, fresh)
         samples.keep(store, photos)
-        centre = _found_lr(store, question, learn)
-        place = _with_jobs(place, store, question.threads, on_gpu=learn.dls.device.type == "cuda")
+        centre = _found_lr(store, question, photos)
+        place = _with_jobs(place, store, question, photos, on_gpu=learn.dls.device.type == "cuda")
         kitchen = Kitchen(store, workload, photos, place, question.threads)
         try:
             _train_all(kitchen, question, centre)
@@ -182,13 +181,13 @@ def split_folders(photos: Photos) -> dict[str, str] | None:
     return {split: names.pop() for split, names in tops.items()} if apart else None
 
 
-def _found_lr(store: Store, question: Question, learn) -> LR:
+def _found_lr(store: Store, question: Question, photos: Photos) -> LR:
     "The LR range test, once per folder; its suggestion is used where the question leaves lr_max open."
     config = store.config
     if "lr_find" not in config:
         use_threads(question.threads)
         start = time.perf_counter()
-        test = quiet_range_test(learn)
+        test = range_test(question.workload, LR_FIND_SEED, photos)
         curve = test.to_df()
         write_atomically(store.out / "lr_find.csv", curve.to_csv(index=False))
         config["lr_find"] = suggested_lr(test)
@@ -204,10 +203,23 @@ def _found_lr(store: Store, question: Question, learn) -> LR:
     return question.workload.spread(found)
 
 
-def _with_jobs(place: Place, store: Store, threads: int, on_gpu: bool) -> Place:
-    "`place` with the number of jobs that fit this machine, if it was left open; config.json keeps what was used."
+def _with_jobs(place: Place, store: Store, question: Question, photos: Photos, on_gpu: bool) -> Place:
+    "`place` with the number of jobs that is fastest here, if it was left open; config.json keeps what was used."
     config = store.config
     if place.engine == "local" and place.jobs is None:
-        place = place._replace(jobs=fitting_jobs(threads, config["memory_per_run_gb"] * 1e9, on_gpu))
+        most = fitting_jobs(question.threads, config["memory_per_run_gb"] * 1e9, on_gpu)
+        place = place._replace(jobs=_auto_jobs(most, question, photos))
     store.write_config(config | {"engine": place.engine, "jobs": place.jobs})
     return place
+
+
+def _auto_jobs(most: int, question: Question, photos: Photos) -> int:
+    "Measured once per machine and workload where the grid is long enough to earn it; the results do not depend on it."
+    workload, threads = question.workload, question.threads
+    runs = len(question.seeds) * sum(len(shapes) for shapes in question.schedules.values())
+    if most == 1 or runs < 2 * most:
+        return most
+    what = f"jobs for {workload.arch}, {photos.size} px, {workload.bs}, {workload.precision}, {threads} threads"
+    return remembered(
+        f"{what}, at most {most}", counts(most).__contains__, lambda: fastest_jobs(most, workload, photos, threads)
+    )

@@ -22,10 +22,14 @@ def environment() -> dict:
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "versions": {"python": platform.python_version(), **_versions()},
-        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "memory_gb": _memory_gb(), "system": platform.platform()},
+        "machine": _machine(),
         "device": device,
         "commit": _commit(),
     }
+
+
+def _machine() -> dict:
+    return {"cpu": cpu_name(), "cores": os.cpu_count(), "memory_gb": _memory_gb(), "system": platform.platform()}
 
 
 def _versions() -> dict[str, str]:
@@ -38,7 +42,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _cpu() -> str:
+def cpu_name() -> str:
+    "The processor as the system calls it."
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

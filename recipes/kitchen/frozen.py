@@ -14,6 +14,8 @@ from fastai.metrics import accuracy
 from fastai.torch_core import set_seed
 from fastcore.basics import chunked
 
+from lrlab.recipes.kitchen.precision import autocast, precision_callbacks, precision_of
+
 
 class TensorDL(DataLoader):
     "A fastai DataLoader over two tensors, a batch by one index, in the order that fastai's loaders draw."
@@ -39,7 +41,7 @@ def body_outputs(learn, split: int) -> tuple[torch.Tensor, torch.Tensor]:
         for flip in flips:
             flip.split_idx = -1  # applies to no split
         for x, y in loader:
-            with body_precision(learn):
+            with autocast(precision_of(learn), learn.dls.device):
                 outputs.append(body(x.as_subclass(torch.Tensor)))
             labels.append(y.as_subclass(torch.Tensor))
     finally:
@@ -49,19 +51,14 @@ def body_outputs(learn, split: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.cat(outputs), torch.cat(labels)
 
 
-def body_precision(learn):
-    "The precision in which a Learner of a workload computes, as a context for a model called without it."
-    return torch.autocast(learn.dls.device.type, torch.bfloat16, enabled=any(cb.name == "bf16" for cb in learn.cbs))
-
-
 def head_learner(learn, seed: int) -> Learner:
     "A Learner of `learn`'s own head alone, on the body's outputs; what it trains is trained in `learn`'s model."
     train, valid = body_outputs(learn, 0), body_outputs(learn, 1)
     set_seed(seed)
-    bs = learn.dls.train.bs
+    bs = learn.dls.train.bs * learn.dls.train.parts  # what is computed once needs no smaller batches
     dls = DataLoaders(TensorDL(*train, bs, True), TensorDL(*valid, 2 * bs, False), device=learn.dls.device)
-    precision = [cb for cb in learn.cbs if cb.name == "bf16"]
-    return Learner(dls, learn.model[1], CrossEntropyLossFlat(), metrics=accuracy, cbs=[type(cb)() for cb in precision])
+    cbs = [make() for make in precision_callbacks(precision_of(learn))]
+    return Learner(dls, learn.model[1], CrossEntropyLossFlat(), metrics=accuracy, cbs=cbs)
 
 
 class FrozenBody(Callback):

@@ -4,26 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
+# Not fastai.vision.all: that imports torchvision, which takes as long as all the rest.
+from fastai.data.core import Datasets, TfmdDL
+from fastai.data.transforms import Categorize, CategoryMap, IntToFloatTensor, Normalize, ToTensor
+from fastai.torch_basics import DisplayedTransform, TensorCategory, TensorImage, Transform
+from fastai.vision.core import PILImage, PILImageBW, imagenet_stats
 from fastcore.basics import chunked
-
-from lrlab.recipes.kitchen import vision  # noqa: F401  (prepares torchvision for the next line)
-
-from fastai.vision.all import (  # isort: skip
-    CategoryMap,
-    Categorize,
-    Datasets,
-    DisplayedTransform,
-    IntToFloatTensor,
-    Normalize,
-    PILImage,
-    PILImageBW,
-    TensorCategory,
-    TensorImage,
-    TfmdDL,
-    ToTensor,
-    Transform,
-    imagenet_stats,
-)
 
 from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.decode import read_photo
@@ -32,13 +19,56 @@ from lrlab.recipes.kitchen.errors import UserError
 DEFAULT_BS = 64
 
 
+class Pixels:
+    """The photos as tensors: [n, channels, height, width] uint8 in channels_last order, and their labels.
+
+    On a GPU they lie there as a whole if they take at most `SHARE` of its free memory, else they come batch by batch.
+    """
+
+    SHARE = 0.5
+
+    def __init__(self, photos: Photos, device: torch.device):
+        self.photos, self.device = photos, device
+        self.resident = None
+        if device.type != "cpu" and photos.images.nbytes <= self.SHARE * free_memory(device):
+            self.resident = tuple(torch.from_numpy(np.array(a)).to(device) for a in (photos.images, photos.labels))
+
+    def batch(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        "Images and labels of `rows`, on the device."
+        if self.resident:
+            rows = torch.from_numpy(rows).to(self.device, non_blocking=True)
+            images, labels = (tensor[rows] for tensor in self.resident)
+        else:
+            both = self.photos.images[rows], self.photos.labels[rows]
+            images, labels = (torch.from_numpy(array).to(self.device) for array in both)
+        # [n, h, w, c] seen as [n, c, h, w] is what torch calls channels_last: no copy here, none in the model
+        return images.permute(0, 3, 1, 2), labels
+
+
+def free_memory(device: torch.device) -> float:
+    "Bytes of the device's own memory that nobody uses."
+    return torch.cuda.mem_get_info(device)[0]
+
+
+def train_device() -> torch.device:
+    "The GPU if there is one, else the CPU."
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 class RowToImage(Transform):
     "A row of the decoded photos, or a new image file, as a fastai image."
 
     input_types = (int, np.integer, str, Path)  # what `learn.predict` may be given
 
     def __init__(self, photos: Photos):
-        self.photos = photos
+        self.photos, self._pixels = photos, None
+
+    def pixels_on(self, device: torch.device | None) -> Pixels:
+        "All photos for whole batches; kept, because training and validation share them."
+        device = device or torch.device("cpu")
+        if self._pixels is None or self._pixels.device != device:
+            self._pixels = Pixels(self.photos, device)
+        return self._pixels
 
     def encodes(self, item):
         if isinstance(item, (int, np.integer)):
@@ -105,18 +135,16 @@ class BatchDL(TfmdDL):
         return super().__len__() // self.parts * self.parts
 
     def create_batches(self, samples):
-        photos = self.dataset.tls[0].tfms.fs[0].photos
         rows = np.array(self.dataset.items)
         if rows.dtype.kind != "i":  # a test_dl of files
             yield from super().create_batches(samples)
             return
         labelled = len(self.dataset.tls) > 1
+        pixels = self.dataset.tls[0].tfms.fs[0].pixels_on(self.device)
         whole = chunked(samples, self.parts * self.bs, self.drop_last)
         for positions in (part for batch in whole for part in np.array_split(batch, self.parts)):
-            batch = rows[positions]
-            # [n, h, w, c] seen as [n, c, h, w] is what torch calls channels_last: no copy here, none in the model
-            images = TensorImage(torch.from_numpy(photos.images[batch]).permute(0, 3, 1, 2))
-            yield (images, TensorCategory(torch.from_numpy(photos.labels[batch]))) if labelled else (images,)
+            images, labels = pixels.batch(rows[positions])
+            yield (TensorImage(images), TensorCategory(labels)) if labelled else (TensorImage(images),)
 
 
 def make_dataloaders(photos: Photos, bs: int = DEFAULT_BS, colour: bool = False, pretrained: bool = False, device=None):
@@ -124,7 +152,7 @@ def make_dataloaders(photos: Photos, bs: int = DEFAULT_BS, colour: bool = False,
 
     `colour` repeats grey images three times; `pretrained` normalizes with ImageNet's statistics instead of our own.
     Less data than one batch of the default size make one batch of what there is; a larger batch that the data cannot
-    fill was asked for and is a UserError.
+    fill was asked for and is a UserError. `device`: default the GPU, if there is one.
     """
     images = len(photos.splits["train"])
     if bs > max(images, DEFAULT_BS):
@@ -144,7 +172,7 @@ def make_dataloaders(photos: Photos, bs: int = DEFAULT_BS, colour: bool = False,
         after_item=[ToTensor()],
         after_batch=tfms,
         num_workers=0,
-        device=device or torch.device("cpu"),
+        device=device or train_device(),
     )
 
 

@@ -15,8 +15,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lrlab.callbacks import SnapshotEnsemble
 from lrlab.recipes.kitchen.data import Photos
-from lrlab.recipes.kitchen.frozen import body_precision
 from lrlab.recipes.kitchen.grid import Run
+from lrlab.recipes.kitchen.memory import split_batches
+from lrlab.recipes.kitchen.precision import autocast, precision_of
 from lrlab.recipes.kitchen.workloads import Workload
 
 RESOLUTION = 9  # points on a side
@@ -36,7 +37,9 @@ class Path(Callback):
         self.points.append(_vector(self.learn.model))
 
 
-def measure(cyclic: Run, constant: Run, photos: Photos, workload: Workload) -> tuple[pd.DataFrame, pd.DataFrame]:
+def measure(
+    cyclic: Run, constant: Run, photos: Photos, workload: Workload, parts: int = 1
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The plane (x, y, valid_loss) and the paths (schedule, epoch, x, y, away) of two runs from the same weights.
 
     `away` is a point's distance from the plane; the unit of all is the distance between the first two of the three
@@ -44,7 +47,7 @@ def measure(cyclic: Run, constant: Run, photos: Photos, workload: Workload) -> t
     """
     paths, snapshots = {}, SnapshotEnsemble(keep=3)
     for run in (cyclic, constant):
-        learn, path = workload.learner(run.seed, photos), Path()
+        learn, path = split_batches(workload.learner(run.seed, photos), parts), Path()
         with learn.no_bar(), learn.no_logging():
             workload.warm_up_head(learn)
             cbs = [path, *([snapshots] if run is cyclic else [])]
@@ -88,7 +91,7 @@ def _losses(learn, origin: torch.Tensor, axes: torch.Tensor, corners: pd.DataFra
     for y in ys:
         for x in xs:
             _put(origin + x * axes[0] + y * axes[1], model)
-            with body_precision(learn):
+            with autocast(precision_of(learn), learn.dls.device):
                 _measure_norms(model, norms, train)
                 loss = sum(cross_entropy(model(x_).float(), y_, reduction="sum").item() for x_, y_ in valid)
             rows.append((x, y, loss / sum(len(y_) for _, y_ in valid)))

@@ -1,6 +1,6 @@
 """LR x epochs grids of the same model with pretrained and with random weights: which LR and how long each needs."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,15 +8,17 @@ import pandas as pd
 
 from lrlab.callbacks import OneCycle
 from lrlab.recipes.kitchen import lr_epochs_figure, plots
-from lrlab.recipes.kitchen.comparison import Kitchen, Stopped
+from lrlab.recipes.kitchen.comparison import Kitchen
+from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.engines import Place
 from lrlab.recipes.kitchen.environment import environment
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid import Run
+from lrlab.recipes.kitchen.lessons import failures, not_failed
 from lrlab.recipes.kitchen.options import parse_lr
 from lrlab.recipes.kitchen.stats import mean_interval
 from lrlab.recipes.kitchen.store import Store, write_atomically
-from lrlab.recipes.kitchen.workloads import Workload, resolve_precision
+from lrlab.recipes.kitchen.workloads import Workload
 
 STARTS = ("pretrained", "scratch")
 
@@ -31,9 +33,8 @@ class Question:
     seeds: list[int]
     threads: int = 1
 
-    def to_dict(self, size: int) -> dict:
-        workload = asdict(self.workload) | {"precision": resolve_precision(self.workload.precision), "size": size}
-        del workload["cache"]  # where pixels are kept changes nothing
+    def to_dict(self, photos: Photos) -> dict:
+        workload = self.workload.to_dict(photos)
         return workload | {name: value for name, value in vars(self).items() if name != "workload"}
 
     def workload_of(self, start: str) -> Workload:
@@ -53,18 +54,16 @@ class Answer:
 def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
     "Train what is not there yet; write runs.csv, epochs.csv, cells.csv and transfer_vs_scratch.png."
     photos = question.workload.photos()
+    question = replace(question, workload=question.workload.settled(photos, question.threads))
+    question.workload.learner(question.seeds[0], photos)  # what cannot be built is refused before anything is written
     with Store(out) as store:
-        config = {"recipe": "transfer-vs-scratch", "question": question.to_dict(photos.size), "data": photos.describe()}
+        config = {"recipe": "transfer-vs-scratch", "question": question.to_dict(photos), "data": photos.describe()}
         store.begin(config | environment(), fresh)
         runs = {start: plan(question, start) for start in STARTS}
         store.write_config(store.config | {"plan": [run.run_id for start in STARTS for run in runs[start]]})
-        try:
-            for start in STARTS:
-                workload = question.workload_of(start)
-                kitchen = Kitchen(store, workload, photos, Place(jobs=jobs), question.threads)
-                kitchen.train(runs[start], f"{start} runs")
-        except Stopped:
-            print("Stopped. The same command continues.")
+        for start in STARTS:
+            kitchen = Kitchen(store, question.workload_of(start), photos, Place(jobs=jobs), question.threads)
+            kitchen.train(runs[start], f"{start} runs")
         return redraw(store)
 
 
@@ -83,12 +82,13 @@ def redraw(store: Store) -> Answer:
     runs, epochs = store.tables()
     if runs.empty:
         raise UserError(f"{store.out}: no finished run yet; the same command continues")
-    cells = summarize(runs)
-    for name, table in {"runs": runs, "epochs": epochs, "cells": cells}.items():
+    for name, table in {"runs": runs, "epochs": epochs}.items():
         write_atomically(store.out / f"{name}.csv", table.to_csv(index=False))
+    cells = summarize(not_failed(store, runs))
+    write_atomically(store.out / "cells.csv", cells.to_csv(index=False))
     title = finding(cells)
     plots.save(lr_epochs_figure.draw(cells, store.config, title), store.out / "transfer_vs_scratch.png")
-    return Answer(cells, runs, _text(cells, title, store.out))
+    return Answer(cells, runs, "\n".join([*failures(runs), _text(cells, title, store.out)]))
 
 
 def summarize(runs: pd.DataFrame) -> pd.DataFrame:

@@ -1,23 +1,25 @@
 """Five ways to choose an LR and a length, side by side: too high, too low, too short, too long, and right."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from lrlab.callbacks import Constant
 from lrlab.recipes.kitchen import lr_lesson_figure, plots
-from lrlab.recipes.kitchen.comparison import Kitchen, Stopped
+from lrlab.recipes.kitchen.comparison import Kitchen
+from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.diagnosis import RULE, diagnose, guessing_loss, majority
 from lrlab.recipes.kitchen.engines import Place
 from lrlab.recipes.kitchen.environment import environment
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid import Run
-from lrlab.recipes.kitchen.lr_range import quiet_range_test, suggested_lr
+from lrlab.recipes.kitchen.lessons import failures, not_failed
+from lrlab.recipes.kitchen.lr_range import range_test, suggested_lr
 from lrlab.recipes.kitchen.published import tutorial_rows
 from lrlab.recipes.kitchen.stats import mean_interval
 from lrlab.recipes.kitchen.store import Store, write_atomically
-from lrlab.recipes.kitchen.workloads import Workload, resolve_precision, use_threads
+from lrlab.recipes.kitchen.workloads import Workload, use_threads
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,8 @@ class Question:
     seeds: list[int]
     threads: int = 1
 
-    def to_dict(self, size: int) -> dict:
-        workload = asdict(self.workload) | {"precision": resolve_precision(self.workload.precision), "size": size}
-        del workload["cache"]  # where pixels are kept changes nothing
+    def to_dict(self, photos: Photos) -> dict:
+        workload = self.workload.to_dict(photos)
         rest = {name: value for name, value in vars(self).items() if name != "workload"}
         return workload | rest | {"lr": "find" if self.lr is None else self.lr}
 
@@ -53,17 +54,15 @@ class Answer:
 def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
     "Train what is not there yet; write runs.csv, epochs.csv, summary.csv and learning_rate.png."
     photos = question.workload.photos()
+    question = replace(question, workload=question.workload.settled(photos, question.threads))
+    question.workload.learner(question.seeds[0], photos)  # what cannot be built is refused before anything is written
     with Store(out) as store:
-        config = {"recipe": "learning-rate", "question": question.to_dict(photos.size), "data": photos.describe()}
+        config = {"recipe": "learning-rate", "question": question.to_dict(photos), "data": photos.describe()}
         store.begin(config | environment(), fresh)
         lr = _right_lr(store, question, photos)
         runs = plan(question, lr)
         store.write_config(store.config | {"plan": [run.run_id for run in runs]})
-        try:
-            kitchen = Kitchen(store, question.workload, photos, Place(jobs=jobs), question.threads)
-            kitchen.train(runs, "runs")
-        except Stopped:
-            print("Stopped. The same command continues.")
+        Kitchen(store, question.workload, photos, Place(jobs=jobs), question.threads).train(runs, "runs")
         return redraw(store)
 
 
@@ -73,7 +72,7 @@ def _right_lr(store: Store, question: Question, photos) -> float:
         return question.lr
     if "lr_find" not in store.config:
         use_threads(question.threads)
-        test = quiet_range_test(question.workload.learner(question.seeds[0], photos))
+        test = range_test(question.workload, question.seeds[0], photos)
         write_atomically(store.out / "lr_find.csv", test.to_df().to_csv(index=False))
         store.write_config(store.config | {"lr_find": suggested_lr(test)})
     if store.config["lr_find"] is None:
@@ -103,17 +102,22 @@ def redraw(store: Store) -> Answer:
     steps = {run_id: store.steps(run_id) for run_id in runs.run_id}
     words = [
         diagnose(epochs[epochs.run_id == row.run_id], steps[row.run_id].loss, guess, row.status != "ok")
+        if row.status != "failed"
+        else "failed"
         for row in runs.itertuples()
     ]
     runs = runs.assign(diagnosis=words)
-    summary = summarize(runs)
-    for name, table in {"runs": runs, "epochs": epochs, "summary": summary}.items():
+    for name, table in {"runs": runs, "epochs": epochs}.items():
         write_atomically(store.out / f"{name}.csv", table.to_csv(index=False))
+    lost, runs = failures(runs), not_failed(store, runs)
+    summary = summarize(runs)
+    write_atomically(store.out / "summary.csv", summary.to_csv(index=False))
     title = finding(summary)
     plots.save(
         lr_lesson_figure.draw(runs, epochs, steps, summary, config, guess, title), store.out / "learning_rate.png"
     )
-    return Answer(runs, epochs, summary, _text(summary, epochs, config, guess, title, store.out))
+    text = "\n".join([*lost, _text(summary, epochs, config, guess, title, store.out)])
+    return Answer(runs, epochs, summary, text)
 
 
 def summarize(runs: pd.DataFrame) -> pd.DataFrame:

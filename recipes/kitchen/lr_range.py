@@ -1,6 +1,6 @@
 """LR range tests over seeds: their curves, their suggestions, and the figure of both."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 
 from lrlab.callbacks import lr_range_test
 from lrlab.recipes.kitchen import plots
+from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.environment import environment
+from lrlab.recipes.kitchen.memory import batch_size, said, split_batches, with_smaller_batches
 from lrlab.recipes.kitchen.options import show_lr
 from lrlab.recipes.kitchen.store import Store, write_atomically
 from lrlab.recipes.kitchen.workloads import Workload, use_threads
@@ -30,13 +32,14 @@ class RangeTests:
 def range_tests(workload: Workload, seeds: list[int], num_it: int, out: Path | str, fresh: bool = False) -> RangeTests:
     "Run (or read, if the folder has them) the tests of all seeds; write lr_find.csv, suggestions.csv, lr_find.png."
     photos = workload.photos()
+    use_threads()
+    workload = workload.settled(photos)
     workload.learner(seeds[0], photos)  # what cannot be built is refused before anything is written
-    question = {**asdict(workload), "size": photos.size, "seeds": seeds, "num_it": num_it}
+    question = {**workload.to_dict(photos), "seeds": seeds, "num_it": num_it}
     with Store(out) as store:
         store.begin({"recipe": "lr-find", "question": question, "data": photos.describe(), **environment()}, fresh)
         if not (store.out / "suggestions.csv").exists():
-            use_threads()
-            tests = {seed: quiet_range_test(workload.learner(seed, photos), num_it) for seed in seeds}
+            tests = {seed: range_test(workload, seed, photos, num_it) for seed in seeds}
             curves = pd.concat([test.to_df().assign(seed=seed) for seed, test in tests.items()])
             found = [(s, rule, lr) for s, test in tests.items() for rule, lr in test.suggestions.items() if lr]
             write_atomically(store.out / "lr_find.csv", curves.to_csv(index=False))
@@ -48,6 +51,15 @@ def range_tests(workload: Workload, seeds: list[int], num_it: int, out: Path | s
         fig = draw(curves, table, lr, f"{photos.name}, {workload.arch}, batch size {workload.bs}, {len(seeds)} seeds")
         plots.save(fig, store.out / "lr_find.png")
         return RangeTests(curves, table, lr, _text(table, lr, store.out))
+
+
+def range_test(workload: Workload, seed: int, photos: Photos, num_it: int = 100):
+    "An LR range test of a fresh Learner; in smaller batches, over the same LRs and steps, where memory runs out."
+
+    def attempt(parts: int):
+        return quiet_range_test(split_batches(workload.learner(seed, photos), parts), num_it * parts)
+
+    return said(*with_smaller_batches(attempt, batch_size(workload, photos)))
 
 
 def quiet_range_test(learn, num_it: int = 100):

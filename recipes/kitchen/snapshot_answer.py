@@ -1,18 +1,20 @@
 """From the question of `lrlab snapshot-ensemble` to its answer: train, score, measure the plane, draw and tell."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from lrlab.recipes.kitchen import loss_plane, plots, snapshot_figure, snapshots
+from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.environment import environment
-from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.lessons import extra_table, train_missing
+from lrlab.recipes.kitchen.errors import NothingFinished
+from lrlab.recipes.kitchen.lessons import extra_table, failures, not_failed, train_missing
+from lrlab.recipes.kitchen.memory import batch_size, said, with_smaller_batches
 from lrlab.recipes.kitchen.stats import difference_interval, mean_interval
 from lrlab.recipes.kitchen.store import Store, write_atomically
-from lrlab.recipes.kitchen.workloads import Workload, resolve_precision, use_threads
+from lrlab.recipes.kitchen.workloads import Workload, use_threads
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,8 @@ class Question:
     seeds: list[int]
     threads: int = 1
 
-    def to_dict(self, size: int) -> dict:
-        workload = asdict(self.workload) | {"precision": resolve_precision(self.workload.precision), "size": size}
-        del workload["cache"]  # where pixels are kept changes nothing
+    def to_dict(self, photos: Photos) -> dict:
+        workload = self.workload.to_dict(photos)
         return workload | {name: value for name, value in vars(self).items() if name != "workload"}
 
 
@@ -44,16 +45,22 @@ class Answer:
 def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
     "Train what is not there yet; write runs, epochs, models, summary, plane, paths .csv and snapshot_ensemble.png."
     photos = question.workload.photos()
+    question = replace(question, workload=question.workload.settled(photos, question.threads))
+    question.workload.learner(question.seeds[0], photos)  # what cannot be built is refused before anything is written
     with Store(out) as store:
-        config = {"recipe": "snapshot-ensemble", "question": question.to_dict(photos.size), "data": photos.describe()}
+        config = {"recipe": "snapshot-ensemble", "question": question.to_dict(photos), "data": photos.describe()}
         store.begin(config | environment(), fresh)
         runs = snapshots.plan(question.lr_max, question.epochs, question.cycles, question.seeds)
         task = partial(snapshots.train, workload=question.workload, threads=question.threads)
-        train_missing(store, runs, task, photos, jobs)
-        if not (store.out / "plane.csv").exists() and question.cycles >= 3:
+        bs = batch_size(question.workload, photos)
+        train_missing(store, runs, task, photos, jobs, bs)
+        rows = store.complete()
+        there = all(rows[run.run_id]["status"] == "ok" for run in (runs[0], runs[2]))
+        if there and not (store.out / "plane.csv").exists() and question.cycles >= 3:
             print("The loss plane through the last three snapshots:", flush=True)
             use_threads(question.threads)
-            plane, paths = loss_plane.measure(runs[0], runs[2], photos, question.workload)
+            measure = partial(loss_plane.measure, runs[0], runs[2], photos, question.workload)
+            plane, paths = said(*with_smaller_batches(measure, bs))
             write_atomically(store.out / "paths.csv", paths.to_csv(index=False))
             write_atomically(store.out / "plane.csv", plane.to_csv(index=False))
         return redraw(store)
@@ -62,21 +69,25 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
 def redraw(store: Store) -> Answer:
     "Tables, figure and text from what is stored alone."
     runs, epochs = store.tables()
-    if runs.empty or not {"sgdr", "cosine"} <= set(runs[runs.status == "ok"].schedule):
-        raise UserError(f"{store.out}: no run of sgdr and cosine finished; a lower --lr-max may help")
-    models = extra_table(store, runs[runs.status == "ok"], "models.csv")
+    for name, table in {"runs": runs, "epochs": epochs}.items():
+        write_atomically(store.out / f"{name}.csv", table.to_csv(index=False))
+    trained = not_failed(store, runs)
+    ok = trained[trained.status == "ok"]
+    if not {"sgdr", "cosine"} <= set(ok.schedule):
+        raise NothingFinished(f"{store.out}: no run of sgdr and cosine finished; a lower --lr-max may help")
+    models = extra_table(store, ok, "models.csv")
     final = models.model == "final"
     models.loc[final, "model"] = models.schedule[final]
     summary = summarize(models)
-    for name, table in {"runs": runs, "epochs": epochs, "models": models, "summary": summary}.items():
+    for name, table in {"models": models, "summary": summary}.items():
         write_atomically(store.out / f"{name}.csv", table.to_csv(index=False))
     measured = ("plane", "paths") if (store.out / "plane.csv").exists() else ()
     plane = [pd.read_csv(store.out / f"{name}.csv") for name in measured]
-    steps = {row.schedule: store.steps(row.run_id) for row in runs.drop_duplicates("schedule").itertuples()}
+    steps = {row.schedule: store.steps(row.run_id) for row in trained.drop_duplicates("schedule").itertuples()}
     title = finding(summary)
     fig = snapshot_figure.draw(models, summary, epochs, steps, plane, store.config, title)
     plots.save(fig, store.out / "snapshot_ensemble.png")
-    return Answer(summary, models, _text(summary, title, store.out))
+    return Answer(summary, models, "\n".join([*failures(runs), _text(summary, title, store.out)]))
 
 
 def summarize(models: pd.DataFrame) -> pd.DataFrame:

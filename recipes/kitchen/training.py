@@ -3,6 +3,7 @@
 import gc
 import math
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -13,20 +14,28 @@ from lrlab.callbacks import HyperHistory, StopOnDivergence
 from lrlab.callbacks.random_state import kept_random_state
 from lrlab.callbacks.snapshots import CycleCallback
 from lrlab.recipes.kitchen.data import Photos
-from lrlab.recipes.kitchen.memory import split_batches, with_smaller_batches
+from lrlab.recipes.kitchen.memory import batch_size, split_batches, with_smaller_batches
 from lrlab.recipes.kitchen.options import show_lr
 from lrlab.recipes.kitchen.plan import Run
+from lrlab.recipes.kitchen.precision import autocast, precision_of
 from lrlab.recipes.kitchen.store import CYCLE_COLUMNS, EPOCH_COLUMNS, RUN_COLUMNS, STEP_COLUMNS, RunResult
-from lrlab.recipes.kitchen.workloads import Bf16, Workload
+from lrlab.recipes.kitchen.workloads import Workload
 
 
 def train(run: Run, workload: Workload, photos: Photos, threads: int = 1) -> RunResult:
-    "One run from fresh weights; an exception in it is a result too: the row says `failed` and why."
+    "One run from fresh weights, as `attempted` has it."
     torch.set_num_threads(threads)
+    return attempted(run, lambda parts: _trained(run, workload, photos, parts), batch_size(workload, photos))
+
+
+def attempted(run: Run, attempt: Callable[[int], RunResult], bs: int) -> RunResult:
+    """The result of `attempt(1)`, or in parts of batches of `bs` where that does not fit into memory.
+
+    An exception in it is a result too: the row says `failed` and why.
+    """
     start = time.perf_counter()
     try:
-        bs = min(workload.bs, len(photos.splits["train"]))
-        result, retried = with_smaller_batches(lambda parts: _trained(run, workload, photos, start, parts), bs)
+        result, retried = with_smaller_batches(attempt, bs)
         if retried:
             result.row["error"] = "; ".join(filter(None, (result.row["error"], retried)))
         return result
@@ -38,11 +47,10 @@ def train(run: Run, workload: Workload, photos: Photos, threads: int = 1) -> Run
             torch.cuda.empty_cache()  # after an out-of-memory error the next run starts from nothing
 
 
-def _trained(run: Run, workload: Workload, photos: Photos, start: float, parts: int = 1) -> RunResult:
+def _trained(run: Run, workload: Workload, photos: Photos, parts: int = 1) -> RunResult:
+    start = time.perf_counter()
     log, history, divergence, cycles = EpochLog(), HyperHistory(), StopOnDivergence(), CycleLog()
-    learn = workload.learner(run.seed, photos)
-    if parts > 1:
-        split_batches(learn, parts)
+    learn = split_batches(workload.learner(run.seed, photos), parts)
     per_epoch = len(learn.dls.train) // parts
     cyclic = run.shape.cycle_ends(run.epochs * per_epoch, per_epoch)[:-1] != []
     with learn.no_bar(), learn.no_logging():
@@ -146,10 +154,9 @@ class CycleLog(CycleCallback):
 
 def _evaluate(learn) -> tuple[float, float]:
     "Mean loss and accuracy over the validation data, in the precision of the fit, amid a training epoch."
-    precision = learn._grab_cbs(Bf16)
     loss, right, n = 0.0, 0, 0
     learn.model.eval()
-    with torch.no_grad(), torch.autocast(learn.dls.device.type, torch.bfloat16, enabled=bool(precision)):
+    with torch.no_grad(), autocast(precision_of(learn), learn.dls.device):
         for x, y in learn.dls.valid:
             x, y = x.as_subclass(torch.Tensor), y.as_subclass(torch.Tensor)
             prediction = learn.model(x).float()

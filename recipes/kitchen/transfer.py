@@ -1,6 +1,6 @@
 """From the question of `lrlab transfer` to its answer: lr_find, six arms of equal budget, and what they show."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,13 +12,14 @@ from lrlab.recipes.kitchen.environment import environment
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.frozen import head_learner
 from lrlab.recipes.kitchen.grid import Run
-from lrlab.recipes.kitchen.lessons import LessonRun, extra_table, train_missing
+from lrlab.recipes.kitchen.lessons import LessonRun, extra_table, failures, not_failed, train_missing
 from lrlab.recipes.kitchen.lr_range import quiet_range_test, suggested_lr
+from lrlab.recipes.kitchen.memory import batch_size, said, split_batches, with_smaller_batches
 from lrlab.recipes.kitchen.options import show_lr
 from lrlab.recipes.kitchen.stats import summarize
 from lrlab.recipes.kitchen.store import Store, write_atomically
 from lrlab.recipes.kitchen.transfer_arms import ARMS, plan, train_arm
-from lrlab.recipes.kitchen.workloads import Workload, resolve_precision, use_threads
+from lrlab.recipes.kitchen.workloads import Workload, use_threads
 
 REFERENCE = "slice"  # the tutorial's own way
 
@@ -34,9 +35,8 @@ class Question:
     seeds: list[int]
     threads: int = 1
 
-    def to_dict(self, size: int) -> dict:
-        workload = asdict(self.workload) | {"precision": resolve_precision(self.workload.precision), "size": size}
-        del workload["cache"]  # where pixels are kept changes nothing
+    def to_dict(self, photos: Photos) -> dict:
+        workload = self.workload.to_dict(photos)
         own = {"epochs": self.epochs, "lr": show_lr(self.lr), "low": self.low, "seeds": self.seeds}
         return workload | own | {"threads": self.threads}
 
@@ -54,29 +54,36 @@ class Answer:
 def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False, find_steps: int = 100) -> Answer:
     "Train what is not there yet; write runs, epochs, summary, movement .csv and transfer.png."
     photos = question.workload.photos()
+    question = replace(question, workload=question.workload.settled(photos, question.threads))
+    question.workload.learner(question.seeds[0], photos)  # what cannot be built is refused before anything is written
     with Store(out) as store:
-        config = {"recipe": "transfer", "question": question.to_dict(photos.size), "data": photos.describe()}
+        config = {"recipe": "transfer", "question": question.to_dict(photos), "data": photos.describe()}
         store.begin(config | environment(), fresh)
         if "lr_find" not in store.config:
             _find_lr(store, question, photos, find_steps)
         runs = plan(question.lr, question.low, question.epochs, question.seeds)
-        train_missing(store, runs, partial(_train, question=question), photos, jobs)
+        bs = batch_size(question.workload, photos)
+        train_missing(store, runs, partial(_train, question=question), photos, jobs, bs)
         return redraw(store)
 
 
-def _train(run: Run, photos: Photos, question: Question) -> LessonRun:
+def _train(run: Run, photos: Photos, question: Question, parts: int) -> LessonRun:
     workload = replace(question.workload, scratch=run.schedule == "scratch")
-    return train_arm(run, photos, workload, question.workload.head_lr, question.threads)
+    return train_arm(run, photos, workload, question.workload.head_lr, question.threads, parts)
 
 
 def _find_lr(store: Store, question: Question, photos: Photos, steps: int) -> None:
     "The tutorial's LR range test, after the head stage and with all layers thawed."
     use_threads(question.threads)
-    learn = question.workload.learner(question.seeds[0], photos)
-    head = head_learner(learn, question.seeds[0])
-    with head.no_bar(), head.no_logging():
-        head.fit_one_cycle(1, question.workload.head_lr)
-    test = quiet_range_test(learn, steps)
+
+    def attempt(parts: int):
+        learn = split_batches(question.workload.learner(question.seeds[0], photos), parts)
+        head = head_learner(learn, question.seeds[0])
+        with head.no_bar(), head.no_logging():
+            head.fit_one_cycle(1, question.workload.head_lr)
+        return quiet_range_test(learn, steps * parts)
+
+    test = said(*with_smaller_batches(attempt, batch_size(question.workload, photos)))
     write_atomically(store.out / "lr_find.csv", test.to_df().to_csv(index=False))
     store.write_config(store.config | {"lr_find": suggested_lr(test)})
 
@@ -86,10 +93,13 @@ def redraw(store: Store) -> Answer:
     runs, epochs = store.tables()
     if runs.empty:
         raise UserError(f"{store.out}: no finished run yet; the same command continues")
+    for name, table in {"runs": runs, "epochs": epochs}.items():
+        write_atomically(store.out / f"{name}.csv", table.to_csv(index=False))
+    lost, runs = failures(runs), not_failed(store, runs)
     reference = REFERENCE if (runs.schedule == REFERENCE).any() else runs.schedule.iloc[0]
     summary = summarize(runs.assign(budget=runs.budget.max()), reference)  # equal, counting the head's epoch
     moved = extra_table(store, runs, "movement.csv")
-    for name, table in {"runs": runs, "epochs": epochs, "summary": summary, "movement": moved}.items():
+    for name, table in {"summary": summary, "movement": moved}.items():
         write_atomically(store.out / f"{name}.csv", table.to_csv(index=False))
     first = runs.drop_duplicates("schedule")
     steps = {row.schedule: store.steps(row.run_id) for row in first.itertuples()}
@@ -97,7 +107,8 @@ def redraw(store: Store) -> Answer:
     plots.save(
         transfer_figure.draw(runs, epochs, summary, moved, steps, store.config, title), store.out / "transfer.png"
     )
-    return Answer(runs, summary, moved, _text(runs, summary, moved, store, title))
+    text = "\n".join([*lost, _text(runs, summary, moved, store, title)])
+    return Answer(runs, summary, moved, text)
 
 
 def finding(summary: pd.DataFrame) -> str:

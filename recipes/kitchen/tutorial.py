@@ -1,6 +1,6 @@
 """The tutorial's own way to train: the head first, lr_find, then `fit_one_cycle` with a slice. One run, one figure."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from lrlab.recipes.kitchen.environment import environment
 from lrlab.recipes.kitchen.grid import EpochLog
 from lrlab.recipes.kitchen.layer_groups import group_names
 from lrlab.recipes.kitchen.lr_range import quiet_range_test, suggested_lr
+from lrlab.recipes.kitchen.memory import batch_size, said, split_batches, with_smaller_batches
 from lrlab.recipes.kitchen.options import show_lr
 from lrlab.recipes.kitchen.store import Store, write_atomically
 from lrlab.recipes.kitchen.workloads import Workload, use_threads
@@ -35,13 +36,19 @@ def one_cycle(
 ) -> OneCycleRun:
     "Train (or read, if the folder has the run) and draw; writes lr_find, epochs, steps, confusion .csv and a figure."
     photos = workload.photos()
+    use_threads()
+    workload = workload.settled(photos)
     workload.learner(seed, photos)  # what cannot be built is refused before anything is written
     asked = "find" if lr_max is None else show_lr(lr_max)
-    question = {**asdict(workload), "size": photos.size, "epochs": epochs, "lr_max": asked, "seed": seed}
+    question = {**workload.to_dict(photos), "epochs": epochs, "lr_max": asked, "seed": seed}
     with Store(out) as store:
         store.begin({"recipe": "one-cycle", "question": question, "data": photos.describe(), **environment()}, fresh)
         if not (store.out / "confusion.csv").exists():
-            _train(store, workload, photos, epochs, lr_max, seed)
+
+            def attempt(parts: int) -> None:
+                _train(store, workload, photos, epochs, lr_max, seed, parts)
+
+            said(*with_smaller_batches(attempt, batch_size(workload, photos)))
         tables = {name: pd.read_csv(store.out / f"{name}.csv") for name in ("epochs", "steps")}
         confusion = pd.read_csv(store.out / "confusion.csv", index_col=0)
         config = store.config
@@ -50,14 +57,15 @@ def one_cycle(
         return OneCycleRun(**tables, confusion=confusion, text=_text(tables["epochs"], config, store.out))
 
 
-def _train(store: Store, workload: Workload, photos, epochs: int, lr_max: float | slice | None, seed: int) -> None:
-    use_threads()
-    learn = workload.learner(seed, photos)
+def _train(
+    store: Store, workload: Workload, photos, epochs: int, lr_max: float | slice | None, seed: int, parts: int
+) -> None:
+    learn = split_batches(workload.learner(seed, photos), parts)
     with learn.no_bar():
         if workload.pretrained:
             print(f"The head alone, {workload.head_epochs} epoch:")
         workload.warm_up_head(learn)
-        test = quiet_range_test(learn)
+        test = quiet_range_test(learn, 100 * parts)
         write_atomically(store.out / "lr_find.csv", test.to_df().to_csv(index=False))
         valley = suggested_lr(test)
         print(f"lr_find suggests {'no LR' if valley is None else show_lr(valley)}")

@@ -1,6 +1,8 @@
 """A workload = data + model: `build(...)` makes a fastai Learner of names and numbers, the same for the same seed."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from fastai.callback.core import Callback
@@ -12,12 +14,12 @@ from lrlab.recipes.kitchen import datasets, vision  # noqa: F401  (registers dat
 from lrlab.recipes.kitchen.data import Photos, load
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.layer_groups import layer_groups, one_group
-from lrlab.recipes.kitchen.loaders import make_dataloaders
+from lrlab.recipes.kitchen.loaders import make_dataloaders, train_device
+from lrlab.recipes.kitchen.measured import remembered
 from lrlab.recipes.kitchen.models import check_name, create, is_pretrained
 from lrlab.recipes.kitchen.options import check_range
+from lrlab.recipes.kitchen.precision import candidates, check_precision, fastest, precision_callbacks
 from lrlab.recipes.kitchen.weights import read_weights, sha256
-
-PRECISIONS = ("auto", "fp32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,41 @@ class Workload:
         default = 96 if self.data == "solar" and is_pretrained(self.arch) else None
         return load(self.data, self.size or default, self.cache)
 
+    def settled(self, photos: Photos, threads: int | None = None) -> "Workload":
+        """This workload with precision `auto` decided: the fastest, measured once per machine, model and `threads`.
+
+        The results depend on it, so it is decided before anything is trained, and recorded.
+        """
+        if self.precision != "auto":
+            return self
+        threads, colour = threads or torch.get_num_threads(), is_pretrained(self.arch)
+        shape = (self.bs, 3 if colour else photos.channels, photos.size, photos.size)
+        what = f"precision of {self.arch} at {'x'.join(map(str, shape))}, {threads} threads"
+
+        def measure() -> str:
+            with using_threads(threads):
+                return fastest(lambda: create(self.arch, 2, photos.channels, photos.size, False), shape, train_device())
+
+        return replace(self, precision=remembered(what, candidates().__contains__, measure))
+
+    def to_dict(self, photos: Photos) -> dict:
+        "JSON types: everything about the data and the model that the numbers depend on."
+        own = {
+            name: value for name, value in asdict(self).items() if name != "cache"
+        }  # where pixels lie changes nothing
+        return own | {"size": photos.size, "pixels": photos.card.get("fingerprint")}
+
     def learner(self, seed: int = 0, photos: Photos | None = None):
         """A fresh Learner; the same seed gives the same initial weights, batch order and augmentation draws.
 
         `photos` saves looking the data up again where the caller already has them.
         """
         photos = self.photos() if photos is None else photos
+        precision = self.settled(photos).precision
         set_seed(seed)  # before the DataLoaders: fastai's batch order comes from Python's random
         dls = make_dataloaders(photos, self.bs, colour=is_pretrained(self.arch), pretrained=self.pretrained)
         model = create(self.arch, len(photos.classes), photos.channels, photos.size, self.pretrained, self.weights)
-        return make_learner(dls, model, self.pretrained, self.precision, seed)
+        return make_learner(dls, model, self.pretrained, precision, seed)
 
     def spread(self, lr: float) -> float | slice:
         "An LR for the head, spread over the layers of a pretrained model by fastai's factor of 100 (`fine_tune`)."
@@ -77,34 +104,55 @@ def build(
     size: int | None = None,  # Pixels of a side; default: the dataset's own
     bs: int = 64,  # Batch size
     seed: int = 0,  # Initial weights, batch order and augmentation
-    precision: str = "auto",  # "fp32", "bf16", or "auto": bf16 where the processor has instructions for it
+    precision: str = "auto",  # "fp32", "bf16", "fp16" (GPU), or "auto": the fastest, measured
     cache: bool = True,  # Keep the decoded photos on disk
     weights: str | None = None,  # A .pth or .safetensors file of pretrained weights; default: ImageNet's
 ):
     "A fastai Learner on whole-batch DataLoaders: `show_batch`, `lr_find`, `fit_one_cycle`, Interpretation all work."
+    import fastai.vision.all  # noqa: F401  (registers show_results and plot_top_losses of images)
+
     check_range("seed", seed, 0, 2**32 - 1)
-    return replace(checked(data, arch, size, bs, precision, weights), cache=cache).learner(seed)
+    return checked(data, arch, size, bs, precision, weights, cache).learner(seed)
 
 
-def checked(data: str, arch: str, size: int | None, bs: int, precision: str, weights: str | None = None) -> Workload:
+def checked(
+    data: str,
+    arch: str,
+    size: int | None,
+    bs: int,
+    precision: str,
+    weights: str | None = None,
+    cache: bool = True,
+) -> Workload:
     "A Workload, or UserError for a number, a name or a file of weights that cannot be."
     check_range("bs", bs, 2, 65536)  # batch normalization has no statistics of a single image
     if size is not None:
         check_range("size", size, 8, 2048)
-    resolve_precision(precision)
+    check_precision(precision)
     arch = str(arch)
     check_name(arch)
     if weights is None:
-        return Workload(data, arch, size, bs, precision)
+        return Workload(data, arch, size, bs, precision, cache)
     if not is_pretrained(arch):
         raise UserError("--arch small takes no --weights; choose efficientnet_lite0, or a torchvision or timm name")
     read_weights(weights)  # complains now rather than after the data
-    return Workload(data, arch, size, bs, precision, weights=str(weights), weights_sha256=sha256(weights))
+    return Workload(data, arch, size, bs, precision, cache, weights=str(weights), weights_sha256=sha256(weights))
 
 
 def use_threads(threads: int | None = None) -> None:
     "Let torch compute with so many threads; by default with every core that this process may use."
     torch.set_num_threads(threads or cpu_count())
+
+
+@contextmanager
+def using_threads(threads: int) -> Iterator[None]:
+    "So many threads for torch within the block."
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def make_learner(dls, model: nn.Sequential, pretrained: bool, precision: str, seed: int):
@@ -119,21 +167,10 @@ def make_learner(dls, model: nn.Sequential, pretrained: bool, precision: str, se
         loss_func=CrossEntropyLossFlat(),
         metrics=accuracy,
         splitter=layer_groups if pretrained else one_group,
-        cbs=[PlainTensors(), *([Bf16()] if resolve_precision(precision) == "bf16" else [])],
+        cbs=[PlainTensors(), *(make() for make in precision_callbacks(precision))],
     )
     set_seed(seed)  # again: how many draws the initial weights took depends on the model
     return learn
-
-
-def resolve_precision(precision: str) -> str:
-    "`auto` is bf16 where the processor has bf16 instructions, else fp32: the same answer on the same machine."
-    if precision not in PRECISIONS:
-        raise UserError(f"--precision {precision}: expected one of {', '.join(PRECISIONS)}")
-    if precision != "auto":
-        return precision
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
 
 
 class PlainTensors(Callback):
@@ -144,17 +181,3 @@ class PlainTensors(Callback):
     def before_batch(self):
         self.learn.xb = tuple(x.as_subclass(torch.Tensor) for x in self.xb)
         self.learn.yb = tuple(y.as_subclass(torch.Tensor) for y in self.yb)
-
-
-class Bf16(Callback):
-    "Runs the forward pass in bfloat16 on any device (fastai's own mixed precision serves CUDA only)."
-
-    order = 10
-
-    def before_batch(self):
-        self._autocast = torch.autocast(self.dls.device.type, torch.bfloat16)
-        self._autocast.__enter__()
-
-    def after_pred(self):
-        self._autocast.__exit__(None, None, None)
-        self.learn.pred = self.pred.float()
