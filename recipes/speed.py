@@ -10,12 +10,12 @@ from lrlab.recipes import cli
 
 
 def main(
-    epochs: int = 7,  # Epochs of every run
+    epochs: int = 3,  # Epochs of every run; its time is scaled to the default comparison's 7
     repeats: int = 3,  # How often everything is measured, in turns
     jobs: str = "auto",  # Runs at the same time, for lrlab
     out: str = None,  # Folder of the results (default: results/speed)
     fresh: bool = False,  # Start over; what the folder holds is kept aside
-    quick: bool = False,  # A smoke run: 1 epoch, 1 repeat, no large model
+    quick: bool = False,  # A smoke run: 1 epoch, 1 repeat, no large model, no scaling
 ):
     "Measure lrlab beside stock fastai and bare PyTorch on this machine: minutes, images per second, and every factor."
     from lrlab.recipes.kitchen import options, speed
@@ -24,9 +24,8 @@ def main(
         epochs, repeats = 1, 1
     options.check_range("epochs", epochs, 1, 1000)
     options.check_range("repeats", repeats, 1, 100)
-    result = speed.measure(
-        epochs, repeats, options.parse_jobs(jobs), out or f"results/speed{'-quick' * quick}", fresh, large=not quick
-    )
+    out = out or f"results/speed{'-quick' * quick}"
+    result = speed.measure(epochs, repeats, options.parse_jobs(jobs), out, fresh, everything=not quick)
     print(result.text)
     return result
 

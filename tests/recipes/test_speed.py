@@ -1,0 +1,88 @@
+"""lrlab speed: ratios of a table whose answer is known, and the rivals on a few real photos."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lrlab.recipes.kitchen import rivals, scaling, speed, speed_report
+from lrlab.recipes.kitchen.data import load
+from lrlab.recipes.kitchen.speed_report import LRLAB, SMALL_FILES, STOCK
+from lrlab.recipes.kitchen.workloads import Workload
+
+
+def table(stock_accuracy=(0.75, 0.77, 0.76)) -> pd.DataFrame:
+    "Three repeats of measurements with round ratios."
+    rows = []
+    for repeat in range(3):
+        rows += [
+            ("run", arm, repeat, seconds, "") for arm, seconds in ((STOCK, 40.0), (SMALL_FILES, 16.0), (LRLAB, 4.0))
+        ]
+        rows += [("accuracy", STOCK, repeat, stock_accuracy[repeat], ""), ("accuracy", SMALL_FILES, repeat, 0.76, "")]
+        rows += [("accuracy", LRLAB, repeat, value, "") for value in (0.75, 0.77 + repeat / 1000)]
+        rows += [("start-up", STOCK, repeat, 5.0, ""), ("start-up", LRLAB, repeat, 12.0, "")]
+        rows += [("factor", arm, repeat, value, "") for arm, value in ((STOCK, 100.0), ("+ decoded once", 300.0))]
+        rows += [("one process, small", arm, repeat, v, "") for arm, v in (("bare PyTorch", 100.0), (LRLAB, 97.0))]
+        rows += [("seconds by runs", arm, repeat, v, "") for arm, v in (("1x", 2.0), ("2x", 4.0), ("4x", 9.0))]
+    steps = {"lrlab ScheduleLR": 0.7, "torch CyclicLR": 6.0, "torch OneCycleLR": 12.0, "fastai ParamScheduler": 60.0}
+    rows += [("step", arm, 0, cost, "") for arm, cost in steps.items()]
+    return pd.DataFrame(rows, columns=speed.COLUMNS)
+
+
+def test_ratios_of_a_known_table():
+    found = speed_report.ratios(table(), epochs=7)
+    # 24 runs and the start once: (24 * 40 + 5) / (24 * 4 + 12)
+    assert np.allclose(found[f"{STOCK} / lrlab, minutes for 24 runs"], 965 / 108)
+    assert np.allclose(speed_report.ratios(table(), epochs=1)[f"{STOCK} / lrlab, minutes for 24 runs"], 6725 / 684)
+    assert np.allclose(found["lrlab / bare PyTorch, images/s in one process, small"], 0.97)
+    assert np.allclose(found["factor of decoded once"], 3.0)
+    assert np.allclose(found["seconds by runs, 4x / 1x"], 4.5)
+    assert found["lrlab / torch's cheapest, one scheduler step"] == pytest.approx(0.7 / 6)
+
+
+@pytest.mark.parametrize(
+    ("stock", "verdict"), [((0.75, 0.77, 0.76), "equal within noise"), ((0.90, 0.901, 0.902), "not equal")]
+)
+def test_the_accuracies_are_compared(stock, verdict):
+    text = speed_report.sentences(table(stock), 7)
+    assert text[-1].endswith(f"{verdict}.") and sum("minutes for 24 runs of 7 epochs" in line for line in text) == 3
+
+
+def test_the_figure_names_every_arm():
+    config = {"question": {"epochs": 7, "repeats": 3}, "machine": {"cpu": "x", "cores": 2}, "device": "cpu"}
+    fig = speed_report.draw(table(), config)
+    assert "9 times sooner" in fig._suptitle.get_text()
+    labels = [label.get_text() for ax in fig.axes for label in ax.get_yticklabels()]
+    assert {"lrlab", "+ decoded once", "torch CyclicLR"} <= {label.replace("\n", " ") for label in labels}
+
+
+def test_the_stock_loop_and_the_bare_loop_train_on_the_same_photos(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, darkest in (("dark", 0), ("light", 130)):
+        (tmp_path / name).mkdir()
+        for i in range(100):
+            pixels = rng.integers(darkest, darkest + 120, (20, 20, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{i}.png")
+    photos = load(str(tmp_path), 16, cache=False)
+    files = rivals.photo_table(photos, list(photos.files))
+    assert files.is_valid.sum() == len(photos.splits["valid"]) and set(files.label) == {"dark", "light"}
+    stock = rivals.stock_fastai(files, tmp_path, 16, 2, seed=0)
+    bare = rivals.bare_loop(photos, "small", 2, 0, bf16=False)
+    assert stock.images == bare.images == 2 * 2 * rivals.BS  # whole batches of 150 training images, two epochs
+    assert min(stock.accuracy, bare.accuracy) > 0.9 and min(stock.images_per_second, bare.images_per_second) > 1
+    copies = rivals.resized_copies(photos, tmp_path)
+    assert len(copies) == 200 and all((tmp_path / name).exists() for name in copies)
+
+
+def test_scaling_measures_a_process_of_its_own(monkeypatch):
+    digits = Workload("digits", size=8).photos()
+    twice = scaling.repeated(digits, 2)
+    assert len(twice.labels) == 2 * len(digits.labels) and twice.majority() == digits.majority()
+    assert len(set(twice.splits["train"]) & set(twice.splits["valid"])) == 0
+    command = [sys.executable, "-m", scaling.__name__, "1", "1"]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert 0 < found["seconds"] < 600 and 0.05 < found["memory"] < 20
