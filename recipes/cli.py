@@ -70,7 +70,7 @@ def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None
     try:
         result = recipe(*options.pop("dirs", ()), **options)
     except UserError as error:
-        return _complain(str(error))
+        return _complain(str(error), error.exit_code)
     except KeyboardInterrupt:
         print("\nStopped. What was finished is kept; the same command continues.", file=sys.stderr)
         return 130

@@ -113,7 +113,7 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
         try:
             _train_all(kitchen, question, centre)
         except Stopped:
-            if not store.complete():
+            if "plan" not in store.config or not store.complete():  # not even the tuning of the LRs is done
                 raise KeyboardInterrupt from None
             print("Stopped. The same command continues.")
             return redraw(store, stopped=True)

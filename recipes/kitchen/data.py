@@ -19,6 +19,7 @@ from lrlab.recipes.kitchen.options import check_range
 
 SPLIT_SEED = 42  # the split is part of the data: the same for every run, whatever its seed
 VALID_SHARE = 0.25
+MOST_ENLARGED = 512  # pixels of a side of the digits
 MOST_UNREADABLE = 0.05
 
 
@@ -144,6 +145,8 @@ def digits(size: int, cache: bool = True) -> Photos:
     from PIL import Image
     from sklearn.datasets import load_digits
 
+    if size > MOST_ENLARGED:  # they are made in memory, and there is nothing to see that 8 pixels do not show
+        raise UserError(f"--size {size}: the digits have 8 pixels of a side; expected at most {MOST_ENLARGED}")
     raw = load_digits()
     small = (raw.images * (255 / 16)).round().astype(np.uint8)
     resized = [np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)) for image in small]

@@ -2,11 +2,19 @@
 
 
 class UserError(ValueError):
-    "Bad input: the message says what, which value, and what is allowed. The command line exits with 2."
+    "Bad input: the message says what, which value, and what is allowed. The command line exits with `exit_code`."
+
+    exit_code = 2
 
 
 class Refused(UserError):
     "The request is fine in itself but would destroy or contradict something that is already on disk."
+
+
+class NothingFinished(UserError):
+    "Every run failed, or those that an answer needs: the tables say why, and there is nothing to draw."
+
+    exit_code = 1
 
 
 _JOINERS = "\u200c\u200d"  # within emoji and in the scripts of Asia: they join letters and do nothing else

@@ -13,7 +13,7 @@ from lrlab.recipes.kitchen.store import RunResult
 from lrlab.recipes.kitchen.training import EpochLog, failed, train
 from lrlab.recipes.kitchen.workloads import Workload
 
-__all__ = ["EpochLog", "Run", "ctrl_c_sets", "failed", "plan_runs", "run_grid", "train", "was_killed"]
+__all__ = ["EpochLog", "Run", "ctrl_c_sets", "failed", "plan_runs", "run_grid", "run_tasks", "train", "was_killed"]
 
 MOST_TRIES = 2  # of a run that was alone in flight when its process died, before it is recorded as failed
 KILLED = "its process was killed"
@@ -28,15 +28,25 @@ def run_grid(
     threads: int = 1,
     place: Place | None = None,
 ) -> bool:
-    """Train all `runs` and pass each result to `on_result` as it comes; returns False if it was stopped by Ctrl-C.
+    "Train all `runs` and pass each result to `on_result` as it comes; False, and all else, as in `run_tasks`."
+    task = partial(_train, workload=workload, threads=threads)
+    return run_tasks(runs, task, photos, on_result, place or Place(jobs=jobs))
+
+
+def run_tasks(
+    runs: list[Run],
+    task: Callable[[Run, Photos], RunResult],
+    photos: Photos,
+    on_result: Callable[[RunResult], None],
+    place: Place,
+) -> bool:
+    """Compute `task(run, photos)` for all `runs`, each result to `on_result` as it comes; False after Ctrl-C.
 
     The first Ctrl-C lets the runs in flight finish, the second stops at once. When a process dies, the runs that may
     have been in it are done again one at a time, so that it shows which of them kills its process: only that one is
-    recorded as failed. Results depend on `threads`, because the last bits of a sum do, but not on `jobs`.
+    recorded as failed. Results depend on the threads, because the last bits of a sum do, but not on the jobs.
     """
-    place = place or Place(jobs=jobs)
     todo = {run.run_id: run for run in runs}
-    task = partial(_train, workload=workload, threads=threads)
     suspects: dict[str, int] = {}  # of killing their process: how often they did when they were alone in flight
     with ctrl_c_sets() as stop:
         while todo and not stop.is_set():
@@ -54,7 +64,7 @@ def run_grid(
                     suspects[alone] += 1
                     if suspects[alone] >= MOST_TRIES:
                         on_result(failed(todo.pop(alone), f"{KILLED} {MOST_TRIES} times ({lost})"))
-        return not todo
+        return not stop.is_set()
 
 
 def was_killed(row: dict) -> bool:

@@ -1,6 +1,7 @@
 """A run that does not fit into memory is done once more in parts: smaller batches, accumulated to the same steps."""
 
 import gc
+import sys
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -29,6 +30,18 @@ def with_smaller_batches(attempt: Callable[[int], T], bs: int) -> tuple[T, str |
     return attempt(parts), f"out of memory with batches of {bs}: done with {parts} x {bs // parts}, accumulated"
 
 
+def batch_size(workload, photos) -> int:
+    "Images in a training batch of `workload`: less data than one batch make one batch of what there is."
+    return min(workload.bs, len(photos.splits["train"]))
+
+
+def said(result: T, retried: str | None) -> T:
+    "The result of `with_smaller_batches`; a second attempt is told on stderr, where no table has a row for it."
+    if retried:
+        print(f"Note: {retried}.", file=sys.stderr)
+    return result
+
+
 def fewest_parts(bs: int) -> int | None:
     """The smallest number of equal parts of a batch; None if they could only be single images.
 
@@ -38,16 +51,19 @@ def fewest_parts(bs: int) -> int | None:
     return next((parts for parts in range(2, bs // 2 + 1) if bs % parts == 0), None)
 
 
-def split_batches(learn, parts: int) -> None:
-    """Let `learn` take every training batch in `parts`, and step after the last: the same images in every step.
+def split_batches(learn, parts: int):
+    """`learn`, which from now on takes a training batch in `parts` and steps after the last: the same images a step.
 
     Gradients are those of the whole batch. Batch normalization sees the parts, so the numbers are not the same.
     """
+    if parts == 1:
+        return learn
     train = learn.dls.train
     learn.add_cb(GradientAccumulation(n_acc=train.bs))
     train.parts = parts
     for loader in learn.dls.loaders:
         loader.bs = max(1, loader.bs // parts)
+    return learn
 
 
 def out_of_memory(error: BaseException) -> bool:

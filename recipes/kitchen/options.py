@@ -145,15 +145,22 @@ def parse_lr(text: str | float | slice, name: str = "lr_max") -> LR | None:
     """
     if isinstance(text, str) and text.strip().lower() == "find":
         return None
-    values = _lr_numbers(text)
+    values, flag = _lr_numbers(text), f"--{name.replace('_', '-')} {_short(str(text))}"
     if values is None or not all(math.isfinite(v) and v > 0 for v in values):
-        flag = f"--{name.replace('_', '-')} {_short(str(text))}"
         raise UserError(f'{flag}: expected a positive number such as 3e-3, "slice(3e-6, 3e-3)", or find')
     if len(values) == 1:
         return slice(values[0]) if isinstance(text, slice) or "slice" in str(text) else values[0]
     if values[0] >= values[1]:
-        raise UserError(f"--lr-max {text}: the first LR is for the first layers and must be the smaller one")
+        raise UserError(f"{flag}: the first LR is for the first layers and must be the smaller one")
     return slice(*values)
+
+
+def parse_one_lr(text: str | float, name: str) -> float:
+    "A learning rate for all layers. Raises UserError for anything but a positive number."
+    values = None if isinstance(text, slice) or "slice" in str(text) else _lr_numbers(text)
+    if values is None or not (math.isfinite(values[0]) and values[0] > 0):
+        raise UserError(f"--{name.replace('_', '-')} {_short(str(text))}: expected a positive number such as 3e-3")
+    return values[0]
 
 
 def _lr_numbers(text: str | float | slice) -> list[float] | None:

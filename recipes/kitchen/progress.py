@@ -70,7 +70,8 @@ def describe(result: RunResult) -> str:
     row = result.row
     name = f"{row['schedule']} lr_max {row['lr_max']} seed {row['seed']}"
     if row["status"] == "ok":
-        return f"{name}: accuracy {row['accuracy']:.3f} in {row['seconds']:.0f} s"
+        note = f" ({row['error']})" if row["error"] else ""  # how it was done after all
+        return f"{name}: accuracy {row['accuracy']:.3f} in {row['seconds']:.0f} s{note}"
     return f"{name}: {row['status']} ({row['error']})"
 
 

@@ -24,8 +24,8 @@ class Result:
 
     @property
     def exit_code(self) -> int:
-        "Of the command: 0, or 130 as after any Ctrl-C."
-        return 130 if self.stopped else 0
+        "Of the command: 0, or 130 as after any Ctrl-C, or 1 if every run failed."
+        return 130 if self.stopped else int((self.runs.status == "failed").all())
 
     def plot(self) -> "Picture":
         "comparison.png, as a notebook shows it."

@@ -1,6 +1,5 @@
 """One run with restarts, its snapshots, their ensemble and their average; one cosine and one constant run beside it."""
 
-import gc
 import time
 
 import pandas as pd
@@ -10,10 +9,13 @@ from lrlab.callbacks import Constant, CosineDecay, CosineRestarts, HyperHistory,
 from lrlab.callbacks.averaging import measure_batchnorm
 from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.grid import EpochLog, Run
-from lrlab.recipes.kitchen.lessons import LessonRun, run_row
+from lrlab.recipes.kitchen.lessons import LessonRun, run_row, why_diverged
+from lrlab.recipes.kitchen.memory import split_batches
 from lrlab.recipes.kitchen.options import show_lr
 from lrlab.recipes.kitchen.store import EPOCH_COLUMNS
 from lrlab.recipes.kitchen.workloads import Workload
+
+NO_MODELS = pd.DataFrame(columns=["model", "valid_loss", "accuracy"])
 
 
 def plan(lr_max: float, epochs: int, cycles: int, seeds: list[int]) -> list[Run]:
@@ -26,24 +28,23 @@ def plan(lr_max: float, epochs: int, cycles: int, seeds: list[int]) -> list[Run]
     return [Run(label, shape, lr_max, seed, epochs) for seed in seeds for label, shape in shapes.items()]
 
 
-def train(run: Run, photos: Photos, workload: Workload, threads: int = 1) -> LessonRun:
-    "One run; `models.csv` says what each model made of it scores on the validation images."
+def train(run: Run, photos: Photos, workload: Workload, threads: int = 1, parts: int = 1) -> LessonRun:
+    "One run, every batch in `parts`; `models.csv` says what each model made of it scores on the validation images."
     torch.set_num_threads(threads)
     start = time.perf_counter()
     log, history, divergence = EpochLog(), HyperHistory(), StopOnDivergence()
     ensemble = SnapshotEnsemble() if run.schedule == "sgdr" else None
-    learn = workload.learner(run.seed, photos)
+    learn = split_batches(workload.learner(run.seed, photos), parts)
     with learn.no_bar(), learn.no_logging():
         workload.warm_up_head(learn)
         cbs = [log, history, divergence, *([ensemble] if ensemble else [])]
         learn.fit_schedule(run.epochs, run.shape, lr_max=run.lr_max, cbs=cbs)
-        models = _scores(learn, ensemble) if ensemble else _final(learn)
+        diverged = why_diverged(divergence, log)
+        models = NO_MODELS if diverged else _scores(learn, ensemble) if ensemble else _final(learn)
     steps = history.to_df()
     epochs = log.to_df(steps)
     own = {"run_id": run.run_id, "schedule": run.schedule, "lr_max": show_lr(run.lr_max), "seed": run.seed}
-    reason = divergence.reason if divergence.diverged else None
-    row = run_row(run, epochs, steps, time.perf_counter() - start, reason)
-    gc.collect()
+    row = run_row(run, epochs, steps, time.perf_counter() - start, diverged)
     return LessonRun(row, epochs.assign(**own)[EPOCH_COLUMNS], steps, extra={"models.csv": models.assign(**own)})
 
 
@@ -63,7 +64,7 @@ def _scores(learn, ensemble: SnapshotEnsemble) -> pd.DataFrame:
     rows.append(("ensemble", loss, (preds.argmax(1) == targets).float().mean().item()))
     set_weights(learn, average(snapshots))
     rows.append(("average", *learn.validate()))
-    return pd.DataFrame(rows, columns=["model", "valid_loss", "accuracy"])
+    return pd.DataFrame(rows, columns=NO_MODELS.columns)
 
 
 def average(snapshots: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

@@ -14,7 +14,7 @@ from lrlab.callbacks import HyperHistory, StopOnDivergence
 from lrlab.callbacks.random_state import kept_random_state
 from lrlab.callbacks.snapshots import CycleCallback
 from lrlab.recipes.kitchen.data import Photos
-from lrlab.recipes.kitchen.memory import batch_size, split_batches, with_smaller_batches
+from lrlab.recipes.kitchen.memory import batch_size, out_of_memory, split_batches, with_smaller_batches
 from lrlab.recipes.kitchen.options import show_lr
 from lrlab.recipes.kitchen.plan import Run
 from lrlab.recipes.kitchen.precision import autocast, precision_of
@@ -40,7 +40,8 @@ def attempted(run: Run, attempt: Callable[[int], RunResult], bs: int) -> RunResu
             result.row["error"] = "; ".join(filter(None, (result.row["error"], retried)))
         return result
     except Exception as error:  # whatever a model, an optimizer or the memory of the machine comes up with
-        return failed(run, f"{type(error).__name__}: {_in_one_line(error)}", time.perf_counter() - start)
+        reason = "out of memory, with smaller batches too: " * out_of_memory(error)
+        return failed(run, f"{reason}{type(error).__name__}: {_in_one_line(error)}", time.perf_counter() - start)
     finally:
         gc.collect()  # a Learner and its callbacks refer to each other; without this, memory grows from run to run
         if torch.cuda.is_available():

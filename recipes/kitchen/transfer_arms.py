@@ -1,7 +1,5 @@
 """Six ways to train a pretrained model with the same number of epochs, and how far each moves the weights."""
 
-import gc
-import math
 import time
 
 import numpy as np
@@ -13,7 +11,8 @@ from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.frozen import head_learner
 from lrlab.recipes.kitchen.grid import EpochLog, Run
 from lrlab.recipes.kitchen.layer_groups import group_names, layer_groups
-from lrlab.recipes.kitchen.lessons import LessonRun, run_row
+from lrlab.recipes.kitchen.lessons import LessonRun, run_row, why_diverged
+from lrlab.recipes.kitchen.memory import split_batches
 from lrlab.recipes.kitchen.options import show_lr
 from lrlab.recipes.kitchen.store import EPOCH_COLUMNS
 from lrlab.recipes.kitchen.workloads import Workload
@@ -37,12 +36,14 @@ def plan(lr: slice, low: float, epochs: int, seeds: list[int]) -> list[Run]:
     ]
 
 
-def train_arm(run: Run, photos: Photos, workload: Workload, head_lr: float, threads: int = 1) -> LessonRun:
-    "The head stage (but for `scratch`), then the arm's own epochs; an exception ends the recipe, for it is no result."
+def train_arm(
+    run: Run, photos: Photos, workload: Workload, head_lr: float, threads: int = 1, parts: int = 1
+) -> LessonRun:
+    "The head stage (but for `scratch`), then the arm's own epochs; every batch of images in `parts`."
     torch.set_num_threads(threads)
     start = time.perf_counter()
     log, history, divergence = EpochLog(), HyperHistory(), StopOnDivergence()
-    learn = workload.learner(run.seed, photos)
+    learn = split_batches(workload.learner(run.seed, photos), parts)
     before = [weights.clone() for weights in _flat(learn.model)]
     cbs = [log, history, divergence]
     with learn.no_bar(), learn.no_logging():
@@ -70,9 +71,7 @@ def train_arm(run: Run, photos: Photos, workload: Workload, head_lr: float, thre
     epochs = log.to_df(steps)
     own = {"run_id": run.run_id, "schedule": run.schedule, "lr_max": show_lr(run.lr_max), "seed": run.seed}
     groups = pd.DataFrame(own | {"group": group_names(len(moved)), "moved": moved})
-    diverged = divergence.diverged or not math.isfinite(log.rows[-1][3])
-    row = run_row(run, epochs, steps, time.perf_counter() - start, divergence.reason if diverged else None)
-    gc.collect()
+    row = run_row(run, epochs, steps, time.perf_counter() - start, why_diverged(divergence, log))
     return LessonRun(row, epochs.assign(**own)[EPOCH_COLUMNS], steps, extra={"movement.csv": groups})
 
 

@@ -93,7 +93,7 @@ def test_the_recipe_tells_draws_and_keeps(tmp_path, capsys):
 
 
 def test_a_run_that_explodes_is_a_row_and_a_word(tmp_path):
-    found = learning_rate.main(**QUICK | {"high": 1e6, "long": 1}, out=str(tmp_path))
+    found = learning_rate.main(**QUICK | {"high": 1e6}, out=str(tmp_path))
     row = found.summary.set_index("arm").loc["too high"]
     assert row.diagnosis == "diverged"
     assert found.runs.set_index("schedule").status["too high"] == "diverged"
