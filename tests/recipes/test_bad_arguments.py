@@ -174,6 +174,12 @@ BAD = {
     "address": [("", "--address is empty"), ("somewhere:1", "--address")],
     "tune_points": [("0", f"--tune-points 0: {WHOLE}"), ("2", WHOLE), ("-1", WHOLE), ("1000", WHOLE), ("nan", WHOLE)],
     "tune_seeds": [("0", f"--tune-seeds 0: {WHOLE}"), ("-1", WHOLE), ("1000", WHOLE), ("1.5", WHOLE)],
+    "claims": [
+        ("cosine-constnat", "did you mean cosine-constant"),
+        ("high-lr,high-lr", "expected all, or different names"),
+        (",", "--claims ,: expected all"),
+        ("", "--claims is empty"),
+    ],
     "cycles": [("0", WHOLE), ("-1", WHOLE), ("x", WHOLE)],
     "repeats": [("0", WHOLE), ("-1", WHOLE), ("1000", WHOLE), ("x", WHOLE)],
     "out": [("", "--out is empty"), ("\0", "null character"), ("file.txt", "--out file.txt: cannot be written")],
@@ -189,13 +195,8 @@ def declared(recipe: str) -> dict[str, inspect.Parameter]:
     return dict(inspect.signature(module.main).parameters)
 
 
-# `compare` has every shared option: its table is tried in full. On the other recipes the first value of each option
-# shows that the option is checked at all, and checked before anything is written.
 CASES = [
-    (recipe, name, value, says)
-    for recipe in NAMES
-    for name in declared(recipe)
-    for value, says in (BAD.get(name, []) if recipe in ("compare", "gradient-descent") else BAD.get(name, [])[:2])
+    (recipe, name, value, says) for recipe in NAMES for name in declared(recipe) for value, says in BAD.get(name, [])
 ]
 
 
@@ -242,6 +243,7 @@ def test_bad_values(recipe, name, value, says, empty_place, capsys):
         if other in options_of and other != name:
             argv += [f"--{other}", small]
     argv += ["--tune"] if name.startswith("tune_") else []
+    says = f"{says}|expected a number, not" if options_of[name].annotation is float else says
     assert re.search(says, complaint(argv, capsys))
     assert everything(empty_place) == before, "nothing is written"
 
@@ -280,6 +282,24 @@ LINES = [  # whole command lines
     (["report", "file.txt"], "file.txt"),
     (["report", "a\0b"], "null character"),
     (["doctor", "--out", ""], "--out is empty"),
+    (["compare", "--data", "digits", "--size", "1024"], "--size 1024: the digits have 8 pixels of a side"),
+    (["compare", "--data", "digits", "--tune-points", "7"], "--tune-points and --tune-seeds are for --tune"),
+    (["compare", "--data", "digits", "--address", "auto"], "--address is for --engine ray"),
+    (["compare", "--data", "digits", "--weights", "x.pth"], "--arch small takes no --weights"),
+    (["learning-rate", "--low", "1", "--high", "1e-6"], "--low 1 --high 1e-06: .* in ascending order"),
+    (["learning-rate", "--lr", "1", "--high", "0.1"], "--lr 1 --high 0.1: .* in ascending order"),
+    (["learning-rate", "--lr", "slice(1e-5,1e-3)"], "--lr slice.*: expected a positive number"),
+    (["learning-rate", "--epochs", "8", "--long", "8"], "--long 8: expected more than the --epochs 8"),
+    (["one-cycle", "--quick", "--arch", "smal"], "did you mean .*small"),
+    (["one-cycle", "--quick", "--weights", "no.pth"], "--weights no.pth: no such file"),
+    (["one-cycle", "--arch", "small", "--lr-max", "slice(1e-3,1e-5)"], "--lr-max slice.* must be the smaller one"),
+    (["transfer", "--data", "digits", "--lr", "slice(1e-3,1e-5)"], "--lr slice.* must be the smaller one"),
+    (["transfer", "--data", "digits", "--lr", "find"], "--lr find: expected the LRs of the first layers and"),
+    (["transfer", "--data", "digits", "--arch", "small"], "--arch small has no pretrained weights"),
+    (["transfer-vs-scratch", "--lrs", "slice(1e-5,1e-3)"], "--lrs slice.*: expected a positive number"),
+    (["transfer-vs-scratch", "--lrs", "1e-3,0.001"], "expected different numbers"),
+    (["transfer-vs-scratch", "--epochs", "3,3"], "expected different whole numbers"),
+    (["snapshot-ensemble", "--epochs", "3", "--cycles", "4"], "at most one cycle an epoch, and there are 3 epochs"),
 ]
 
 
