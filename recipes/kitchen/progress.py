@@ -2,6 +2,7 @@
 
 import sys
 import time
+from importlib.util import find_spec
 
 from lrlab.recipes.kitchen.plan import Run
 from lrlab.recipes.kitchen.store import RunResult
@@ -61,8 +62,9 @@ class Bar(Lines):
 
 
 def show_progress(todo: list[Run], done: int, jobs: int) -> Lines:
-    "A bar where a person is looking, lines where a file is being written."
-    return (Bar if sys.stdout.isatty() or "ipykernel" in sys.modules else Lines)(todo, done, jobs)
+    "A bar where a person is looking, lines where a file is being written, or in a notebook that has no ipywidgets."
+    notebook = "ipykernel" in sys.modules and find_spec("ipywidgets")
+    return (Bar if sys.stdout.isatty() or notebook else Lines)(todo, done, jobs)
 
 
 def describe(result: RunResult) -> str:

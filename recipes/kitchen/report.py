@@ -43,6 +43,9 @@ class Picture(bytes):
     def _repr_png_(self) -> bytes:
         return bytes(self)
 
+    def __repr__(self) -> str:
+        return f"<PNG of {len(self):,} bytes>"  # and not all of them, which a notebook would save as text
+
 
 def redraw(store: Store, stopped: bool = False) -> Result:
     "All tables, figures and report.html of a folder, from its complete runs."
