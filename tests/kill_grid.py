@@ -24,11 +24,11 @@ QUESTION = "--data digits --size 8 --epochs 1 --seeds 3 --lr-max 3e-3 --schedule
 
 
 class Command:
-    "`lrlab compare` as a process group of its own, with its output read as it comes."
+    "A recipe as a process group of its own, with its output read as it comes."
 
-    def __init__(self, options: list[str]):
+    def __init__(self, options: list[str], recipe: str = "compare"):
         code = "import sys; from lrlab.recipes.cli import main; sys.exit(main())"
-        command = [sys.executable, "-u", "-c", code, "compare", *options]
+        command = [sys.executable, "-u", "-c", code, recipe, *options]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         self.process = subprocess.Popen(command, start_new_session=True, **pipes)
         self.lines: list[str] = []

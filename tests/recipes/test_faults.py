@@ -1,7 +1,11 @@
 """Nothing finished is lost: kills, Ctrl-C, a full disk, two commands at once, and a run that kills its process."""
 
 import os
+import re
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
 
@@ -9,7 +13,7 @@ import pandas as pd
 import pytest
 
 from lrlab.callbacks import Constant
-from lrlab.recipes import compare
+from lrlab.recipes import compare, snapshot_ensemble
 from lrlab.recipes.kitchen.engines import Place
 from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.kitchen.grid import plan_runs, run_grid, was_killed
@@ -19,7 +23,15 @@ from tests.conftest import write_photos
 from tests.kill_grid import Command, alive, complete, numbers
 
 linux = pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="finds the worker processes in Linux's /proc")
-QUESTION = {"epochs": "2", "seeds": "3", "schedules": "constant,cosine", "lr_max": "3e-3", "size": 12, "bs": 16}
+QUESTION = {
+    "epochs": "2",
+    "seeds": "3",
+    "schedules": "constant,cosine",
+    "lr_max": "3e-3",
+    "size": 12,
+    "bs": 16,
+    "precision": "fp32",
+}
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +96,44 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(question, undisturb
     pd.testing.assert_frame_equal(kept, numbers(undisturbed.out).iloc[: len(kept)], check_dtype=False)
 
 
+@linux
+@pytest.mark.parametrize("recipe, jobs", [("compare", 2), ("snapshot-ensemble", 1)])
+def test_ctrl_c_twice_stops_at_once(question, tmp_path, recipe, jobs):
+    wanted = {name: question[name] for name in ("data", "size", "bs", "seeds", "precision")}
+    command = Command(options(wanted, epochs=5000, lr_max="3e-3", jobs=jobs, out=tmp_path / "out"), recipe)
+    command.wait_for("To do")
+    time.sleep(0.5 if jobs == 1 else 0)
+    os.killpg(command.process.pid, signal.SIGINT)
+    command.wait_for("Stopping after the runs in flight")
+    os.killpg(command.process.pid, signal.SIGINT)
+    again = time.monotonic()
+    code, output = command.end()
+    assert code == 130 and time.monotonic() < again + 60, output
+    assert "Traceback" not in output and "the same command continues" in output.lower()
+
+
+@linux
+def test_a_lesson_survives_a_killed_worker_and_ctrl_c(question, tmp_path):
+    "The same command then does the rest, and draws."
+    wanted = {name: question[name] for name in ("data", "size", "bs", "precision")} | {
+        "seeds": "2",
+        "epochs": 3,
+        "cycles": 3,
+    }
+    out = tmp_path / "out"
+    command = Command(options(wanted, jobs=2, out=out), "snapshot-ensemble")
+    command.wait_for("[1/6]")
+    os.kill(command.workers()[0], signal.SIGKILL)
+    command.wait_for("[2/6]")
+    os.killpg(command.process.pid, signal.SIGINT)
+    code, output = command.end()
+    assert code == 130 and "Traceback" not in output and "failed" not in output, output
+    assert 2 <= complete(out) <= 6 and not (out / "snapshot_ensemble.png").exists()
+    found = snapshot_ensemble.main(**wanted, jobs="1", out=str(out))
+    assert numbers(out).status.tolist() == ["ok"] * 6 and "The ensemble of 3 snapshots" in found.text
+    assert (out / "snapshot_ensemble.png").exists()
+
+
 class SelfKilling(Workload):
     "A workload that kills the process in which it is trained from seed 1."
 
@@ -130,14 +180,45 @@ def test_a_full_disk_ends_in_a_sentence_and_keeps_what_is_finished(question, tmp
     assert not list((out / "runs").glob(".part-*")), "no half-written run takes up the little room there is"
 
 
+ON_SMALL_DISKS = """
+import subprocess, sys
+from pathlib import Path
+from lrlab.recipes import cli
+from lrlab.recipes.kitchen import data
+
+photos, cache, out = map(Path, sys.argv[1:])
+for folder, how in ((cache, "size=1m"), (out, "size=1m,ro")):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", how, "tmpfs", folder], check=True)
+options = ["lr-find", "--data", str(photos), "--bs", "16", "--precision", "fp32"]
+print(cli.main([*options, "--size", "96"]), sorted(file.name for file in cache.iterdir()))
+print(cli.main([*options, "--size", "12", "--out", str(out)]), len(list(cache.glob("photos-*/images.npy"))))
+print(len(data.load(str(photos), 12).images))
+"""
+
+
+@linux
+def test_a_full_disk_of_the_cache_and_results_that_cannot_be_written(question, tmp_path):
+    "Real file systems: one of 1 MB for 1.8 MB of decoded photos, and one that is read-only."
+    alone = ["unshare", "--map-root-user", "--mount"]
+    if not shutil.which("unshare") or subprocess.run([*alone, "mount", "-t", "tmpfs", "t", "/mnt"]).returncode:
+        pytest.skip("no file system can be mounted here")
+    cache, out = tmp_path / "cache", tmp_path / "out"
+    cache.mkdir()
+    out.mkdir()
+    command = [*alone, sys.executable, "-c", ON_SMALL_DISKS, question["data"], str(cache), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"LRLAB_CACHE": str(cache)})
+    full, read_only = [line for line in done.stderr.splitlines() if line.startswith("lrlab: ")]
+    assert re.search("decoded photos take 2 MB and .*cache has 1 MB left; choose a smaller --size, or set", full)
+    assert f"--out {out}: cannot be written (Read-only file system)" in read_only and "Traceback" not in done.stderr
+    assert done.stdout.splitlines() == ["2 []", "2 1", "64"], "nothing is left of what did not fit; the rest is cached"
+
+
 def test_the_second_command_on_a_folder_is_refused(question, undisturbed):
     with Store(undisturbed.out), pytest.raises(Refused, match="another lrlab command is writing there"):
         compare.main(**question, jobs="1", out=undisturbed.out)
 
 
 def test_a_damaged_run_is_named_set_aside_and_done_again(question, undisturbed, tmp_path, capsys):
-    import shutil
-
     out = tmp_path / "out"
     shutil.copytree(undisturbed.out, out)
     steps = sorted(out.glob("runs/*/steps.csv"))[2]

@@ -1,13 +1,18 @@
 """Out of memory: one more try with smaller batches, the same images in every step, and a sentence that says so."""
 
+from functools import partial
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 from lrlab.callbacks import Constant, HyperHistory
-from lrlab.recipes.kitchen import memory, training
+from lrlab.recipes.kitchen import lessons, lr_range, memory, snapshots, training
+from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.grid import Run
+from lrlab.recipes.kitchen.store import Store
 from lrlab.recipes.kitchen.workloads import Workload
 
 RUN = Run("constant", Constant(), 1e-3, seed=0, epochs=2)
@@ -55,6 +60,37 @@ def test_a_run_that_does_not_fit_is_done_in_two_parts_and_says_so(digits):
     assert result.row["steps"] == usual.row["steps"] == 2 * (1348 // 64)
     assert list(result.epochs.step) == list(usual.epochs.step), "epochs end at the same optimizer step"
     assert result.row["accuracy"] == pytest.approx(usual.row["accuracy"], abs=0.1)
+
+
+def test_a_lesson_that_does_not_fit_is_done_in_parts_too(digits):
+    run = snapshots.plan(3e-3, epochs=2, cycles=2, seeds=[0])[0]
+    small, usual = SmallMemory("digits", precision="fp32"), Workload("digits", precision="fp32")
+    result = training.attempted(run, partial(task, run, digits, small), 64)
+    assert result.row["status"] == "ok" and "done with 2 x 32, accumulated" in result.row["error"]
+    assert result.extra["models.csv"].model.tolist() == ["snapshot 1", "snapshot 2", "ensemble", "average"]
+    assert result.row["steps"] == training.attempted(run, partial(task, run, digits, usual), 64).row["steps"]
+
+
+def task(run, photos, workload, parts):
+    return snapshots.train(run, photos, workload, parts=parts)
+
+
+def test_a_range_test_that_does_not_fit_is_done_in_parts_over_the_same_lrs(digits, capsys):
+    small = lr_range.range_test(SmallMemory("digits", precision="fp32"), 0, digits, 12)
+    assert capsys.readouterr().err == "Note: out of memory with batches of 64: done with 2 x 32, accumulated.\n"
+    usual = lr_range.range_test(Workload("digits", precision="fp32"), 0, digits, 12)
+    assert len(small.lrs) == 2 * len(usual.lrs) and np.allclose(small.lrs[::2], usual.lrs)
+    assert np.allclose(small.losses[:4], usual.losses[0], rtol=0.2), "the losses of the same images"
+
+
+def test_a_recipe_of_which_every_run_fails_says_why():
+    runs = pd.DataFrame({"status": ["failed", "failed"], "error": ["out of memory", "x"]})
+    with pytest.raises(NothingFinished, match="here: all 2 runs failed .out of memory.") as ending:
+        lessons.not_failed(Store("here"), runs)
+    assert ending.value.exit_code == 1
+    runs.loc[1, "status"] = "ok"
+    assert lessons.not_failed(Store("here"), runs).index.tolist() == [1]
+    assert lessons.failures(runs) == ["1 of 2 runs failed, the first of them: out of memory"]
 
 
 def test_a_run_that_fits_in_no_way_is_recorded_as_failed(digits):
