@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -48,7 +49,7 @@ class Checkup:
             lines.append(f"{marks[finding.state]}  {finding.subject:<{width}}  {finding.fact}")
             lines += [f"{'':>{width + 11}}-> {finding.remedy}"] if finding.remedy else []
         broken = [finding.subject for finding in self.findings if finding.state == "broken"]
-        missing = [finding.subject for finding in self.findings if finding.state == "missing"]
+        missing = [f.subject for f in self.findings if f.state == "missing" and f.subject in EXTRAS]
         verdict = f"To be put right first: {', '.join(broken)}." if broken else "lrlab can run here."
         optional = f" Without {', '.join(missing)}, some options are not available." if missing else ""
         return "\n".join([*lines, "", verdict + optional])
@@ -148,7 +149,7 @@ def _cache() -> Iterator[Finding]:
         yield Finding("cache", "broken", str(error), "unset LRLAB_CACHE_GB")
         return
     place = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
-    if not os.access(place, os.W_OK):
+    if not _writable(place):
         fact = f"{root} cannot be written: photos are decoded anew each time"
         yield Finding("cache", "missing", fact, "set LRLAB_CACHE to a folder that can")
         return
@@ -160,11 +161,20 @@ def _cache() -> Iterator[Finding]:
 
 def _disk(out: Path) -> Iterator[Finding]:
     place = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK):
+    if not _writable(place):
         yield Finding("results", "broken", f"{place} cannot be written", "choose another folder with --out")
         return
     free = shutil.disk_usage(place).free / 1e9
     yield _room("results", f"{place}: {free:.0f} GB free", free, "free some space, or choose another --out")
+
+
+def _writable(folder: Path) -> bool:
+    "By trying: what the permissions say is not the whole truth, least of all to an administrator."
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".lrlab-"):
+            return True
+    except OSError:
+        return False
 
 
 def _room(subject: str, fact: str, free: float, how: str) -> Finding:

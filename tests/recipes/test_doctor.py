@@ -1,5 +1,6 @@
 """`lrlab doctor`: one line per fact, and what to do about each that is not in order."""
 
+import os
 import re
 import subprocess
 import sys
@@ -107,6 +108,13 @@ def test_a_nearly_full_disk_and_an_unwritable_folder_are_broken(monkeypatch, tmp
     assert findings()["results"].state == findings()["cache"].state == "broken"
     (tmp_path / "file").touch()
     assert findings(out=tmp_path / "file")["results"].remedy == "choose another folder with --out"
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="/proc is a folder in which nobody can make another")
+def test_a_cache_that_cannot_be_written_is_no_obstacle(monkeypatch):
+    monkeypatch.setenv("LRLAB_CACHE", "/proc/cache")
+    assert findings()["cache"].state == "missing" and "decoded anew" in findings()["cache"].fact
+    assert findings(out="/proc")["results"].state == "broken"
 
 
 def test_a_bad_cache_setting_is_named(monkeypatch):
