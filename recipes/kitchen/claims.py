@@ -107,8 +107,10 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
                 found, runs, stopped = _workload(store, question, workload, photos, jobs)
             rows += found
             tables.append(runs)
+            if stopped and not rows:
+                raise KeyboardInterrupt
             if stopped:
-                print("Stopped. The same command continues.")
+                print("Stopped: the page has the claims that are finished. The same command continues.")
                 break
         return _tell(top, question, data, rows, tables)
 
@@ -215,8 +217,6 @@ def command(claim: Claim, question: Question) -> str:
 
 def _tell(top: Store, question: Question, data: list[Photos], rows: list[dict], tables: list[pd.DataFrame]) -> Answer:
     "Tables, figure, page and text."
-    if not rows:
-        raise UserError(f"{top.out}: no claim could be judged yet; the same command continues")
     claims = pd.DataFrame(rows, columns=COLUMNS)
     claims["holm"] = survives_holm(claims.p_value.tolist(), claims.verdict.tolist())
     order = {claim.name: i for i, claim in enumerate(CLAIMS)}

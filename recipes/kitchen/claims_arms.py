@@ -36,7 +36,7 @@ CYCLES = 3  # of the snapshot ensemble
 SHARE = 0.2  # of the training images are little data
 DEFAULT_LR = 1e-3  # fastai's, with which the tutorial unfreezes
 TRANSFER_PX = 48
-TRANSFER_GRID = [-1, 0, 1]  # LRs around DEFAULT_LR
+TRANSFER_GRID = [-1, 0, 1, 2]  # LRs around DEFAULT_LR: 3.2e-4 to 1e-2
 TRANSFER_SEEDS = tune.Tuning(len(TRANSFER_GRID), 1).seeds
 
 Tables = list[pd.DataFrame]

@@ -8,40 +8,39 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lrlab.recipes.kitchen import canvas
+from lrlab.recipes.kitchen.claims_page import points
 from lrlab.recipes.kitchen.claims_table import BY_NAME
 from lrlab.recipes.kitchen.claims_verdict import FAILS, HOLDS, UNDECIDED
 
 STYLE = {HOLDS: ("#009E73", "o", "#009E73"), FAILS: ("#D55E00", "X", "#D55E00"), UNDECIDED: ("#555555", "D", "white")}
 LINEAR = 1.0  # points on both sides of 0 where the axis is linear; logarithmic beyond
 TICKS = (1, 3, 10, 30, 100)
-GAP = 0.75  # the room between two claims, in lines
+LEAST, GAP = 2, 0.75  # the least room for a claim, and that between two, in lines
 LEFT, WIDTH = 0.395, 0.335  # of the axes, in the figure
 
 
 def draw(claims: pd.DataFrame, cards: dict[str, dict], words: dict, title: str) -> Figure:
     "`claims` has the columns of claims.csv; `cards` describe the workloads; `words` fill the settings."
     names = list(dict.fromkeys(claims.claim))
-    height = 0.27 * (len(claims) + GAP * len(names)) + 2.6
+    rooms = claims.groupby("claim", sort=False).size().clip(lower=LEAST)  # in lines
+    height = 0.27 * (rooms.sum() + GAP * len(names)) + 2.6
     fig = Figure(figsize=(13, height))
     bottom, top = canvas.heading(fig, title, _caption(claims, cards, words))
     below, above = 0.62 / height, 0.42 / height
     ax = fig.add_axes((LEFT, bottom + below, WIDTH, top - bottom - below - above))
-    y = 0.0
-    for position, name in enumerate(names):
-        own = claims[claims.claim == name]
+    top_of = 0.0
+    for position, (name, room) in enumerate(rooms.items()):
+        own, middle = claims[claims.claim == name], top_of + (room + GAP) / 2
         if position % 2:  # a band over the whole width
-            span, edges = (y - (1 + GAP) / 2, y + len(own) - 0.5 + GAP / 2), (0.01, 0.99)
-            xs = [(edge - LEFT) / WIDTH for edge in edges]
-            ax.fill_betweenx(
-                span, *xs, transform=ax.get_yaxis_transform(), color="#F4F4F4", lw=0, clip_on=False, zorder=0
-            )
-        _claim(ax, own, y + (len(own) - 1) / 2, words)
-        for row in own.itertuples():
-            _line(ax, row, y)
-            y += 1
-        y += GAP
+            xs = [(edge - LEFT) / WIDTH for edge in (0.01, 0.99)]
+            band = {"transform": ax.get_yaxis_transform(), "color": "#F4F4F4", "lw": 0, "clip_on": False, "zorder": 0}
+            ax.fill_betweenx((top_of, top_of + room + GAP), *xs, **band)
+        _claim(ax, own, middle, words)
+        for line, row in enumerate(own.itertuples()):
+            _line(ax, row, middle + line - (len(own) - 1) / 2)
+        top_of += room + GAP
     _axis(ax, claims[["diff", "diff_low", "diff_high"]].to_numpy(float) * 100)
-    ax.set(ylim=(y - GAP / 2 - 0.5, -0.5 - GAP / 2), yticks=[])
+    ax.set(ylim=(top_of, 0), yticks=[])
     _legend(ax)
     return fig
 
@@ -95,7 +94,7 @@ def _line(ax, row, y: float) -> None:
         ax.plot(100 * row.diff, y, marker, color=colour, mfc=face, mec=colour, ms=7, zorder=3)
     place = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 8.5, "zorder": 3}
     ax.text(-0.02, y, row.workload, ha="right", color="#333333", **place)
-    ax.text(1.02, y, f"{100 * row.diff:+.1f} ({100 * row.diff_low:+.1f} to {100 * row.diff_high:+.1f})", **place)
+    ax.text(1.02, y, points(row), **place)
     ax.text(1.42, y, row.verdict, color=colour, fontweight="bold", **place)
 
 

@@ -58,7 +58,11 @@ def _open(rows: pd.DataFrame) -> str:
 
 
 def points(row) -> str:
-    "A difference with its interval, in points."
+    "A difference with its interval, in points; one or two seeds, or equal differences, have none."
+    if pd.isna(row.diff):
+        return "nothing to compare"
+    if pd.isna(row.diff_low):
+        return f"{100 * row.diff:+.1f} (no interval)"
     return f"{100 * row.diff:+.1f} ({100 * row.diff_low:+.1f} to {100 * row.diff_high:+.1f})"
 
 

@@ -213,7 +213,7 @@ def test_one_cycle_is_compared_at_short_budgets_and_with_little_data(paper):
     assert measured(paper, "little", "one-cycle-little-data").diff == pytest.approx(0.25 - 0.10)
 
 
-def test_transfer_takes_the_best_lr_of_three_and_reads_the_accident_after_one_epoch(paper):
+def test_transfer_takes_the_best_lr_of_its_grid_and_reads_the_accident_after_one_epoch(paper):
     best = lr_at(1e-3, -1)
 
     def outcome(run):
@@ -285,6 +285,13 @@ def test_means_says_one_thing_per_verdict():
     assert "-0.4 to +2.0 points" in mixed
 
 
+def test_a_difference_without_an_interval_is_not_shown_as_nan():
+    row = pd.Series({"diff": 0.011, "diff_low": np.nan, "diff_high": np.nan})
+    rows = [row, row.replace(0.011, np.nan), pd.Series({"diff": -0.011, "diff_low": -0.02, "diff_high": -0.002})]
+    shown = [claims_page.points(own) for own in pd.DataFrame(rows).itertuples()]
+    assert shown == ["+1.1 (no interval)", "nothing to compare", "-1.1 (-2.0 to -0.2)"]
+
+
 SMALL = Scale(3, 1, 4, 4, 3, 1, Tuning(3, 1), tune_all=False, starts=50)
 NAMES = ("high-lr", "sgdr-early", "snapshot-last", "averaging", "cosine-constant", "restarts-cosine")
 
@@ -336,6 +343,25 @@ def test_another_claim_continues_with_the_same_runs_and_other_seeds_are_refused(
     with pytest.raises(claims.UserError, match="seeds"):
         claims.answer(replace(question, seeds=[0]), out)
     claims.answer(question, out)
+
+
+def test_after_ctrl_c_the_page_has_what_is_finished(answered, monkeypatch, capsys):
+    question, out, found = answered
+    measure = Bench.measure
+
+    def interrupted(bench, group):
+        if group is GROUPS["averaging"]:
+            raise KeyboardInterrupt
+        return measure(bench, group)
+
+    monkeypatch.setattr(Bench, "measure", interrupted)
+    part = claims.answer(question, out)
+    assert "Stopped" in capsys.readouterr().out
+    assert set(found.claims.claim) - set(part.claims.claim) == {"averaging"}
+    with pytest.raises(KeyboardInterrupt):
+        claims.answer(replace(question, claims=claims.parse_claims("averaging")), out)
+    monkeypatch.undo()
+    assert claims.answer(question, out).text == found.text
 
 
 def test_the_page_has_the_figure_and_every_claim_with_its_source_and_command(answered):
