@@ -6,16 +6,25 @@ lrlab report monday tuesday --out both
 
 from lrlab.recipes import cli
 
+DRAWN_BY = {  # recipe -> the module of the kitchen whose `redraw` makes its tables and figures
+    "compare": "report",
+    "learning-rate": "lr_lesson",
+    "snapshot-ensemble": "snapshot_answer",
+    "transfer": "transfer",
+    "transfer-vs-scratch": "lr_epochs",
+}
+
 
 def main(
-    *dirs: str,  # Folders that lrlab compare has written
+    *dirs: str,  # Folders that lrlab compare has written, or one of another recipe
     out: str = None,  # Folder of the merged report (several folders: results/report; one: that folder itself)
 ):
     "Rebuild runs.csv, epochs.csv, summary.csv, the figures and report.html; several folders give one report."
+    from importlib import import_module
     from pathlib import Path
 
     from lrlab.recipes.kitchen import report
-    from lrlab.recipes.kitchen.errors import UserError
+    from lrlab.recipes.kitchen.errors import UserError, printable
     from lrlab.recipes.kitchen.store import Store
 
     if not dirs:
@@ -24,10 +33,15 @@ def main(
     for store in stores:
         if not store.config:
             raise UserError(f"{store.out}: no config.json of lrlab compare there")
+    recipe = str(stores[0].config.get("recipe", "compare"))
+    if recipe not in DRAWN_BY:
+        raise UserError(f"{stores[0].out}: the same `lrlab {printable(recipe)}` again redraws it, without training")
+    if (len(stores) > 1 or out) and any(store.config.get("recipe", "compare") != "compare" for store in stores):
+        raise UserError("only results of lrlab compare can be merged, or drawn into another folder with --out")
     try:
         if len(stores) == 1 and not out:
             with stores[0] as store:
-                result = report.redraw(store)
+                result = import_module(f"lrlab.recipes.kitchen.{DRAWN_BY[recipe]}").redraw(store)
         else:
             target = Path(out or "results/report")
             if target.resolve() in [store.out.resolve() for store in stores]:
@@ -38,7 +52,7 @@ def main(
         raise
     except Exception as error:  # whatever is made of values that lrlab would not have written
         reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"{', '.join(dirs)}: damaged, or not written by lrlab compare ({reason})") from error
+        raise UserError(f"{', '.join(dirs)}: damaged, or not written by lrlab ({reason})") from error
     print(result.text)
     return result
 

@@ -15,7 +15,8 @@ def main(
     epochs: int = 2,  # Epochs of every arm, after one for the head
     lr: str = "slice(3e-6,3e-3)",  # The LRs of the slice; its upper end is the one high LR
     low: float = 1e-4,  # The one low LR
-    seeds: str = "3",  # How many seeds (3), or which (0,5,7)
+    arms: str = "all",  # Which ways: some of head_only,slice,one_high_lr,one_low_lr,gradual,scratch
+    seeds: str = "5",  # How many seeds (3), or which (0,5,7)
     weights: str = None,  # A .pth or .safetensors file of pretrained weights (default: ImageNet's)
     bs: int = 64,  # Batch size
     size: int = 48,  # Pixels of a side; 128 and more are better and slower
@@ -28,11 +29,11 @@ def main(
     quick: bool = False,  # A smoke run: digits at 32 px, 1 epoch, 1 seed
 ):
     "Transfer learning six ways with equal budget: LRs and movement of every layer group, and the accuracy."
-    from lrlab.recipes.kitchen import options, transfer, workloads
+    from lrlab.recipes.kitchen import options, transfer, transfer_arms, workloads
     from lrlab.recipes.kitchen.errors import UserError
 
     if quick:
-        epochs, size, seeds = 1, min(size, 32), "1" if str(seeds) == "3" else seeds
+        epochs, size, seeds = 1, min(size, 32), "1" if str(seeds) == "5" else seeds
         data, precision = "digits" if data == "solar" else data, "fp32"  # faster than bf16 on so small images
     options.check_range("epochs", epochs, 1, 10_000)
     workload = workloads.checked(data, arch, size, bs, precision, weights, cache=not no_cache)
@@ -43,7 +44,8 @@ def main(
         raise UserError(f"--lr {lr}: expected the LRs of the first layers and of the head, such as slice(3e-6,3e-3)")
     low = options.parse_one_lr(low, "low")
     threads = options.in_range("threads", threads, 1, 256)
-    question = transfer.Question(workload, epochs, parsed, low, options.parse_seeds(seeds), threads)
+    ways = tuple(transfer_arms.parse_arms(arms))
+    question = transfer.Question(workload, epochs, parsed, low, options.parse_seeds(seeds), threads, ways)
     out = out or f"results/transfer{'-quick' * quick}"
     result = transfer.answer(question, out, options.parse_jobs(jobs, threads), fresh, 20 if quick else 100)
     print(result.text)

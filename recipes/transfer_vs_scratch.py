@@ -12,8 +12,8 @@ from lrlab.recipes import cli
 def main(
     data: str = "solar",  # solar, digits, fashion_mnist, a fastai dataset such as pets, or a folder of images
     arch: str = "efficientnet_lite0",  # efficientnet_lite0 or a torchvision or timm name
-    lrs: str = "1e-3,3e-3,1e-2",  # The LRs of the grid; pretrained layers get slice(lr/100, lr)
-    epochs: str = "1,3",  # The lengths of the grid
+    lrs: str = "3e-3,1e-2,3e-2",  # The LRs of the grid; pretrained layers get slice(lr/100, lr)
+    epochs: str = "1,2,4",  # The lengths of the grid
     seeds: str = "3",  # How many seeds (3), or which (0,5,7)
     weights: str = None,  # A .pth or .safetensors file of pretrained weights (default: ImageNet's)
     bs: int = 64,  # Batch size
@@ -31,7 +31,7 @@ def main(
     from lrlab.recipes.kitchen.errors import UserError
 
     if quick:
-        lrs, epochs, seeds = "3e-3", "1", "1" if str(seeds) == "3" else seeds
+        lrs, epochs, seeds = "1e-2", "1", "1" if str(seeds) == "3" else seeds
     workload = workloads.checked(data, arch, size, bs, precision, weights, cache=not no_cache)
     if not workload.pretrained:
         raise UserError("--arch small has no pretrained weights; choose efficientnet_lite0 or a torchvision name")

@@ -22,6 +22,7 @@ from lrlab.recipes.kitchen.transfer_arms import ARMS, plan, train_arm
 from lrlab.recipes.kitchen.workloads import Workload, use_threads
 
 REFERENCE = "slice"  # the tutorial's own way
+ALL_LAYERS = {"slice", "one_high_lr", "one_low_lr", "gradual"}  # the arms that the LR range test is for
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,12 @@ class Question:
     low: float
     seeds: list[int]
     threads: int = 1
+    arms: tuple[str, ...] = tuple(ARMS)
 
     def to_dict(self, photos: Photos) -> dict:
         workload = self.workload.to_dict(photos)
         own = {"epochs": self.epochs, "lr": show_lr(self.lr), "low": self.low, "seeds": self.seeds}
-        return workload | own | {"threads": self.threads}
+        return workload | own | {"threads": self.threads, "arms": list(self.arms)}
 
 
 @dataclass
@@ -59,9 +61,9 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
     with Store(out) as store:
         config = {"recipe": "transfer", "question": question.to_dict(photos), "data": photos.describe()}
         store.begin(config | environment(), fresh)
-        if "lr_find" not in store.config:
+        if "lr_find" not in store.config and ALL_LAYERS & set(question.arms):
             _find_lr(store, question, photos, find_steps)
-        runs = plan(question.lr, question.low, question.epochs, question.seeds)
+        runs = plan(question.arms, question.lr, question.low, question.epochs, question.seeds)
         bs = batch_size(question.workload, photos)
         train_missing(store, runs, partial(_train, question=question), photos, jobs, bs)
         return redraw(store)
@@ -126,12 +128,19 @@ def finding(summary: pd.DataFrame) -> str:
         parts[-1] += f": one high LR is at {_points(high)} against the slice"
     parts.append(f"best is {best} with {_accuracy(arms.loc[best])}")
     if "scratch" in arms.index:
-        parts.append(f"from scratch reaches {_accuracy(arms.loc['scratch'])}")
+        parts.append(f"from scratch reaches {_accuracy(arms.loc['scratch'])}{_behind(arms.loc['scratch'])}")
     return "; ".join(parts)
 
 
 def _accuracy(row: pd.Series) -> str:
     return "nothing (it diverged)" if pd.isna(row.accuracy_mean) else f"{row.accuracy_mean:.1%}"
+
+
+def _behind(row: pd.Series) -> str:
+    "How far an arm is behind the best one, with its interval."
+    if pd.isna(row.behind_low) or row.behind == 0:
+        return ""
+    return f", {100 * row.behind:+.1f} points ({100 * row.behind_low:+.1f} to {100 * row.behind_high:+.1f}) from that"
 
 
 def _points(row: pd.Series) -> str:
@@ -155,7 +164,8 @@ def _text(runs: pd.DataFrame, summary: pd.DataFrame, moved: pd.DataFrame, store:
             f"{row.schedule:<12} {row.lr_max:<17} {row.n:>2}  {accuracy:<21} {points:<23}{how_far}"
             f"{seconds[row.schedule]:>8.0f}"
         )
-    found = store.config["lr_find"]
-    lines += ["", *(f"{arm}: {what}." for arm, what in ARMS.items())]
-    lines.append(f"lr_find after the head stage suggests {'no LR' if found is None else show_lr(found)}.")
+    lines += ["", *(f"{arm}: {what}." for arm, what in ARMS.items() if arm in set(summary.schedule))]
+    if "lr_find" in store.config:
+        found = store.config["lr_find"]
+        lines.append(f"lr_find after the head stage suggests {'no LR' if found is None else show_lr(found)}.")
     return "\n".join([*lines, "", title + ".", f"Figure: {store.out / 'transfer.png'}"])

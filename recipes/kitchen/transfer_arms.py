@@ -1,5 +1,6 @@
 """Six ways to train a pretrained model with the same number of epochs, and how far each moves the weights."""
 
+import difflib
 import time
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from lrlab.callbacks import GradualUnfreeze, HyperHistory, OneCycle, StopOnDivergence
 from lrlab.recipes.kitchen.data import Photos
+from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.frozen import head_learner
 from lrlab.recipes.kitchen.grid import EpochLog, Run
 from lrlab.recipes.kitchen.layer_groups import group_names, layer_groups
@@ -28,11 +30,23 @@ ARMS = {
 }
 
 
-def plan(lr: slice, low: float, epochs: int, seeds: list[int]) -> list[Run]:
+def parse_arms(text: str) -> list[str]:
+    "Names of ARMS in their own order, from a comma list or `all`. Raises UserError for others."
+    names = [part.strip().lower().replace("-", "_") for part in str(text).split(",") if part.strip()]
+    names = list(ARMS) if names == ["all"] else names
+    unknown = [name for name in names if name not in ARMS]
+    if unknown or not names:
+        near = difflib.get_close_matches(unknown[0], ARMS, n=1) if unknown else []
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UserError(f"--arms {' '.join(str(text).split())[:60]}: expected all, or some of {', '.join(ARMS)}{hint}")
+    return [arm for arm in ARMS if arm in names]
+
+
+def plan(arms: list[str], lr: slice, low: float, epochs: int, seeds: list[int]) -> list[Run]:
     "Every arm with every seed; from scratch also gets the epoch that the others spend on the head."
     lrs = {"slice": lr, "gradual": lr, "one_low_lr": low}
     return [
-        Run(arm, OneCycle(), lrs.get(arm, lr.stop), seed, epochs + (arm == "scratch")) for seed in seeds for arm in ARMS
+        Run(arm, OneCycle(), lrs.get(arm, lr.stop), seed, epochs + (arm == "scratch")) for seed in seeds for arm in arms
     ]
 
 

@@ -108,6 +108,7 @@ def _curves(ax, epochs: pd.DataFrame, order: list[str], style: dict, majority: f
 
 def _finals(ax, runs: pd.DataFrame, summary: pd.DataFrame, style: dict) -> None:
     "A sorted dot plot with every seed, the interval, and the difference to the slice in words."
+    reference = "slice" if (summary.schedule == "slice").any() else runs.schedule.iloc[0]
     for y, row in enumerate(summary.itertuples()):
         colour = style[row.schedule][0]
         seeds = runs[(runs.schedule == row.schedule) & (runs.status == "ok")].accuracy
@@ -116,11 +117,12 @@ def _finals(ax, runs: pd.DataFrame, summary: pd.DataFrame, style: dict) -> None:
         ax.plot(row.accuracy_mean, y, "o", color=colour, ms=8, mec="white")
         difference = summary["diff"].iloc[y]
         said = f"{100 * difference:+.1f} points: {row.verdict}" if np.isfinite(difference) else "diverged"
-        said = f"{row.accuracy_mean:.1%}" + ("" if row.schedule == "slice" else f", {said}")
+        said = f"{row.accuracy_mean:.1%}" + ("" if row.schedule == reference else f", {said}")
         ax.text(1.0, y - 0.28, said, transform=ax.get_yaxis_transform(), fontsize=8.5, ha="right", va="center")
     ax.set_yticks(range(len(summary)), summary.schedule)
     ax.set_ylim(len(summary) - 0.5, -0.6)
-    ax.set_xlabel("validation accuracy after the last epoch; points: difference to the slice")
+    compared = f"; points: difference to {reference}" if len(summary) > 1 else ""
+    ax.set_xlabel(f"validation accuracy after the last epoch{compared}")
     ax.xaxis.set_major_locator(MaxNLocator(6))
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.grid(axis="x", color="#EEEEEE")

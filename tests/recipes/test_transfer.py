@@ -132,8 +132,34 @@ def test_the_answer_names_numbers_and_the_same_command_trains_nothing(answered, 
     pd.testing.assert_frame_equal(found.summary, again.summary)
 
 
+def test_one_way_alone_needs_no_lr_range_test_and_gives_the_same_numbers(answered, tmp_path):
+    _, options, found = answered
+    alone = transfer.main(**options | {"out": str(tmp_path / "alone"), "arms": "head-only"})
+    assert list(alone.summary.schedule) == ["head_only"] and not (tmp_path / "alone" / "lr_find.csv").exists()
+    assert alone.runs.accuracy.item() == found.runs.set_index("schedule").accuracy.head_only
+    assert alone.text.count("head_only") >= 3 and "slice" not in alone.text.split("Figure")[0].split("head_only")[-1]
+
+
+def test_report_redraws_it(answered):
+    out, _, found = answered
+    for name in ("transfer.png", "summary.csv"):
+        (out / name).unlink()
+    assert cli.main(["report", str(out)]) == 0 and (out / "transfer.png").exists()
+    pd.testing.assert_frame_equal(pd.read_csv(out / "summary.csv"), found.summary)
+    assert cli.main(["report", str(out), "--out", str(out / "other")]) == 2, "only comparisons are merged or moved"
+
+
 @pytest.mark.parametrize(
-    "option", [["--arch", "small"], ["--lr", "3e-3"], ["--lr", "slice(3e-3)"], ["--epochs", "0"], ["--low", "x"]]
+    "option",
+    [
+        ["--arch", "small"],
+        ["--lr", "3e-3"],
+        ["--lr", "slice(3e-3)"],
+        ["--epochs", "0"],
+        ["--low", "x"],
+        ["--arms", "slcie"],
+        ["--arms", ","],
+    ],
 )
 def test_bad_options_are_one_sentence(tmp_path, capsys, option):
     assert cli.main(["transfer", *option, "--out", str(tmp_path)]) == 2

@@ -6,6 +6,8 @@ import pytest
 import torch
 from fastai.interpret import ClassificationInterpretation
 
+from lrlab.recipes.kitchen import loaders
+from lrlab.recipes.kitchen.data import load
 from lrlab.recipes.kitchen.loaders import BatchFlips
 from lrlab.recipes.kitchen.workloads import build
 from tests.conftest import write_photos
@@ -103,3 +105,29 @@ def test_precision_is_a_choice():
             learn.fit(1, 1e-3)
         assert learn.recorder.values[0][0] < 3
     assert seen == {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def test_photos_that_lie_on_the_device_give_the_same_batches(monkeypatch):
+    "What a GPU does, on a device that is named so: `Pixels` keeps the photos as tensors and indexes there."
+    photos = load("digits")
+    on_cpu = loaders.Pixels(photos, torch.device("cpu"))
+    assert on_cpu.resident is None
+    rows = np.array([5, 0, 7])
+    monkeypatch.setattr(loaders, "free_memory", lambda device: 1e12)
+    meta = loaders.Pixels(photos, torch.device("meta"))
+    assert [tensor.shape for tensor in meta.resident] == [photos.images.shape, photos.labels.shape]
+    assert [tensor.shape for tensor in meta.batch(rows)] == [tensor.shape for tensor in on_cpu.batch(rows)]
+    meta.device, meta.resident = torch.device("cpu"), tuple(map(torch.from_numpy, (photos.images, photos.labels)))
+    for resident, indexed in zip(meta.batch(rows), on_cpu.batch(rows), strict=True):
+        assert torch.equal(resident, indexed) and resident.stride() == indexed.stride()
+    monkeypatch.setattr(loaders, "free_memory", lambda device: 1.0)
+    assert loaders.Pixels(photos, torch.device("meta")).resident is None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_trains_on_photos_that_lie_there():
+    learn = build("digits", precision="fp32")
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(2, 3e-3)
+    assert next(learn.model.parameters()).is_cuda and learn.recorder.values[-1][2] > 0.5
+    assert learn.dls.train.dataset.tls[0].tfms.fs[0].pixels_on(learn.dls.device).resident
