@@ -14,6 +14,7 @@ from scipy import stats
 LEVEL = 0.95
 POWER = 0.8
 MOST_SEEDS = 10_000
+SAME = 1e-6  # a tenth of one image among 100,000
 SUMMARY_COLUMNS = (
     "schedule lr_max n accuracy_mean accuracy_low accuracy_high diff diff_low diff_high verdict "
     "p_value diverged failed budget measured_on behind behind_low behind_high leads"
@@ -48,13 +49,13 @@ def difference_interval(differences, level: float = LEVEL) -> tuple[float, float
     spread of zero would make any difference certain, so then the interval is unknown (nan), unless all are zero.
     """
     mean, low, high = mean_interval(differences, level)
-    known = len(differences) > 1 and (not _same(differences) or abs(mean) < 1e-12)
+    known = len(differences) > 1 and (not _same(differences) or abs(mean) < SAME)
     return (mean, low, high) if known else (mean, np.nan, np.nan)
 
 
 def _same(values) -> bool:
-    "All equal, but for the last bits of a subtraction."
-    return bool(np.ptp(values) < 1e-12)
+    "All equal, but for the last bits: fastai's accuracies are float32."
+    return bool(np.ptp(values) < SAME)
 
 
 def holm_levels(p_values: list[float], level: float = LEVEL) -> list[float]:
@@ -63,13 +64,13 @@ def holm_levels(p_values: list[float], level: float = LEVEL) -> list[float]:
     Sorted ascending, the k-th of m (from 0) is tested at alpha / (m - k), until the first one fails; that one and all
     after it keep its level. An interval at the returned level excludes zero exactly when Holm rejects.
     """
-    p_values = np.asarray(p_values, float)
-    alpha, m = 1 - level, int(np.isfinite(p_values).sum())
-    levels = np.full(len(p_values), level)
+    p = np.asarray(p_values, float)
+    alpha, m = 1 - level, int(np.isfinite(p).sum())
+    levels = np.full(len(p), level)
     divisor, rejecting = m, True
-    for position in np.argsort(np.where(np.isfinite(p_values), p_values, np.inf), kind="stable")[:m]:
+    for position in np.argsort(np.where(np.isfinite(p), p, np.inf), kind="stable")[:m]:
         levels[position] = 1 - alpha / divisor
-        rejecting = rejecting and p_values[position] <= alpha / divisor
+        rejecting = rejecting and p[position] <= alpha / divisor
         divisor -= rejecting and divisor > 1
     return levels.tolist()
 
@@ -82,7 +83,7 @@ def seeds_to_separate(differences, power: float = POWER, level: float = LEVEL) -
     do not say (fewer than two, no spread, mean zero) or if more than MOST_SEEDS would be needed.
     """
     differences = np.asarray(differences, float)
-    if len(differences) < 2 or _same(differences) or abs(differences.mean()) < 1e-12:
+    if len(differences) < 2 or _same(differences) or abs(differences.mean()) < SAME:
         return None
     effect = abs(differences.mean()) / differences.std(ddof=1)
     low, high = 2, MOST_SEEDS

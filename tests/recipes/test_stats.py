@@ -207,3 +207,13 @@ def test_every_budget_is_judged_by_itself_and_test_images_count_first():
     assert table.schedule.tolist() == ["a", "b"] * 2 and table.n.tolist() == [3] * 4
     long.loc[0, "test_accuracy"] = np.nan
     assert set(stats.summarize(long).measured_on) == {"validation"}, "not some on the one and some on the other"
+
+
+def test_equal_differences_of_float32_accuracies_have_no_spread_to_judge_by():
+    "One image more of 1,797 twice, from different accuracies: their float32 values differ in the last bits."
+    accuracies = np.float32([[[900, 901], [1000, 1001]]])[0] / np.float32(1797)
+    differences = [float(b) - float(a) for a, b in accuracies]
+    assert differences[0] != differences[1]
+    mean, low, high = stats.difference_interval(differences)
+    assert mean == pytest.approx(1 / 1797, rel=1e-4) and np.isnan(low) and np.isnan(high)
+    assert np.isnan(stats.paired_p(differences)) and stats.seeds_to_separate(differences) is None
