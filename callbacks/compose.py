@@ -38,6 +38,8 @@ def join(parts: Iterable[tuple[Schedule, Length | None]]) -> Join:
     >>> join([(Constant(), "2 steps"), (PolynomialDecay(), None)]).multipliers(6, 1)
     array([1.  , 1.  , 1.  , 0.75, 0.5 , 0.25])
     """
+    if not isinstance(parts, Iterable):
+        raise ValueError(f"parts must be pairs (schedule, length), got {parts!r}")
     return Join(tuple(parts))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -90,6 +90,8 @@ def lr_range_test(
     if not 0 < starts.min() or not starts[-1] < end_lr:
         raise ValueError(f"start_lr must be above 0 and below end_lr={end_lr!r}, got {start_lr!r}")
     num_it = check_whole("num_it", num_it, least=6)
+    if isinstance(suggest, str) or not isinstance(suggest, Iterable):
+        raise ValueError(f"suggest must be a list of some of {', '.join(SUGGESTIONS)}, got {suggest!r}")
     unknown = [name for name in suggest if name not in SUGGESTIONS]
     if unknown:
         raise ValueError(f"suggest must be some of {', '.join(SUGGESTIONS)}, got {unknown[0]!r}")

@@ -40,6 +40,10 @@ class ReduceOnPlateau(TrackerCallback):
         min_scale: float = 0.0,  # The reductions stop at this part of the schedule's LR
         reset_on_fit: bool = True,  # Begin every fit without a best value and without reductions
     ) -> None:
+        if not isinstance(monitor, str):
+            raise ValueError(f"monitor must be the name of a loss or metric, got {monitor!r}")
+        if comp is not None and not callable(comp):
+            raise ValueError(f"comp must be a function of two numbers such as np.less, got {comp!r}")
         number("min_delta", min_delta, "[0, inf)")
         super().__init__(monitor=monitor, comp=comp, min_delta=min_delta, reset_on_fit=reset_on_fit)
         self.patience = check_whole("patience", patience)

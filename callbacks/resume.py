@@ -52,9 +52,11 @@ class Resumable(Callback):
         file: str | Path,  # Where to save, in `learn.path/learn.model_dir` unless absolute; one fit, one file
         every: int = 1,  # Epochs between saves; the last one always is
     ) -> None:
+        if not isinstance(file, (str, os.PathLike)) or not str(file):
+            raise ValueError(f"file must be a path, got {file!r}")
         self.file, self.every = file, check_whole("every", every)
         self._fit: dict[str, Any] | None = None
-        self._path: Path | None = None
+        self._path = Path(file)  # of this process, absolute, once a fit has begun
 
     def before_fit(self) -> None:
         self._fit = None

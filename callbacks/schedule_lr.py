@@ -12,6 +12,7 @@ from fastai.basics import Callback, L, Learner, OptimWrapper
 from fastai.callback.schedule import LRFinder, ParamScheduler
 from fastai.callback.tracker import ReduceLROnPlateau
 
+from .arguments import number
 from .base import Schedule
 from .hypers import LR, check_lr, check_whole, n_groups, spread_lr
 from .start import StartAt
@@ -93,7 +94,8 @@ class Plan:
         steps_per_epoch: int,
     ) -> None:
         self.lr_max, self.last = lr_max, total_steps - 1
-        self.hypers, self.pairs = None, []
+        self.hypers: Any = None
+        self.pairs: list[tuple[dict[str, Any], float]] = []
         self.multipliers = schedule.multipliers(total_steps, steps_per_epoch)
         self.momentum = None
         if moms is not None:
@@ -142,6 +144,8 @@ def fit_schedule(
 ) -> None:
     "Fit `learn` for `n_epoch` epochs under `schedule`."
     check_epochs(n_epoch, start_epoch)
+    if wd is not None:
+        number("wd", wd, "[0, inf)")
     if lr_max is not None:
         lr_max = spread_lr("lr_max", lr_max, n_groups(learn))  # fastai's own spreading fails for one group
     scheduler = ScheduleLR(schedule, moms)
@@ -157,7 +161,7 @@ def preview_schedule(
 ) -> SchedulePreview:
     "What `fit_schedule` would do with these arguments: LR and momentum of every group at every step, without training."
     check_epochs(n_epoch)
-    moms = check_moms(moms)
+    moms = ScheduleLR(schedule, moms).moms  # which checks both
     lrs = spread_lr("lr_max", learn.lr if lr_max is None else lr_max, n_groups(learn))
     firsts = first_steps(learn, n_epoch)
     return SchedulePreview(schedule, Plan(schedule, lrs, moms, firsts[-1], steps_per_epoch(firsts)), firsts)
