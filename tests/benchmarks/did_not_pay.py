@@ -147,7 +147,7 @@ WHY = {
     "torch.compile": "Every process has to compile, and the default comparison makes {steps:,} steps in all: compiling "
     "costs {cost:.0f} s in each of two processes and saves {saved:.0f} s in both together.",
     "fused optimizer, small": "The optimizer is a small part of a step. The fused one decays batch norm and biases "
-    "too, unless each layer group is split in two, and a slice of LRs would be spread over those: not the same training.",
+    "too, unless each layer group is split in two, and a slice of LRs would be spread over those: another training.",
     "fused optimizer, efficientnet_lite0": "The same.",
     "fastai's own flips": "The same draws, resampled instead of indexed. This one did pay: lrlab has its own.",
     "loading batches ahead in a thread": "There is little to hide: this is the share of an epoch that loading takes.",
