@@ -79,6 +79,7 @@ class Case:
         text = (self.out.parent / "stderr.txt").read_text(encoding="utf-8", errors="replace")
         shown = [line for line in text.splitlines() if line.strip() and "Warning" not in line and line[0] != " "]
         lines = [line for line in shown if not FEW_IMAGES.search(line)]
+        lines += [line for line in self._printed() if line.startswith("Stopped")]
         told = (lines or [""])[-1] if code else " ".join(lines)
         told = "TRACEBACK " * ("Traceback" in text) + told.replace(str(self.photos.parent), "...")[:300]
         row = [self.fault, self.recipe, code, self.outcome(code), told or "nothing", commit()]

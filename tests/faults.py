@@ -131,7 +131,8 @@ def full_disk(photos: Path, first: int) -> None:
 
 
 def ctrl_c(photos: Path, first: int) -> None:
-    "Ctrl-C at step `first`."
+    "Ctrl-C at step `first`; a shell lets what it starts in the background ignore it."
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     _every_step(lambda number, optimizer: number == first and os.kill(os.getpid(), signal.SIGINT))
 
 

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from fastai.test_utils import synth_learner
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -174,6 +175,12 @@ BAD = {
     "address": [("", "--address is empty"), ("somewhere:1", "--address")],
     "tune_points": [("0", f"--tune-points 0: {WHOLE}"), ("2", WHOLE), ("-1", WHOLE), ("1000", WHOLE), ("nan", WHOLE)],
     "tune_seeds": [("0", f"--tune-seeds 0: {WHOLE}"), ("-1", WHOLE), ("1000", WHOLE), ("1.5", WHOLE)],
+    "arms": [
+        ("slic", "did you mean slice"),
+        ("slice,slice", "--arms slice,slice: expected all, or some of"),
+        (",", "--arms ,: expected all, or some of"),
+        ("", "--arms is empty"),
+    ],
     "claims": [
         ("cosine-constnat", "did you mean cosine-constant"),
         ("high-lr,high-lr", "expected all, or different names"),
@@ -424,6 +431,22 @@ PUBLIC = [  # public functions, called from somebody's notebook: (call, what the
     (lambda: callbacks.StopOnDivergence(factor=float("nan")), "factor must be"),
     (lambda: callbacks.StopOnDivergence(patience=0), "patience must be"),
     (lambda: callbacks.ReduceOnPlateau(factor=0.5), "factor must be"),
+    (lambda: callbacks.ReduceOnPlateau(monitor=None), "monitor must be .* got None"),
+    (lambda: callbacks.ReduceOnPlateau(comp=0), "comp must be .* got 0"),
+    (lambda: callbacks.Resumable(float("nan")), "file must be a path, got nan"),
+    (lambda: callbacks.Resumable(""), "file must be a path, got ''"),
+    (lambda: callbacks.join(5), "parts must be pairs .* got 5"),
+    (lambda: synth_learner().fit_schedule(0, callbacks.SGDR()), "n_epoch must be"),
+    (lambda: synth_learner().fit_schedule(1, callbacks.SGDR(), wd=float("nan")), "wd must be .* got nan"),
+    (lambda: synth_learner().fit_schedule(1, callbacks.SGDR(), lr_max=slice(None)), "lr_max.stop must be"),
+    (lambda: synth_learner().fit_schedule(1, callbacks.SGDR(), moms=(0.9,)), "moms must be two numbers"),
+    (lambda: synth_learner().preview_schedule(1, "sgdr"), "schedule must be a Schedule .* got 'sgdr'"),
+    (lambda: synth_learner().preview_schedule(1.5, callbacks.SGDR()), "n_epoch must be .* got 1.5"),
+    (lambda: synth_learner().lr_range_test(suggest=None), "suggest must be a list .* got None"),
+    (lambda: synth_learner().lr_range_test(suggest="valley"), "suggest must be a list .* got 'valley'"),
+    (lambda: synth_learner().lr_range_test(suggest=["vally"]), "suggest must be some of .* got 'vally'"),
+    (lambda: synth_learner().lr_range_test(start_lr=1, end_lr=0.1), "start_lr must be above 0 and below end_lr=0.1"),
+    (lambda: synth_learner().lr_range_test(num_it=0), "num_it must be"),
     (lambda: callbacks.SnapshotEnsemble(keep=0), "keep must be"),
     (lambda: callbacks.GradualUnfreeze(every=0), "every must be"),
     (lambda: callbacks.Resumable("x", every=0), "every must be"),
