@@ -35,7 +35,7 @@ def parse_arms(text: str) -> list[str]:
     names = [part.strip().lower().replace("-", "_") for part in str(text).split(",") if part.strip()]
     names = list(ARMS) if names == ["all"] else names
     unknown = [name for name in names if name not in ARMS]
-    if unknown or not names:
+    if unknown or not names or len(set(names)) < len(names):
         near = difflib.get_close_matches(unknown[0], ARMS, n=1) if unknown else []
         hint = f"; did you mean {near[0]}?" if near else ""
         raise UserError(f"--arms {' '.join(str(text).split())[:60]}: expected all, or some of {', '.join(ARMS)}{hint}")
