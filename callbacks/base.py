@@ -110,6 +110,6 @@ def half_cosine(q: np.ndarray) -> np.ndarray:
     return (1 + np.cos(np.pi * q)) / 2
 
 
-def between(low: float, high: float | np.ndarray, position: np.ndarray) -> np.ndarray:
+def between(low: float | np.ndarray, high: float | np.ndarray, position: np.ndarray) -> np.ndarray:
     "`low` at position 0, `high` at position 1."
     return low + (high - low) * position

@@ -36,7 +36,7 @@ class HyperHistory(StepCallback):
     def __init__(self) -> None:
         super().__init__()
         self.skipped: list[int] = []
-        self._rows = {name: array(code) for name, code in _COLUMNS.items()}
+        self._rows: dict[str, array] = {name: array(code) for name, code in _COLUMNS.items()}
         self._batch_losses: list[torch.Tensor] = []
         self._ends: list[int] = []  # how many of them there were at each step since the last `_flush`
 

@@ -346,11 +346,9 @@ class Custom(Schedule):
         return curve
 
 
-SCHEDULES: dict[str, type[Schedule]] = {
-    schedule.__name__: schedule
-    for schedule in (
-        Constant, StepDecay, ExponentialDecay, PolynomialDecay, CosineDecay, InverseSqrt, Rex, Triangular, ExpRange,
-        CosineRestarts, OneCycle, FlatCosine, Trapezoid, Points, Custom,
-    )
-} | {"SGDR": SGDR}  # fmt: skip
+_ALL: tuple[type[Schedule], ...] = (
+    Constant, StepDecay, ExponentialDecay, PolynomialDecay, CosineDecay, InverseSqrt, Rex, Triangular, ExpRange,
+    CosineRestarts, OneCycle, FlatCosine, Trapezoid, Points, Custom,
+)  # fmt: skip
+SCHEDULES: dict[str, type[Schedule]] = {schedule.__name__: schedule for schedule in _ALL} | {"SGDR": SGDR}
 """Every schedule by the name it is constructed with."""

@@ -28,9 +28,9 @@ def main(
     if quick:
         seeds, num_it = "2" if str(seeds) == "3" else seeds, min(num_it, 30)
     workload = workloads.checked(data, arch, size, bs, precision, cache=not no_cache)
-    seeds = options.parse_seeds(seeds)
     options.check_range("num_it", num_it, 6, 100_000)
-    result = lr_range.range_tests(workload, seeds, num_it, out or f"results/lr_find{'-quick' * quick}", fresh)
+    out = out or f"results/lr_find{'-quick' * quick}"
+    result = lr_range.range_tests(workload, options.parse_seeds(seeds), num_it, out, fresh)
     print(result.text)
     return result
 

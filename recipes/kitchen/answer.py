@@ -4,11 +4,12 @@ import ast
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 
 from lrlab.recipes.kitchen import vision
-from lrlab.recipes.kitchen.options import parse_lr, show_lr
+from lrlab.recipes.kitchen.options import LR, parse_lr, show_lr
 from lrlab.recipes.kitchen.stats import POWER, seeds_to_separate, top_two
 from lrlab.recipes.kitchen.stored import Results
 
@@ -108,7 +109,7 @@ class Advice:
 
     schedule: str
     call: str  # its constructor call
-    lr_max: float | slice
+    lr_max: LR
     epochs: int
     why: str
 
@@ -137,7 +138,7 @@ def advice(results: Results, summary: pd.DataFrame) -> Advice | None:
     if len(whole) == 0:
         why += f"; but it lost {int(best.diverged + best.failed)} of its runs"
     call = results.question["schedules"][str(int(best.budget))][best.schedule]
-    return Advice(best.schedule, call, parse_lr(best.lr_max), int(best.budget), why)
+    return Advice(best.schedule, call, cast(LR, parse_lr(best.lr_max)), int(best.budget), why)
 
 
 def _over_budgets(runs: pd.DataFrame, summary: pd.DataFrame, best: pd.Series) -> str:

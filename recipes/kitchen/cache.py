@@ -70,9 +70,9 @@ def cached_array(
             found = _read(root / key)
     if found is not None:
         return found
-    with tempfile.TemporaryDirectory(prefix="lrlab-") as work:
-        notes = fill(Path(work) / "images.npy")
-        return np.load(Path(work) / "images.npy", allow_pickle=False), notes
+    with tempfile.TemporaryDirectory(prefix="lrlab-") as folder:
+        notes = fill(Path(folder) / "images.npy")
+        return np.load(Path(folder) / "images.npy", allow_pickle=False), notes
 
 
 def reserve(file: Path, size: int) -> None:

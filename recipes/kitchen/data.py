@@ -118,8 +118,7 @@ def _folder(name: str) -> Path:
 
 def solar(size: int, cache: bool = True) -> Photos:
     "2,624 electroluminescence photos of solar cells (Deitsch et al. 2019), defective if the defect probability > 0.5."
-    elpv_dataset = needed("elpv_dataset", "--data solar")
-    root = Path(elpv_dataset.__file__).parent / "data"
+    root = Path(str(needed("elpv_dataset", "--data solar").__file__)).parent / "data"
     with open(root / "labels.csv", encoding="utf-8") as table:
         rows = [line.split() for line in table if line.strip()]
     files = [root / row[0] for row in rows]
@@ -183,7 +182,7 @@ def from_folder(folder: Path, size: int, cache: bool = True) -> Photos:
         raise UserError(f"--data {folder}: no readable image is left for validation")
     names = tuple(printable(file.relative_to(folder)) for file in found.files)
     title, source = printable(folder.resolve().name), printable(folder.resolve())
-    card = {"title": title, "source": source, "licence": "the owner's", "warnings": list(found.remarks)}
+    card: dict = {"title": title, "source": source, "licence": "the owner's", "warnings": list(found.remarks)}
     if unreadable:
         card["unreadable"] = {names[i]: reason for i, reason in unreadable.items()}
         listed = some([f"{name} ({reason})" for name, reason in card["unreadable"].items()])
@@ -195,13 +194,13 @@ def stratified_split(strata: Sequence, share: float = VALID_SHARE, seed: int = S
     "Rows for training and validation: of every stratum `share` goes to validation, at least one image if it has two."
     check_range("share", share, 0.0, 1.0)
     rng = np.random.default_rng(seed)
-    strata = np.asarray(strata)
-    valid = []
-    for stratum in np.unique(strata):
-        rows = rng.permutation(np.flatnonzero(strata == stratum))
-        valid.extend(rows[: max(round(len(rows) * share), int(len(rows) > 1))])
-    valid = np.sort(np.array(valid, int))
-    return {"train": np.setdiff1d(np.arange(len(strata)), valid), "valid": valid}
+    of = np.asarray(strata)
+    picked: list[int] = []
+    for stratum in np.unique(of):
+        rows = rng.permutation(np.flatnonzero(of == stratum))
+        picked.extend(rows[: max(round(len(rows) * share), int(len(rows) > 1))])
+    valid = np.sort(np.array(picked, dtype=np.int64))
+    return {"train": np.setdiff1d(np.arange(len(of)), valid), "valid": valid}
 
 
 def _check_unreadable(folder: Path, found: Listing, unreadable: dict[int, str]) -> None:

@@ -53,7 +53,7 @@ def _listing(folder: Path) -> Listing:
 
 def _parts(folder: Path) -> dict[str, Path]:
     "The folders of the split by name; `all` where there is none."
-    parts = {}
+    parts: dict[str, Path] = {}
     for part, names in SPLITS.items():
         found = [f for f in _subfolders(folder) if f.name.lower() in names]
         if len(found) > 1:

@@ -53,10 +53,11 @@ def body_outputs(learn, split: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def head_learner(learn, seed: int) -> Learner:
     "A Learner of `learn`'s own head alone, on the body's outputs; what it trains is trained in `learn`'s model."
-    train, valid = body_outputs(learn, 0), body_outputs(learn, 1)
+    (x, y), (valid_x, valid_y) = body_outputs(learn, 0), body_outputs(learn, 1)
     set_seed(seed)
     bs = learn.dls.train.bs * learn.dls.train.parts  # what is computed once needs no smaller batches
-    dls = DataLoaders(TensorDL(*train, bs, True), TensorDL(*valid, 2 * bs, False), device=learn.dls.device)
+    loaders = TensorDL(x, y, bs, shuffle=True), TensorDL(valid_x, valid_y, 2 * bs, shuffle=False)
+    dls = DataLoaders(*loaders, device=learn.dls.device)
     cbs = [make() for make in precision_callbacks(precision_of(learn))]
     return Learner(dls, learn.model[1], CrossEntropyLossFlat(), metrics=accuracy, cbs=cbs)
 

@@ -51,7 +51,8 @@ def run_tasks(
     with ctrl_c_sets() as stop:
         while todo and not stop.is_set():
             alone = next((run_id for run_id in suspects if run_id in todo), None)
-            batch, started = [todo[alone]] if alone else list(todo.values()), []
+            batch = [todo[alone]] if alone else list(todo.values())
+            started: list[str] = []
             few = place if alone or place.jobs is None else place._replace(jobs=min(place.jobs, len(batch)))
             try:
                 for run_id, result in compute(_until(stop, batch, started), task, photos, few):

@@ -55,7 +55,8 @@ def _duplicates(photos, digests: list[bytes]) -> list[str]:
 
 
 def _contradictions(photos, digests: list[bytes]) -> list[str]:
-    labels, example = defaultdict(set), {}
+    labels: dict[bytes, set[int]] = defaultdict(set)
+    example: dict[bytes, str] = {}
     for row in np.concatenate(list(photos.splits.values())):
         labels[digests[row]].add(int(photos.labels[row]))
         example.setdefault(digests[row], photos.files[row])

@@ -52,7 +52,8 @@ class StopAfter(Callback):
     "Ends a fit after so many seconds; counts the steps after the first."
 
     def __init__(self, seconds: float):
-        self.seconds, self.steps, self.took, self._start = seconds, 0, 0.0, None
+        self.seconds, self.steps, self.took = seconds, 0, 0.0
+        self._start: float | None = None
 
     def after_step(self):
         if self._start is None:

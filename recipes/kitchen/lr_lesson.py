@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from lrlab.callbacks import Constant
@@ -171,7 +172,7 @@ def _beside_the_tutorial(summary: pd.DataFrame, epochs: pd.DataFrame, guess: flo
     head += f"{'our loss':>9} {'our acc %':>9}  n"
     lines += [head, "-" * len(head)]
     for (lr, length), run in rows.groupby(["lr", "epochs"], sort=False):
-        word = diagnose(run, [], guess)
+        word = diagnose(run, np.empty(0), guess)
         for theirs in run.itertuples():
             if theirs.epoch not in {1, 2, 4, 8, 10, 20, length}:
                 continue

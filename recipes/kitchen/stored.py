@@ -105,7 +105,7 @@ def merge(parts: list[Results], names: list[str]) -> Results:
         _check_same(first.config, part.config, names[0], name)
     question = dict(first.question)
     question["seeds"] = list(dict.fromkeys(seed for part in parts for seed in part.question["seeds"]))
-    schedules = {}
+    schedules: dict[str, dict[str, str]] = {}
     for part in parts:
         for budget, labels in part.question["schedules"].items():
             schedules.setdefault(budget, {}).update(labels)

@@ -2,6 +2,7 @@
 
 import difflib
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from lrlab.recipes.kitchen.grid import EpochLog, Run
 from lrlab.recipes.kitchen.layer_groups import group_names, layer_groups
 from lrlab.recipes.kitchen.lessons import LessonRun, run_row, why_diverged
 from lrlab.recipes.kitchen.memory import split_batches
-from lrlab.recipes.kitchen.options import show_lr
+from lrlab.recipes.kitchen.options import LR, show_lr
 from lrlab.recipes.kitchen.store import EPOCH_COLUMNS
 from lrlab.recipes.kitchen.workloads import Workload
 
@@ -42,9 +43,9 @@ def parse_arms(text: str) -> list[str]:
     return [arm for arm in ARMS if arm in names]
 
 
-def plan(arms: list[str], lr: slice, low: float, epochs: int, seeds: list[int]) -> list[Run]:
+def plan(arms: Sequence[str], lr: slice, low: float, epochs: int, seeds: list[int]) -> list[Run]:
     "Every arm with every seed; from scratch also gets the epoch that the others spend on the head."
-    lrs = {"slice": lr, "gradual": lr, "one_low_lr": low}
+    lrs: dict[str, LR] = {"slice": lr, "gradual": lr, "one_low_lr": low}
     return [
         Run(arm, OneCycle(), lrs.get(arm, lr.stop), seed, epochs + (arm == "scratch")) for seed in seeds for arm in arms
     ]

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from lrlab.callbacks import HyperHistory
 from lrlab.recipes.kitchen import plots
 from lrlab.recipes.kitchen.environment import environment
+from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid import EpochLog
 from lrlab.recipes.kitchen.layer_groups import group_names
 from lrlab.recipes.kitchen.lr_range import quiet_range_test, suggested_lr
@@ -69,7 +70,9 @@ def _train(
         write_atomically(store.out / "lr_find.csv", test.to_df().to_csv(index=False))
         valley = suggested_lr(test)
         print(f"lr_find suggests {'no LR' if valley is None else show_lr(valley)}")
-        used = workload.spread(valley) if lr_max is None else lr_max
+        used = workload.spread(valley) if lr_max is None and valley is not None else lr_max
+        if used is None:
+            raise UserError("--lr-max find: the LR range test suggests no LR on this data; give --lr-max a number")
         print(f"learn.fit_one_cycle({epochs}, {show_lr(used)})")
         history, log = HyperHistory(), EpochLog()
         learn.fit_one_cycle(epochs, workload.groups_lr(used), cbs=[history, log])
