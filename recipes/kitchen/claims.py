@@ -6,6 +6,7 @@ import re
 import shlex
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -163,7 +164,7 @@ def _surfaces(top: Store, question: Question) -> list[dict]:
     tables = {}
     for claim in claims:
         pair = replace(asked, schedules={label: shapes[label] for label in (claim.than, claim.better)})
-        tables[claim] = top.once(f"descent_{claim.than}", lambda pair=pair: descent.measure(pair, tuning))
+        tables[claim] = top.once(f"descent_{claim.than}", partial(descent.measure, pair, tuning))
     if new:
         top.write_config(top.config | {"descent_seconds": round(time.perf_counter() - start, 2)})
     minutes, rows = top.config["descent_seconds"] / 60, []

@@ -91,8 +91,8 @@ def clr(bench: Bench) -> Tables:
     for peak in peaks:  # a trough before and one after, so that progress during the cycle cancels
         for epoch in (peak - 1, peak + 1):
             trough[epoch] = trough.get(epoch, 0.0) + 0.5 / len(peaks)
-    peak = dict.fromkeys(peaks, 1 / len(peaks))
-    return [bench.after("at the trough", runs, trough), bench.after("at the peak", runs, peak)]
+    top = dict.fromkeys(peaks, 1 / len(peaks))
+    return [bench.after("at the trough", runs, trough), bench.after("at the peak", runs, top)]
 
 
 def snapshot(bench: Bench) -> Tables:

@@ -46,17 +46,29 @@ def compare(readings: pd.DataFrame, better: str, than: str, margin: float = 0.0)
     differences = (a.accuracy - b.accuracy).dropna().astype(float).round(6)  # the metric's float32 is no spread
     diverged = {name: set(own.index[own.status == "diverged"]) for name, own in (("a", a), ("b", b))}
     finished = {name: set(own.accuracy.dropna().index) for name, own in (("a", a), ("b", b))}
+    diff, low, high = difference_interval(differences)
     return Measured(
-        len(differences),
-        *(float(pd.to_numeric(own.accuracy).mean()) for own in (a, b)),
-        *difference_interval(differences),
-        paired_p(differences + margin),
+        n=len(differences),
+        better=float(pd.to_numeric(a.accuracy).mean()),
+        than=float(pd.to_numeric(b.accuracy).mean()),
+        diff=diff,
+        low=low,
+        high=high,
+        p_value=paired_p(differences + margin),
         lost=len(diverged["a"] & finished["b"]),
         won=len(diverged["b"] & finished["a"]),
         missing=int(a.accuracy.isna().sum() + b.accuracy.isna().sum()),
-        lrs=tuple(" or ".join(dict.fromkeys(own.lr_max)) for own in (a, b)),
-        notes=tuple(majority(own.note) if own.note.any() else "" for own in (a, b)),
+        lrs=(_lrs(a), _lrs(b)),
+        notes=(_note(a), _note(b)),
     )
+
+
+def _lrs(readings: pd.DataFrame) -> str:
+    return " or ".join(dict.fromkeys(readings.lr_max))
+
+
+def _note(readings: pd.DataFrame) -> str:
+    return majority(readings.note) if readings.note.any() else ""
 
 
 def verdict(found: Measured, margin: float = 0.0) -> str:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from lrlab.recipes.kitchen import worker
@@ -53,7 +53,7 @@ def compute(runs: Iterable, task: Callable, shared: Any, place: Place) -> Iterat
         return on_ray(runs, task, shared, place)
     if place.jobs == 1:
         return ((run.run_id, task(run, shared)) for run in runs)
-    return in_processes(runs, task, shared, place.jobs)
+    return in_processes(runs, task, shared, place.jobs or cpu_count())
 
 
 def in_processes(runs: Iterable, task: Callable, shared: Any, jobs: int) -> Iterator[tuple[str, Any]]:
@@ -81,7 +81,8 @@ def on_ray(runs: Iterable, task: Callable, shared: Any, place: Place) -> Iterato
     jobs = place.jobs or max(1, int(cluster.get("CPU", 1)))
     gpu = min(1.0, cluster.get("GPU", 0) / jobs)
     remote = ray.remote(max_retries=RAY_TRIES, num_cpus=1, num_gpus=gpu)(_on_node)
-    data, waiting, in_flight = ray.put(shared), iter(runs), {}
+    data, waiting = ray.put(shared), iter(runs)
+    in_flight: dict[Any, str] = {}
     try:
         while True:
             while len(in_flight) < jobs and (run := next(waiting, None)) is not None:

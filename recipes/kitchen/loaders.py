@@ -61,7 +61,8 @@ class RowToImage(Transform):
     input_types = (int, np.integer, str, Path)  # what `learn.predict` may be given
 
     def __init__(self, photos: Photos):
-        self.photos, self._pixels = photos, None
+        self.photos = photos
+        self._pixels: Pixels | None = None
 
     def pixels_on(self, device: torch.device | None) -> Pixels:
         "All photos for whole batches; kept, because training and validation share them."

@@ -15,6 +15,7 @@ from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.environment import peak_memory
 from lrlab.recipes.kitchen.grid import plan_runs, run_grid
 from lrlab.recipes.kitchen.options import parse_schedules
+from lrlab.recipes.kitchen.store import RunResult
 from lrlab.recipes.kitchen.workloads import Workload
 
 # (what grows, runs, copies of the images)
@@ -31,13 +32,14 @@ def repeated(photos: Photos, copies: int) -> Photos:
 
 def measure(runs: int, copies: int) -> dict[str, float]:
     "Seconds of the runs (1 epoch each, one thread) after one that is not counted, and the peak memory in GB."
+    done: list[RunResult] = []
     photos = Workload().photos()
     workload = Workload().settled(photos, 1)
-    run_grid(plan_runs(parse_schedules("constant", 1), rivals.LR, [runs], 1), workload, photos, [].append)
+    run_grid(plan_runs(parse_schedules("constant", 1), rivals.LR, [runs], 1), workload, photos, done.append)
     if copies > 1:
         photos = repeated(photos, copies)
     start = time.perf_counter()
-    run_grid(plan_runs(parse_schedules("constant", 1), rivals.LR, range(runs), 1), workload, photos, [].append)
+    run_grid(plan_runs(parse_schedules("constant", 1), rivals.LR, range(runs), 1), workload, photos, done.append)
     return {"seconds": time.perf_counter() - start, "memory": peak_memory() / 1e9}
 
 
