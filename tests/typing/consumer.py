@@ -25,7 +25,8 @@ from lrlab.callbacks import (
     preview_schedule,
     warmup,
 )
-from lrlab.callbacks.base import Budget, Curve
+from lrlab.callbacks.arguments import Budget
+from lrlab.callbacks.base import Curve
 from lrlab.recipes.kitchen.workloads import Workload
 
 
