@@ -26,7 +26,16 @@ class Schedule:
     """How the learning rate changes over a run, as a multiplier of `lr_max` at every optimizer step.
 
     A schedule of your own is a `Custom(f)`, or a frozen dataclass whose `_curve` checks its arguments against the
-    budget and returns a function from steps to multipliers.
+    budget and returns a function from steps to multipliers:
+
+    >>> @dataclass(frozen=True)
+    ... class Halving(Schedule):
+    ...     times: int = 2
+    ...
+    ...     def _curve(self, budget):
+    ...         return lambda t: 0.5 ** np.floor((self.times + 1) * t / budget.total_steps)
+    >>> Halving().multipliers(6, 1)
+    array([1.  , 1.  , 0.5 , 0.5 , 0.25, 0.25])
     """
 
     def multipliers(self, total_steps: int, steps_per_epoch: int) -> np.ndarray:
@@ -50,6 +59,10 @@ class Schedule:
         - Everything else: the run's last step.
 
         A cycle that the run cuts off has no end here. `round((end + 1) / steps_per_epoch)` is the matching epoch.
+
+        >>> from lrlab.callbacks import CosineRestarts
+        >>> CosineRestarts(cycle_len=1, cycle_mult=2).cycle_ends(total_steps=700, steps_per_epoch=100)
+        [99, 299, 699]
         """
         return self._ends(Budget.of(total_steps, steps_per_epoch))
 
@@ -60,7 +73,12 @@ class Schedule:
         return plot(self, epochs, steps_per_epoch, lr_max, ax)
 
     def lint(self, total_steps: int, steps_per_epoch: int) -> list[str]:
-        "What is probably not meant about this schedule in a run of this length, in words; empty if all is well."
+        """What is probably not meant about this schedule in a run of this length, in words; empty if all is well.
+
+        >>> from lrlab.callbacks import CosineRestarts
+        >>> CosineRestarts(cycle_len=1, cycle_mult=2).lint(total_steps=600, steps_per_epoch=100)
+        ['CosineRestarts ends mid-cycle at multiplier 0.149: the run cuts cycle 3 after 300 of its 400 steps']
+        """
         return lint(self, Budget.of(total_steps, steps_per_epoch))
 
     def _curve(self, budget: Budget) -> Curve:

@@ -142,7 +142,16 @@ def fit_schedule(
     reset_opt: bool = False,  # Start with a new optimizer
     start_epoch: int = 0,  # Skip the epochs before this one, in the schedule too
 ) -> None:
-    "Fit `learn` for `n_epoch` epochs under `schedule`."
+    """Fit `learn` for `n_epoch` epochs under `schedule`. Also `learn.fit_schedule(...)`.
+
+    >>> from fastai.test_utils import synth_learner
+    >>> from lrlab.callbacks import CosineDecay
+    >>> learn = synth_learner()
+    >>> with learn.no_bar(), learn.no_logging():
+    ...     learn.fit_schedule(2, CosineDecay(), lr_max=0.1)
+    >>> [round(float(lr), 4) for lr in learn.recorder.lrs[::5]]
+    [0.1, 0.0854, 0.05, 0.0146]
+    """
     check_epochs(n_epoch, start_epoch)
     if wd is not None:
         number("wd", wd, "[0, inf)")
@@ -159,7 +168,16 @@ def preview_schedule(
     lr_max: LR | None = None,  # As in `fit_schedule`
     moms: tuple[float, float] | None = None,  # As in `fit_schedule`
 ) -> SchedulePreview:
-    "What `fit_schedule` would do with these arguments: LR and momentum of every group at every step, without training."
+    """What `fit_schedule` would do with these arguments, without training: every group's LR and momentum at every step.
+
+    >>> from fastai.test_utils import synth_learner
+    >>> from lrlab.callbacks import CosineDecay
+    >>> synth_learner().preview_schedule(2, CosineDecay(), lr_max=0.1).to_df().round(4).iloc[[0, 10, 19]]
+        step  epoch  group      lr  mom
+    0      0      0      0  0.1000  NaN
+    10    10      1      0  0.0500  NaN
+    19    19      1      0  0.0006  NaN
+    """
     check_epochs(n_epoch)
     moms = ScheduleLR(schedule, moms).moms  # which checks both
     lrs = spread_lr("lr_max", learn.lr if lr_max is None else lr_max, n_groups(learn))

@@ -95,7 +95,11 @@ def best_lr(tuning: pd.DataFrame, surface: str, label: str) -> float:
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    "Wilson's (1927) 95 % interval of a share among `n`; unlike mean ± 2 standard errors it stays within [0, 1]."
+    """Wilson's (1927) 95 % interval of a share among `n`; unlike mean ± 2 standard errors it stays within [0, 1].
+
+    >>> [round(float(end), 3) for end in wilson(1.0, 20)]
+    [0.839, 1.0]
+    """
     centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
     return centre - half, centre + half

@@ -11,7 +11,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Quadratic:
-    "½ Σ curvatureᵢ xᵢ²: descent with a constant LR converges if and only if LR < 2 / the largest curvature."
+    """½ Σ curvatureᵢ xᵢ²: descent with a constant LR converges if and only if LR < 2 / the largest curvature.
+
+    >>> valley = Quadratic((1.0, 20.0))
+    >>> float(valley.value(np.array([3.0, 1.0]))), valley.gradient(np.array([3.0, 1.0])), valley.limit
+    (14.5, array([ 3., 20.]), 0.1)
+    """
 
     curvatures: tuple[float, float]
 

@@ -55,6 +55,9 @@ def parse_schedules(text: str, epochs: int) -> dict[str, Schedule]:
     """Schedules by label, from a comma list of names and constructor calls such as "cosine, OneCycle(pct_start=0.3)".
 
     Raises UserError with the nearest valid name.
+
+    >>> parse_schedules("step, CosineDecay(floor=0.1)", epochs=7)
+    {'step': StepDecay(every='25%', gamma=0.2), 'CosineDecay(floor=0.1)': CosineDecay(floor=0.1)}
     """
     labels = [" ".join(label.split()) for label in _split_outside_brackets(str(text))]
     if not labels:
@@ -142,6 +145,9 @@ def parse_lr(text: str | float | slice, name: str = "lr_max") -> LR | None:
     """A learning rate: "3e-3", "slice(3e-6, 3e-3)", or "find" (None: still to be found).
 
     Raises UserError unless all numbers are positive, finite and in ascending order.
+
+    >>> parse_lr("3e-3"), parse_lr("slice(3e-6, 3e-3)"), parse_lr("find")
+    (0.003, slice(3e-06, 0.003, None), None)
     """
     if isinstance(text, str) and text.strip().lower() == "find":
         return None
@@ -178,7 +184,11 @@ def _lr_numbers(text: str | float | slice) -> list[float] | None:
 
 
 def show_lr(lr: LR) -> str:
-    'The shortest text that `parse_lr` reads back as the same LR: "3e-3", "slice(3e-6, 3e-3)".'
+    """The shortest text that `parse_lr` reads back as the same LR.
+
+    >>> show_lr(0.003), show_lr(slice(3e-6, 3e-3))
+    ('3e-3', 'slice(3e-6, 3e-3)')
+    """
     if isinstance(lr, slice):
         return f"slice({', '.join(show_lr(v) for v in (lr.start, lr.stop) if v is not None)})"
     shortest = next(f"{lr:.{n}e}" for n in range(17) if float(f"{lr:.{n}e}") == lr)
@@ -187,7 +197,11 @@ def show_lr(lr: LR) -> str:
 
 
 def parse_seeds(seeds: int | str) -> list[int]:
-    'How many seeds (3 means 0, 1, 2), or which: "0,5,7". Raises UserError for none, repeated or negative ones.'
+    """How many seeds, or which. Raises UserError for none, repeated or negative ones.
+
+    >>> parse_seeds(3), parse_seeds("0,5,7")
+    ([0, 1, 2], [0, 5, 7])
+    """
     text = str(seeds).strip()
     try:
         numbers = [int(part) for part in text.split(",") if part.strip()]
@@ -204,7 +218,11 @@ def parse_seeds(seeds: int | str) -> list[int]:
 
 
 def parse_epochs(epochs: int | str) -> list[int]:
-    'One budget (7) or several ("3,6,12"), ascending. Raises UserError for none, repeated or impossible ones.'
+    """One budget or several, ascending. Raises UserError for none, repeated or impossible ones.
+
+    >>> parse_epochs(7), parse_epochs("12,3,6")
+    ([7], [3, 6, 12])
+    """
     try:
         budgets = [int(part) for part in str(epochs).split(",") if part.strip()]
     except ValueError:
