@@ -6,6 +6,7 @@ import difflib
 import importlib
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from fastcore.script import anno_parser
 
 NOT_RECIPES = {"__init__", "__main__", "cli"}
+STOPPED = 130  # the exit code after Ctrl-C
 _KINDS = {"int": "a whole number", "float": "a number"}
 
 
@@ -25,7 +27,8 @@ def recipes() -> dict[str, str]:
 
 def main(argv: list[str] | None = None) -> int:
     "The console command; returns the exit code: 0 done, 1 a fault, 2 bad input, 130 stopped."
-    argv = sys.argv[1:] if argv is None else list(argv)
+    command = argv is None
+    argv = sys.argv[1:] if command else list(argv)
     _print_anywhere()
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_overview())
@@ -41,7 +44,10 @@ def main(argv: list[str] | None = None) -> int:
         hint = f"; did you mean {near[0]}?" if near else ""
         return _complain(f"there is no recipe {argv[0]}; the recipes are {', '.join(recipes())}{hint}")
     module = importlib.import_module(f"lrlab.recipes.{name.replace('-', '_')}")
-    return run(module.main, argv[1:], f"lrlab {name}")
+    code = run(module.main, argv[1:], f"lrlab {name}")
+    if command and code == STOPPED:  # one more Ctrl-C has nothing left to stop
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
 
 
 def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None) -> int:
@@ -73,7 +79,7 @@ def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None
         return _complain(str(error), error.exit_code)
     except KeyboardInterrupt:
         print("\nStopped. What was finished is kept; the same command continues.", file=sys.stderr)
-        return 130
+        return STOPPED
     except BrokenPipeError:  # `lrlab ... | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more when it exits
         return 1

@@ -5,7 +5,10 @@ It alone knows about processes; the results are written by whoever iterates over
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any, NamedTuple
 
 from joblib import Parallel, cpu_count, delayed
@@ -62,9 +65,25 @@ def in_processes(runs: Iterable, task: Callable, shared: Any, jobs: int) -> Iter
     order = {"return_as": "generator_unordered", "pre_dispatch": jobs, "batch_size": 1}
     pool = Parallel(n_jobs=jobs, backend="loky", initializer=worker.start, initargs=(os.getpid(),), **order)
     try:
-        yield from pool(delayed(_named)(task, run, shared) for run in runs)
+        with ctrl_c_waits():  # the workers are started here, long before `worker.start` tells them to ignore it
+            results = pool(delayed(_named)(task, run, shared) for run in runs)
+        yield from results
     except BrokenProcessPool as error:  # killed outright, or amid receiving its task
         raise WorkerLost(_first_line(error)) from error
+
+
+@contextmanager
+def ctrl_c_waits() -> Iterator[None]:
+    "Ctrl-C is held back for a moment; a process that begins meanwhile never gets it (where the system has masks)."
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # if Python started it only later, it would let Ctrl-C through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _named(task: Callable, run: Any, shared: Any) -> tuple[str, Any]:
