@@ -26,6 +26,7 @@ from lrlab.recipes.kitchen.workloads import Workload, checked
 DATA = "solar,digits"  # the default
 SEEDS, MANY_SEEDS = 5, 10
 FEW_PIXELS = 1_000_000  # of all training images together: a run takes seconds, so twice the seeds are cheap
+FEWEST_PX = 32  # smaller images, enlarged, say nothing about a model that was pretrained on photographs
 COLUMNS = (
     "claim workload n published ours diff diff_low diff_high verdict minutes command "
     "better than margin p_value holm lost source"
@@ -49,6 +50,11 @@ class Question:
     def few_seeds_of(self, photos: Photos) -> list[int]:
         "For large models, whose runs take long on small data too."
         return self.seeds or self.seeds_of(photos)[:SEEDS]
+
+    def groups_on(self, photos: Photos) -> list[str]:
+        "The groups of runs that the claims need, as far as they make sense on these images."
+        asked = {claim.group for claim in self.claims}
+        return [group for group in GROUPS if group in asked and (group != "transfer" or photos.size >= FEWEST_PX)]
 
     def labels(self) -> tuple[str, ...]:
         "The schedules whose tuned lr_max some claim uses."
@@ -98,6 +104,9 @@ def parse_claims(text: str) -> list[Claim]:
 def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
     "Train what is not there yet; write claims.csv, runs.csv, claims.png and README.md."
     data = [workload.photos() for workload in question.workloads]
+    if not any(map(question.groups_on, data)) and all(claim.group != "descent" for claim in question.claims):
+        sizes = ", ".join(f"{photos.name} has {photos.size}" for photos in data)
+        raise UserError(f"--claims: a pretrained model is tried on images of {FEWEST_PX} px or more; {sizes}")
     with Store(out) as top:
         config = {"recipe": "claims", "question": {"scale": asdict(question.scale)}, **environment()}
         top.begin(config, fresh)
@@ -124,9 +133,8 @@ def _workload(store: Store, question: Question, workload: Workload, photos: Phot
     seeds, few = question.seeds_of(photos), question.few_seeds_of(photos)
     bench = Bench(store, workload, photos, seeds, few, question.scale, question.labels(), jobs, question.threads)
     evidence, stopped = {}, False
-    needed = [group for group in GROUPS if any(claim.group == group for claim in question.claims)]
     try:
-        for group in needed:
+        for group in question.groups_on(photos):
             evidence[group] = bench.measure(GROUPS[group])
     except KeyboardInterrupt:
         stopped = True

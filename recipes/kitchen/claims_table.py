@@ -231,8 +231,8 @@ CLAIMS = (
         "Discriminative LRs beat one LR for all layers",
         f"{ULMFIT}, ablation",
         "IMDb error 6.87 → 5.57 % (quoted from memory)",
-        "pretrained EfficientNet-Lite0, {px} px, {transfer} epochs of 1cycle after one for the head; slice(lr/100, lr) "
-        "against lr, each the best of 4 on another seed",
+        "pretrained EfficientNet-Lite0, {px} px, on data of 32 px or more; {transfer} epochs of 1cycle after one for "
+        "the head; slice(lr/100, lr) against lr, each the best of 4 on another seed",
         "transfer",
         "slice",
         "one LR",

@@ -415,3 +415,9 @@ def test_bad_options_are_one_sentence(tmp_path, capsys, option, said):
     assert cli.main(["claims", *option, "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and said in error
+
+
+def test_tiny_images_are_not_asked_about_pretraining(tmp_path, capsys):
+    options = ["claims", "--data", "digits", "--claims", "gradual", "--out", str(tmp_path / "out")]
+    assert cli.main(options) == 2 and not (tmp_path / "out").exists()
+    assert "32 px or more; digits has 16" in capsys.readouterr().err
