@@ -1,7 +1,12 @@
-"""README: its Python runs as pasted, its commands exist, its figures and links are there."""
+"""README, its Thai translation and the notebook: Python runs as pasted, commands exist, links lead somewhere.
 
+The translation says what the original says, in another language: the same code, commands, links and numbers.
+"""
+
+import json
 import re
 import shlex
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,14 +15,47 @@ from fastcore.script import anno_parser
 from lrlab.recipes import cli
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, flags=re.M | re.S)
-PYTHON = [code for language, code in BLOCKS if language == "python"]
+
+
+def notebook_text(file: Path) -> str:
+    cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
+    return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    "Language and code of every fenced block, without the comments, which are translated."
+    found = re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.M | re.S)
+    return [(language, re.sub(r" *#.*$", "", code, flags=re.M)) for language, code in found]
+
+
+def prose(text: str) -> str:
+    return re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+
+
+def inline_code(text: str) -> list[str]:
+    return [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", prose(text))]
+
+
+def links(text: str) -> list[str]:
+    return re.findall(r"\]\(([^)#]+)\)", prose(text))
+
+
+def numbers(text: str) -> list[str]:
+    "Those in the text, in tables and in the comments of code."
+    text = re.sub(r"`[^`]+`|\]\([^)]+\)", "", prose(text)) + " ".join(re.findall(r"#.*$", text, flags=re.M))
+    return re.findall(r"\d[\d,.]*\d(?:e-?\d+)?|\d(?:e-?\d+)?", text)
+
+
+TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.th.md", "CONTRIBUTING.md")}
+TEXTS["quickstart.ipynb"] = notebook_text(ROOT / "recipes" / "quickstart.ipynb")
+README, THAI = TEXTS["README.md"], TEXTS["README.th.md"]
+PYTHON = [code for language, code in blocks(README) if language == "python"]
 COMMANDS = sorted(
     {
-        match.strip()
-        for text in [code for language, code in BLOCKS if language == "sh"] + re.findall(r"`(lrlab [^`]+)`", README)
-        for match in re.findall(r"\blrlab [a-z][^\n#&`]*", text)
+        (name, match.strip())
+        for name, text in TEXTS.items()
+        for code in [code for language, code in blocks(text) if language == "sh"] + inline_code(text)
+        for match in re.findall(r"(?<![\w/.])lrlab [a-z][^\n#&]*|(?<=bin/)lrlab [a-z][^\n#&]*", code)
     }
 )
 
@@ -28,23 +66,48 @@ def test_python_blocks_run_as_pasted(code, tmp_path, monkeypatch):
     exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_commands_are_understood(command):
+@pytest.mark.parametrize(("file", "command"), COMMANDS)
+def test_commands_are_understood(file, command):
     "The recipe exists and takes these options; what the recipes do is tested elsewhere."
     name, *options = shlex.split(command)[1:]
-    if name.startswith("-"):
-        return
     assert name in cli.recipes(), command
     module = __import__(f"lrlab.recipes.{name.replace('-', '_')}", fromlist=["main"])
     anno_parser(module.main, prog=name).parse_args([option for option in options if option != "--help"])
 
 
-def test_links_and_figures_are_there():
-    targets = re.findall(r"\]\(([^)#]+)\)", README)
-    missing = [t for t in targets if not t.startswith("http") and not (ROOT / t).exists()]
-    assert targets and not missing
+@pytest.mark.parametrize("name", ["README.md", "README.th.md", "CONTRIBUTING.md"])
+def test_links_and_figures_are_there(name):
+    missing = [
+        target for target in links(TEXTS[name]) if not target.startswith("http") and not (ROOT / target).exists()
+    ]
+    assert not missing
+
+
+@pytest.mark.parametrize("recipe", cli.recipes())
+def test_every_recipe_is_in_the_readme(recipe):
+    assert f"`lrlab {recipe}" in README
 
 
 def test_the_test_command_is_the_one_that_ci_runs():
     assert len(re.findall(r"^python3 -m venv \.venv && .*pytest -n 2$", README, flags=re.M)) == 1
     assert ".*pytest' README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("part", [blocks, inline_code, links, numbers])
+def test_the_translation_keeps_up(part):
+    "Not its words, which only a reader can judge, but everything that must be the same in every language."
+    ours, theirs = Counter(part(README)), Counter(part(THAI))
+    ours.subtract({"README.th.md": 1} if part is links else {})
+    theirs.subtract({"README.md": 1} if part is links else {})
+    assert not ours - theirs, "README.th.md lacks these"
+    assert not theirs - ours, "README.th.md has these, README.md does not"
+
+
+def test_the_translation_has_the_same_shape():
+    shapes = [re.findall(r"^(#+|- |\||!\[)", prose(text), flags=re.M) for text in (README, THAI)]
+    assert shapes[0] == shapes[1]
+
+
+def test_the_translation_is_thai():
+    letters = re.sub(r"`[^`]+`|\]\([^)]+\)", "", prose(THAI))
+    assert len(re.findall(r"[\u0e00-\u0e7f]", letters)) > len(re.findall(r"[A-Za-z]", letters))
