@@ -82,7 +82,8 @@ def ties(summary: pd.DataFrame, reference: str) -> str:
     lines = f"Tied with {reference} (the interval of the difference contains 0): {tied}."
     front = summary[summary.leads.astype(bool)]
     if len(front) > 1:
-        lines += f"\nNo winner: these cannot be told apart from the highest mean: {', '.join(front.schedule)}."
+        first, *rest = front.schedule
+        lines += f"\nNo winner: {first} has the highest mean, and cannot be told apart from {', '.join(rest)}."
     elif len(front) == 1:
         lines += f"\nAhead of every other schedule, by Holm's correction over all pairs: {front.schedule.iloc[0]}."
     return lines

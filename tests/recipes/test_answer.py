@@ -18,7 +18,7 @@ from tests.recipes.test_stats import runs_table
 def test_the_finding_names_no_winner_without_one():
     tied = summarize(runs_table({"constant": [0.70, 0.72, 0.71], "same": [0.71, 0.70, 0.72]}))
     assert answer.finding(tied, "constant") == "No schedule can be told apart from constant with 3 seeds"
-    assert "No winner: these cannot be told apart from the highest mean: constant, same." in answer.ties(
+    assert "No winner: constant has the highest mean, and cannot be told apart from same." in answer.ties(
         tied, "constant"
     )
     good = summarize(runs_table({"constant": [0.70, 0.72, 0.71], "good": [0.80, 0.83, 0.81], "bad": [0.4, 0.41, 0.42]}))
