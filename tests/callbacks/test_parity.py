@@ -5,6 +5,8 @@ make the thousand. lr_max is 1, so LRs are multipliers. `parity_table.py` writes
 
 Where a peer is wrong, the case keeps to the arguments at which it is right, and a test at the end shows the error
 beside the formula of the paper.
+
+Long, and one file on purpose: a case is a few lines, and what no peer has shows as a gap in one list.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The schedules by themselves: golden values, boundaries, errors, and what holds for all over random arguments."""
+"""The schedules by themselves: golden values, boundaries, errors, and what holds for all over random arguments.
+
+Long because its tables are: a schedule is added by a row in each, and they share the schedules and their arguments.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""ScheduleLR in every situation a fastai user meets: the LRs are always the schedule's, and end when the run does."""
+"""ScheduleLR in every situation a fastai user meets: the LRs are always the schedule's, and end when the run does.
+
+Long because the situations are many; each is a few lines and stands by itself.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Every option of every recipe with values that cannot be: one sentence, exit code 2, nothing trained or written."""
+"""Every option of every recipe with values that cannot be: one sentence, exit code 2, nothing trained or written.
+
+Long because most of it is one table: a value for every way in which an option can be wrong.
+"""
 
 import importlib
 import inspect

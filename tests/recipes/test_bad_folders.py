@@ -1,0 +1,328 @@
+"""Folders as they are in the wild, made here: each one is used, with a remark where it is odd, or refused."""
+
+import os
+import re
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lrlab.recipes.kitchen import data, decode
+from lrlab.recipes.kitchen.errors import UserError
+from tests.conftest import write_photos
+
+
+def load(folder: Path, size: int = 12) -> data.Photos:
+    return data.load(str(folder), size, cache=False)
+
+
+def left(folder: Path) -> Path:
+    return folder / "left"
+
+
+def split_of(folder: Path, **classes: list[str]) -> None:
+    shutil.rmtree(folder)
+    for part, names in classes.items():
+        for i, name in enumerate(names):
+            write_photos(folder / part / name, 6, seed=hash((part, i)) % 1000, size=12)
+
+
+def several(count: int, make):
+    def build(folder: Path) -> None:
+        for i in range(count):
+            make(folder, i)
+
+    return build
+
+
+def link(target: str, name: str):
+    return lambda folder: (folder / name).symlink_to(target)
+
+
+def only_loose(folder: Path) -> None:
+    for file in folder.rglob("*.png"):
+        file.rename(folder / file.name)
+    for name in ("left", "right"):
+        (folder / name).rmdir()
+
+
+def file_instead(folder: Path) -> None:
+    shutil.rmtree(folder)
+    Image.new("RGB", (8, 8)).save(folder.with_suffix(".png"))
+    folder.with_suffix(".png").rename(folder)
+
+
+def wrapped(folder: Path) -> None:
+    (folder / "dataset").mkdir()
+    for name in ("left", "right"):
+        (folder / name).rename(folder / "dataset" / name)
+
+
+def suffixes(folder: Path) -> None:
+    for i, file in enumerate(folder.rglob("*.png")):
+        file.rename(file.with_name(f"photo{i}.heic"))
+
+
+def only_train(folder: Path) -> None:
+    (folder.parent / "train").mkdir()
+    for name in ("left", "right"):
+        (folder / name).rename(folder.parent / "train" / name)
+    (folder.parent / "train").rename(folder / "train")
+
+
+REFUSED = {  # what is done to a healthy folder, and the sentence that it gives
+    "missing": (shutil.rmtree, "no such folder"),
+    "a file": (file_instead, "a file; expected a folder of images"),
+    "empty": (lambda f: (shutil.rmtree(f), f.mkdir()), "no images found; expected one folder per class"),
+    "all classes empty": (lambda f: [x.unlink() for x in f.rglob("*.png")], "no images found"),
+    "images without class folders": (only_loose, "its 48 images lie outside class folders"),
+    "unknown suffixes": (suffixes, "it has 48 .heic files"),
+    "one class": (lambda f: shutil.rmtree(f / "left"), r"only one class \(right\) has images"),
+    "one class and an empty one": (lambda f: [x.unlink() for x in left(f).glob("*")], "only one class"),
+    "one folder around it": (wrapped, "did you mean --data .*/dataset"),
+    "one image per class": (
+        lambda f: [x.unlink() for x in f.rglob("*.png") if not x.stem.endswith("000")],
+        "leaves none for validation",
+    ),
+    "train and valid differ": (
+        lambda f: split_of(f, train=["cat", "dog"], valid=["cat", "dogs"]),
+        "class dogs has no training images; is it dog?",
+    ),
+    "valid is empty": (
+        lambda f: (split_of(f, train=["cat", "dog"]), (f / "valid" / "cat").mkdir(parents=True)),
+        "the valid folder has no images",
+    ),
+    "train is empty": (
+        lambda f: (split_of(f, valid=["cat", "dog"]), (f / "train").mkdir()),
+        "the train folder has no images",
+    ),
+    "val and valid": (
+        lambda f: split_of(f, train=["cat", "dog"], val=["cat", "dog"], valid=["cat", "dog"]),
+        "both val and valid; which is for valid",
+    ),
+    "more than 5 % unreadable": (
+        several(3, lambda f, i: (left(f) / f"bad{i}.png").write_bytes(b"bad")),
+        "3 of 51 images cannot be read, more than 5%",
+    ),
+    "a whole class unreadable": (
+        lambda f: ((f / "third").mkdir(), (f / "third" / "bad.png").write_bytes(b"bad")),
+        "no image of class third can be read",
+    ),
+    "all links are broken": (
+        lambda f: [(x.unlink(), x.symlink_to("nowhere")) for x in left(f).glob("*.png")],
+        "24 of 48 images cannot be read.*no such file",
+    ),
+    "names that look the same": (
+        lambda f: [shutil.copytree(left(f), f / name) for name in ("a b", "a\nb")],
+        r"look the same in print",
+    ),
+    "a link to itself": (lambda f: (shutil.rmtree(f), f.symlink_to(f)), "no such folder|symbolic links|cannot"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_folders_that_cannot_be_used_are_refused_in_one_sentence(photos_folder, case):
+    build, sentence = REFUSED[case]
+    build(photos_folder)
+    with pytest.raises(UserError, match=sentence) as refusal:
+        load(photos_folder)
+    assert str(refusal.value).startswith(f"--data {photos_folder}")
+
+
+def counts(photos: data.Photos) -> dict[str, int]:
+    return {name: sum(photos.class_counts(part)[name] for part in photos.splits) for name in photos.classes}
+
+
+BOTH = {"left": 24, "right": 24}
+USED = {  # what is done to a healthy folder, the images per class that are then used, and what is remarked
+    "nothing": (lambda f: None, BOTH, None),
+    "deeper folders belong to the class": (
+        lambda f: write_photos(left(f) / "2024" / "may" / "left", 3, seed=9),
+        {"left": 27, "right": 24},
+        None,
+    ),
+    "hidden files and folders": (
+        lambda f: (write_photos(f / ".git", 2), write_photos(left(f) / ".thumbs", 2), (left(f) / "._a.png").touch()),
+        BOTH,
+        None,
+    ),
+    "what archivers leave": (
+        lambda f: (write_photos(f / "__MACOSX", 2), (f / "left" / "Thumbs.db").touch(), (f / "labels.csv").touch()),
+        BOTH,
+        None,
+    ),
+    "an empty class": (lambda f: (f / "none").mkdir(), BOTH, "none has no images and is no class"),
+    "loose images": (
+        lambda f: write_photos(f / "x", 1, seed=5) or (f / "x" / "x000.png").rename(f / "loose.png"),
+        BOTH,
+        "1 images outside the class folders are left out",
+    ),
+    "a linked file": (
+        lambda f: (left(f) / "link.png").symlink_to("left000.png"),
+        {"left": 25, "right": 24},
+        None,
+    ),
+    "a linked class": (
+        lambda f: (write_photos(f.parent / "elsewhere", 4, seed=3), (f / "third").symlink_to(f.parent / "elsewhere")),
+        BOTH | {"third": 4},
+        None,
+    ),
+    "a loop in a class": (link(".", "left/loop"), BOTH, None),
+    "a loop to the top": (link("..", "left/loop"), BOTH, None),
+    "a loop to the root": (link("/", "left/loop"), BOTH, None),
+    "links in a circle": (
+        lambda f: (link("b", "left/a")(f), link("a", "left/b")(f)),
+        BOTH,
+        None,
+    ),
+    "a broken link": (link("nowhere", "left/gone.png"), BOTH, r"gone.png \(no such file or directory\)"),
+    "a folder named like a photo": (lambda f: (left(f) / "folder.png").mkdir(), BOTH, None),
+    "a pipe": (lambda f: os.mkfifo(left(f) / "pipe.png"), BOTH, r"pipe.png \(not a regular file\)"),
+    "an endless device": (link("/dev/zero", "left/zero.png"), BOTH, r"zero.png \(not a regular file\)"),
+    "one image in a class": (
+        lambda f: write_photos(f / "rare", 1, seed=4),
+        BOTH | {"rare": 1},
+        "no validation images of rare",
+    ),
+    "heavy imbalance": (
+        lambda f: [x.unlink() for x in left(f).glob("*.png") if x.stem > "left001"],
+        {"left": 2, "right": 24},
+        r"from 1 training images \(left\) to 18 \(right\): always answering .* right in 85.7%",
+    ),
+    "copies across our split": (
+        lambda f: [shutil.copy(x, x.with_name(f"copy_{x.name}")) for x in left(f).glob("*.png")],
+        {"left": 48, "right": 24},
+        r"of 18 validation images are also training images \(left/.* is left/",
+    ),
+    "the same image in two classes": (
+        lambda f: shutil.copy(left(f) / "left000.png", f / "right" / "copy.png"),
+        {"left": 24, "right": 25},
+        "1 images are in more than one class",
+    ),
+    "few images": (lambda f: None, BOTH, "only 12 validation images: one of them is 8.3% of accuracy"),
+    "train/ alone": (only_train, BOTH, None),
+    "train is a class": (
+        lambda f: (left(f).rename(f / "train"), (f / "right").rename(f / "plane")),
+        {"train": 24, "plane": 24},
+        None,
+    ),
+    "copies across a given split": (
+        lambda f: (split_of(f, train=["a", "b"]), shutil.copytree(f / "train", f / "valid")),
+        {"a": 12, "b": 12},
+        "12 of 12 validation images are also training images",
+    ),
+    "a class missing in valid": (
+        lambda f: split_of(f, train=["a", "b", "c"], valid=["a", "b"]),
+        {"a": 12, "b": 12, "c": 6},
+        "no validation images of c",
+    ),
+    "accents of Linux and macOS": (
+        lambda f: split_of(f, train=["caf\u00e9", "tea"], valid=["cafe\u0301", "tea"]),
+        {"caf\u00e9": 12, "tea": 12},
+        None,
+    ),
+    "class names of all kinds": (
+        lambda f: [
+            shutil.copytree(left(f), f / name)
+            for name in ("แมว", "<b>bold", "$x_1$", "a,b", '"q"', "\x1b[31mred", "up∕..", "🐈 ")
+        ],
+        BOTH | dict.fromkeys(["แมว", "<b>bold", "$x_1$", "a,b", '"q"', "\ufffd[31mred", "up∕..", "🐈"], 24),
+        "are in more than one class",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", USED)
+def test_folders_that_can_be_used(photos_folder, case, capsys):
+    build, per_class, remark = USED[case]
+    build(photos_folder)
+    photos = load(photos_folder)
+    assert counts(photos) == per_class
+    text = " | ".join(photos.card["warnings"])
+    if remark:
+        assert re.search(remark, text), text
+        assert text.split(" | ")[0][:60] in capsys.readouterr().err, "it is printed as well"
+    else:
+        expected = ("validation images: one of them",) * (len(photos.splits["valid"]) < 40)
+        assert all(any(part in w for part in expected) or "also training" in w for w in photos.card["warnings"]), text
+    assert all(name.isprintable() for name in (*photos.classes, *photos.files))
+
+
+def test_thousands_of_classes(tmp_path):
+    for i in range(2000):
+        folder = tmp_path / "photos" / f"class{i:04}"
+        folder.mkdir(parents=True)
+        for j in range(2):
+            (folder / f"{j}.pgm").write_bytes(b"P5 2 2 255\n" + bytes([i % 256, i // 256, j, i % 7]))
+    photos = load(tmp_path / "photos", 8)
+    assert len(photos.classes) == 2000 and {k: len(v) for k, v in photos.splits.items()} == {
+        "train": 2000,
+        "valid": 2000,
+    }
+
+
+@contextmanager
+def nobody():
+    "Without root's right to read everything, where the tests run as root."
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_folder(healthy):
+    "A copy of the healthy folder that other users may enter, which pytest's own temporary folders forbid."
+    with tempfile.TemporaryDirectory() as folder:
+        photos = Path(shutil.copytree(healthy, Path(folder) / "photos"))
+        for opened in (folder, photos, *photos.iterdir()):
+            os.chmod(opened, 0o755)
+        yield photos
+
+
+def test_an_unreadable_file_is_named(open_folder):
+    os.chmod(open_folder / "left" / "left000.png", 0)
+    with nobody():
+        photos = load(open_folder)
+    assert photos.card["unreadable"] == {"left/left000.png": "permission denied"}
+
+
+@pytest.mark.parametrize("where", ["left", "."])
+def test_an_unreadable_folder_is_refused(open_folder, where):
+    os.chmod(open_folder / where, 0)
+    with nobody(), pytest.raises(UserError, match=r"cannot be read \(Permission denied\)"):
+        load(open_folder)
+    os.chmod(open_folder / where, 0o755)
+
+
+def test_a_file_that_became_readable_is_decoded_again(open_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("LRLAB_CACHE", str(tmp_path))
+    (open_folder / "left" / "gone.png").symlink_to("later.dat")
+    assert "unreadable" in data.load(str(open_folder), 12).card
+    shutil.copy(open_folder / "left" / "left000.png", open_folder / "left" / "later.dat")
+    assert "unreadable" not in data.load(str(open_folder), 12).card
+
+
+def test_data_that_changes_after_loading_changes_nothing(photos_folder):
+    "The pixels were read once: what happens to the files during the runs is of no consequence, and is noticed later."
+    photos = data.load(str(photos_folder), 12)
+    before = np.array(photos.images)
+    shutil.rmtree(photos_folder / "left")
+    assert np.array_equal(photos.images, before)
+    write_photos(photos_folder / "left", 24, seed=77, size=12)
+    assert data.load(str(photos_folder), 12).card["fingerprint"] != photos.card["fingerprint"]
+
+
+def test_files_that_vanish_between_listing_and_decoding_are_named(photos_folder):
+    found = data.listing(photos_folder)
+    (photos_folder / "left" / "left003.png").unlink()
+    _, unreadable = decode.photos_array(found.files, 12)
+    assert unreadable == {3: "no such file or directory"}
