@@ -28,7 +28,7 @@ def recipes() -> dict[str, str]:
 def main(argv: list[str] | None = None) -> int:
     "The console command; returns the exit code: 0 done, 1 a fault, 2 bad input, 130 stopped."
     command = argv is None
-    argv = sys.argv[1:] if command else list(argv)
+    argv = sys.argv[1:] if argv is None else list(argv)
     _print_anywhere()
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_overview())
