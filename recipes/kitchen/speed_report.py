@@ -10,7 +10,6 @@ from lrlab.recipes.kitchen.stats import mean_interval
 
 RUNS, EPOCHS = 24, 7  # of the default comparison
 STOCK, SMALL_FILES, LRLAB = "stock fastai, from files", "stock fastai, from small copies", "lrlab"
-BEST = "+ bf16"  # the last step within one process: what lrlab's own runs are
 
 
 def minutes(table: pd.DataFrame, epochs: int) -> dict[str, np.ndarray]:
@@ -85,7 +84,7 @@ def draw(table: pd.DataFrame, config: dict) -> Figure:
     grid, factors, steps = fig.subplots(1, 3, width_ratios=(1.1, 1.1, 1))
     took = minutes(table, config["question"]["epochs"])
     _bars(grid, took, f"minutes for {RUNS} runs of {EPOCHS} epochs", "{:.1f}")
-    speeds = pd.concat([_by_arm(table, part) for part in ("factor", "processes") if (table.part == part).any()], axis=1)
+    speeds = pd.concat([_by_arm(table, "factor"), _by_arm(table, "processes").add_prefix("lrlab, ")], axis=1)
     _bars(factors, {arm: speeds[arm].to_numpy() for arm in speeds}, "training images per second", "{:.0f}")
     cost = table[table.part == "step"].set_index("arm").value
     rivals = [arm for arm in cost.index if arm.startswith("torch")]
@@ -114,7 +113,7 @@ def draw(table: pd.DataFrame, config: dict) -> Figure:
 def _bars(ax, values: dict[str, np.ndarray], label: str, form: str, log: bool = False) -> None:
     names = list(values)
     medians = [np.median(values[name]) for name in names]
-    colours = [plots.COLOURS[2] if name.startswith("lrlab") or name == BEST else "#9AA5B1" for name in names]
+    colours = [plots.COLOURS[2] if name.startswith("lrlab") else "#9AA5B1" for name in names]
     ax.barh(range(len(names)), medians, color=colours, height=0.62)
     for row, name in enumerate(names):
         ax.plot(values[name], np.full(len(values[name]), row), "o", ms=3.5, color="black", alpha=0.6)
