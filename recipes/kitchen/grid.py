@@ -97,7 +97,8 @@ def ctrl_c_sets() -> Iterator[threading.Event]:
 
     def request_stop(signum, frame):
         stop.set()
-        signal.signal(signal.SIGINT, usual)
+        # A process begun in the background of a shell ignores Ctrl-C, and would go on ignoring it.
+        signal.signal(signal.SIGINT, signal.default_int_handler if usual == signal.SIG_IGN else usual)
         print("\nStopping after the runs in flight; Ctrl-C again stops at once.", flush=True)
 
     signal.signal(signal.SIGINT, request_stop)
