@@ -75,6 +75,7 @@ def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None
         return _complain("--pdb is not supported")
     try:
         result = recipe(*options.pop("dirs", ()), **options)
+        sys.stdout.flush()  # a closed pipe shows itself here and not while Python exits
     except UserError as error:
         return _complain(str(error), error.exit_code)
     except KeyboardInterrupt:
