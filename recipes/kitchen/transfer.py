@@ -126,7 +126,7 @@ def finding(summary: pd.DataFrame) -> str:
         }
         parts.append(need.get(high.verdict, "Whether early layers need tiny LRs cannot be told here"))
         parts[-1] += f": one high LR is at {_points(high)} against the slice"
-    parts.append(f"best is {best} with {_accuracy(arms.loc[best])}")
+    parts.append(f"{'best is' * (len(arms) > 1)} {best} with {_accuracy(arms.loc[best])}".strip())
     if "scratch" in arms.index:
         parts.append(f"from scratch reaches {_accuracy(arms.loc['scratch'])}{_behind(arms.loc['scratch'])}")
     return "; ".join(parts)
@@ -158,7 +158,8 @@ def _text(runs: pd.DataFrame, summary: pd.DataFrame, moved: pd.DataFrame, store:
     lines = [f"{'':<79}weights moved, relative L2", head, "-" * len(head)]
     for row in summary.itertuples():
         accuracy = f"{100 * row.accuracy_mean:.1f} ({100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f})"
-        points = "" if row.schedule == REFERENCE else _points(summary.loc[row.Index]).replace(" points", "")
+        compared = row.schedule != REFERENCE and REFERENCE in set(summary.schedule)
+        points = _points(summary.loc[row.Index]).replace(" points", "") if compared else ""
         how_far = "".join(f"{f'{100 * value:.2g}%':>8}" for value in far.loc[row.schedule])
         lines.append(
             f"{row.schedule:<12} {row.lr_max:<17} {row.n:>2}  {accuracy:<21} {points:<23}{how_far}"
