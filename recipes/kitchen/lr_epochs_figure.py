@@ -51,8 +51,10 @@ def _heat_map(ax, cells: pd.DataFrame, low: float, high: float):
         else:
             ax.text(column, row, "diverged", ha="center", va="center", fontsize=8)
     if table.notna().any().any():
-        row, column = np.unravel_index(np.nanargmax(table), table.shape)
-        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, ec="#D55E00", lw=3, clip_on=False))
+        best_row, best_column = np.unravel_index(np.nanargmax(table), table.shape)
+        ax.add_patch(
+            Rectangle((best_column - 0.5, best_row - 0.5), 1, 1, fill=False, ec="#D55E00", lw=3, clip_on=False)
+        )
     return image
 
 

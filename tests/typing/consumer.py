@@ -1,11 +1,11 @@
 """A project of a user of lrlab, as a type checker sees it: never run, checked by tests/test_packaging.py."""
 
 from dataclasses import dataclass
-from typing import assert_type
 
 import numpy as np
 import pandas as pd
 from fastai.basics import Learner
+from typing_extensions import assert_type
 
 from lrlab.callbacks import (
     SCHEDULES,
