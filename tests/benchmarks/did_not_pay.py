@@ -147,8 +147,8 @@ def bf16_for_lite0() -> list[Row]:
 
 
 WHY = {
-    "torch.compile": "The default comparison makes {steps:,} steps in all: compiling costs {cost:.0f} s the first time, "
-    "in each of two processes, and saves each {saved:.0f} s. It also needs a C++ compiler on the machine.",
+    "torch.compile": "The default comparison makes {steps:,} steps in all: compiling costs {cost:.0f} s the first "
+    "time, in each of two processes, and saves each {saved:.0f} s. It also needs a C++ compiler on the machine.",
     "fused optimizer, small": "The optimizer is a small part of a step. The fused one decays batch norm and biases "
     "too, unless each layer group is split in two, and a slice of LRs would be spread over those: another training.",
     "fused optimizer, efficientnet_lite0": "The same.",
