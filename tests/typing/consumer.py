@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from fastai.basics import Learner
+from numpy.typing import NDArray
 from typing_extensions import assert_type
 
 from lrlab.callbacks import (
@@ -42,7 +43,8 @@ class Halving(Schedule):
 
 def train(learn: Learner) -> pd.DataFrame:
     schedule = CosineRestarts(cycle_len="30%", cycle_mult=1.5, gamma=0.8)
-    assert_type(schedule.multipliers(100, 10), np.ndarray)
+    multipliers: NDArray[np.float64] = schedule.multipliers(100, 10)
+    print(multipliers.max())
     assert_type(schedule.cycle_ends(100, 10), list[int])
     assert_type(warmup(schedule, "10%"), Warmup)
     assert_type(join([(OneCycle(), 3), (schedule, None)]), Join)
