@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fastai.basics import Callback, Learner
+from fastai.basics import Learner
 from fastai.callback.training import GradientAccumulation
 
+from .quick import QuickCallback
 
-class StepCallback(Callback):
+
+class StepCallback(QuickCallback):
     "Base of the callbacks that follow optimizer steps: `self._steps.step` is the 0-based step being made."
 
     # Right after GradientAccumulation, which cancels the batches that make no step, and before MixedPrecision, which

@@ -10,6 +10,7 @@ from fastai.callback.fp16 import MixedPrecision
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from lrlab.callbacks.quick import QuickCallback
 from lrlab.recipes.kitchen.errors import UserError
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -43,7 +44,7 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager:
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
 
 
-class Bf16(Callback):
+class Bf16(QuickCallback):
     "Runs the forward pass in bfloat16 on any device (fastai's own mixed precision serves CUDA only)."
 
     order = 10

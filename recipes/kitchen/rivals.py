@@ -11,7 +11,7 @@ from torch import nn
 
 from lrlab.recipes.kitchen import models
 from lrlab.recipes.kitchen.data import Photos
-from lrlab.recipes.kitchen.loaders import pixel_stats
+from lrlab.recipes.kitchen.loaders import pixel_stats, turned
 
 LR, BS = 3e-3, 64
 
@@ -65,13 +65,18 @@ def stock_fastai(table: pd.DataFrame, folder: Path, size: int, epochs: int, seed
     return Timed(seconds, epochs * len(dls.train) * BS, float(learn.recorder.values[-1][2]))
 
 
-def bare_loop(photos: Photos, arch: str, epochs: int, seed: int, bf16: bool, channels_last: bool = True) -> Timed:
-    "The same model, batches, augmentation and optimizer in plain PyTorch on tensors: the limit of one process."
+def bare_loop(
+    photos: Photos, arch: str, epochs: int, seed: int, bf16: bool, channels_last: bool = True, fused: bool = False
+) -> Timed:
+    """The same model, batches, augmentation and optimizer in plain PyTorch on tensors: the limit of one process.
+
+    `fused`: torch's fused AdamW, which one has to ask for.
+    """
     torch.manual_seed(seed)
     colour = models.is_pretrained(arch)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     model = models.create(arch, len(photos.classes), photos.channels, photos.size).to(memory_format=layout)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LR, betas=(0.9, 0.99), eps=1e-5)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LR, betas=(0.9, 0.99), eps=1e-5, fused=fused)
     images = torch.from_numpy(np.array(photos.images)).permute(0, 3, 1, 2)
     labels = torch.from_numpy(photos.labels)
     train, valid = (torch.from_numpy(photos.splits[split]) for split in ("train", "valid"))
@@ -88,7 +93,7 @@ def bare_loop(photos: Photos, arch: str, epochs: int, seed: int, bf16: bool, cha
         for rows in train[torch.randperm(len(train))].split(BS):
             if len(rows) < BS:
                 break
-            nn.functional.cross_entropy(forward(_flipped(images[rows])), labels[rows]).backward()
+            nn.functional.cross_entropy(forward(turned(images[rows], dihedral=True)), labels[rows]).backward()
             optimizer.step()
             optimizer.zero_grad()
             seen += len(rows)
@@ -96,13 +101,6 @@ def bare_loop(photos: Photos, arch: str, epochs: int, seed: int, bf16: bool, cha
         with torch.no_grad():
             right = sum((forward(images[rows]).argmax(1) == labels[rows]).sum().item() for rows in valid.split(2 * BS))
     return Timed(time.perf_counter() - start, seen, right / len(valid))
-
-
-def _flipped(x: torch.Tensor) -> torch.Tensor:
-    "All eight symmetries of the square at random, image by image."
-    for turned in (lambda x: x.flip(-1), lambda x: x.flip(-2), lambda x: x.transpose(-1, -2)):
-        x = torch.where((torch.rand(len(x)) < 0.5).view(-1, 1, 1, 1), turned(x), x)
-    return x
 
 
 def photo_table(photos: Photos, files: list[str]) -> pd.DataFrame:

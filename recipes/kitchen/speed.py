@@ -19,7 +19,7 @@ from lrlab.recipes.kitchen.environment import environment
 from lrlab.recipes.kitchen.grid import Run, plan_runs, run_grid
 from lrlab.recipes.kitchen.options import parse_schedules
 from lrlab.recipes.kitchen.scheduler_step import microseconds_per_update
-from lrlab.recipes.kitchen.speed_report import LRLAB, SMALL_FILES, STOCK
+from lrlab.recipes.kitchen.speed_report import BARE, LRLAB, SMALL_FILES, STOCK
 from lrlab.recipes.kitchen.store import RunResult, Store, write_atomically
 from lrlab.recipes.kitchen.workloads import Workload, use_threads
 
@@ -120,11 +120,12 @@ def _one_process(repeats: int, large: bool) -> list[tuple]:
         workload = Workload(arch=arch, size=size, head_epochs=0).settled(photos, 1)
         for repeat in range(repeats):
             use_threads(1)
-            bare = rivals.bare_loop(photos, arch, epochs, repeat, workload.precision == "bf16")
+            for fused, arm in ((False, BARE), (True, f"{BARE}, fused AdamW")):
+                bare = rivals.bare_loop(photos, arch, epochs, repeat, workload.precision == "bf16", fused=fused)
+                rows.append((f"one process, {arch}", arm, repeat, bare.images_per_second, "images/s"))
             results: list[RunResult] = []
             run_grid(_constant([repeat], epochs), workload, photos, results.append)
             seconds = results[0].epochs.seconds.sum()  # like the bare loop's, without the making of the model
-            rows.append((f"one process, {arch}", "bare PyTorch", repeat, bare.images_per_second, "images/s"))
             rows.append((f"one process, {arch}", LRLAB, repeat, bare.images / seconds, "images/s"))
         _say(rows)
     return rows

@@ -10,6 +10,7 @@ from lrlab.recipes.kitchen.stats import mean_interval
 
 RUNS, EPOCHS = 24, 7  # of the default comparison
 STOCK, SMALL_FILES, LRLAB = "stock fastai, from files", "stock fastai, from small copies", "lrlab"
+BARE = "bare PyTorch"
 
 
 def minutes(table: pd.DataFrame, epochs: int) -> dict[str, np.ndarray]:
@@ -29,7 +30,8 @@ def ratios(table: pd.DataFrame, epochs: int) -> dict[str, np.ndarray]:
     found = {f"{arm} / lrlab, minutes for {RUNS} runs": took[arm] / took[LRLAB] for arm in (STOCK, SMALL_FILES)}
     for part in [p for p in table.part.unique() if p.startswith("one process")]:
         speed = _by_arm(table, part)
-        found[f"lrlab / bare PyTorch, images/s in {part}"] = (speed[LRLAB] / speed["bare PyTorch"]).to_numpy()
+        for arm in (arm for arm in speed if arm.startswith(BARE)):
+            found[f"lrlab / {arm}, images/s in {part}"] = (speed[LRLAB] / speed[arm]).to_numpy()
     for part in ("factor", "processes"):
         speed = _by_arm(table, part)
         for before, after in zip(speed, list(speed)[1:], strict=False):

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import torch
-from fastai.callback.core import Callback
 
 from lrlab.callbacks import HyperHistory, StopOnDivergence
+from lrlab.callbacks.quick import QuickCallback
 from lrlab.callbacks.random_state import kept_random_state
 from lrlab.callbacks.snapshots import CycleCallback
 from lrlab.recipes.kitchen.data import Photos
@@ -102,7 +102,7 @@ def _plain(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
-class EpochLog(Callback):
+class EpochLog(QuickCallback):
     "The validation results, the LR of the last group and the time of every epoch."
 
     order, run_valid = 61, False  # after fastai's Recorder has the epoch's values

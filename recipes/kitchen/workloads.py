@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
 import torch
-from fastai.callback.core import Callback
 from fastai.torch_core import set_seed
 from joblib import cpu_count
 from torch import nn
@@ -13,12 +12,14 @@ from torch import nn
 from lrlab.recipes.kitchen import datasets, vision  # noqa: F401  (registers datasets; prepares torchvision)
 from lrlab.recipes.kitchen.data import Photos, load
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.fused_adam import FusedAdam
 from lrlab.recipes.kitchen.layer_groups import layer_groups, one_group
 from lrlab.recipes.kitchen.loaders import make_dataloaders, train_device
 from lrlab.recipes.kitchen.measured import remembered
 from lrlab.recipes.kitchen.models import check_name, create, is_pretrained
 from lrlab.recipes.kitchen.options import check_range
 from lrlab.recipes.kitchen.precision import candidates, check_precision, fastest, precision_callbacks
+from lrlab.recipes.kitchen.quick_learner import PlainCrossEntropy, QuickLearner
 from lrlab.recipes.kitchen.weights import read_weights, sha256
 
 
@@ -157,27 +158,16 @@ def using_threads(threads: int) -> Iterator[None]:
 
 def make_learner(dls, model: nn.Sequential, pretrained: bool, precision: str, seed: int):
     "The Learner of a workload, ready to fit: accuracy as its metric, layer groups, memory layout and precision set."
-    from fastai.learner import Learner
-    from fastai.losses import CrossEntropyLossFlat
     from fastai.metrics import accuracy
 
-    learn = Learner(
+    learn = QuickLearner(
         dls,
         model.to(memory_format=torch.channels_last),
-        loss_func=CrossEntropyLossFlat(),
+        loss_func=PlainCrossEntropy(),
+        opt_func=FusedAdam,
         metrics=accuracy,
         splitter=layer_groups if pretrained else one_group,
-        cbs=[PlainTensors(), *(make() for make in precision_callbacks(precision))],
+        cbs=[make() for make in precision_callbacks(precision)],
     )
     set_seed(seed)  # again: how many draws the initial weights took depends on the model
     return learn
-
-
-class PlainTensors(Callback):
-    "Hands the model plain tensors: fastai's tensor subclasses cost a Python call in every operation of every layer."
-
-    order = -5
-
-    def before_batch(self):
-        self.learn.xb = tuple(x.as_subclass(torch.Tensor) for x in self.xb)
-        self.learn.yb = tuple(y.as_subclass(torch.Tensor) for y in self.yb)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lrlab.recipes.kitchen import rivals, scaling, speed, speed_report
 from lrlab.recipes.kitchen.data import load
-from lrlab.recipes.kitchen.speed_report import LRLAB, SMALL_FILES, STOCK
+from lrlab.recipes.kitchen.speed_report import BARE, LRLAB, SMALL_FILES, STOCK
 from lrlab.recipes.kitchen.workloads import Workload
 
 
@@ -26,7 +26,7 @@ def table(stock_accuracy=(0.75, 0.77, 0.76)) -> pd.DataFrame:
         rows += [("accuracy", LRLAB, repeat, value, "") for value in (0.75, 0.77 + repeat / 1000)]
         rows += [("start-up", STOCK, repeat, 5.0, ""), ("start-up", LRLAB, repeat, 12.0, "")]
         rows += [("factor", arm, repeat, value, "") for arm, value in ((STOCK, 100.0), ("+ decoded once", 300.0))]
-        rows += [("one process, small", arm, repeat, v, "") for arm, v in (("bare PyTorch", 100.0), (LRLAB, 97.0))]
+        rows += [("one process, small", arm, repeat, v, "") for arm, v in ((BARE, 100.0), (LRLAB, 97.0))]
         rows += [("seconds by runs", arm, repeat, v, "") for arm, v in (("1x", 2.0), ("2x", 4.0), ("4x", 9.0))]
     steps = {"lrlab ScheduleLR": 0.7, "torch CyclicLR": 6.0, "torch OneCycleLR": 12.0, "fastai ParamScheduler": 60.0}
     rows += [("step", arm, 0, cost, "") for arm, cost in steps.items()]
@@ -38,7 +38,7 @@ def test_ratios_of_a_known_table():
     # 24 runs and the start once: (24 * 40 + 5) / (24 * 4 + 12)
     assert np.allclose(found[f"{STOCK} / lrlab, minutes for 24 runs"], 965 / 108)
     assert np.allclose(speed_report.ratios(table(), epochs=1)[f"{STOCK} / lrlab, minutes for 24 runs"], 6725 / 684)
-    assert np.allclose(found["lrlab / bare PyTorch, images/s in one process, small"], 0.97)
+    assert np.allclose(found[f"lrlab / {BARE}, images/s in one process, small"], 0.97)
     assert np.allclose(found["factor of decoded once"], 3.0)
     assert np.allclose(found["seconds by runs, 4x / 1x"], 4.5)
     assert found["lrlab / torch's cheapest, one scheduler step"] == pytest.approx(0.7 / 6)

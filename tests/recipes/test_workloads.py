@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import torch
 from fastai.interpret import ClassificationInterpretation
+from fasttransform import Pipeline
 
 from lrlab.recipes.kitchen import loaders
 from lrlab.recipes.kitchen.data import load
-from lrlab.recipes.kitchen.loaders import BatchFlips
+from lrlab.recipes.kitchen.loaders import BatchFlips, ToInput
 from lrlab.recipes.kitchen.workloads import build
 from tests.conftest import write_photos
 
@@ -85,6 +86,23 @@ def test_flips_are_all_symmetries_and_nothing_else(kind, symmetries):
     assert len(found) == symmetries and all(sorted(f) == list(range(9)) for f in found)
     validation = BatchFlips(kind)(TensorImage(image.expand(9, -1, -1, -1)), split_idx=1)
     assert torch.equal(validation.as_subclass(torch.Tensor), image.expand(9, -1, -1, -1))
+
+
+@pytest.mark.parametrize("channels, colour", [(1, False), (3, False), (3, True), (1, True)])
+def test_inputs_are_what_fastais_own_transforms_make_of_them(channels, colour):
+    from fastai.data.transforms import IntToFloatTensor, Normalize
+    from fastai.vision.core import TensorCategory, TensorImage
+
+    mean, std = [0.4, 0.5, 0.6][: 3 if colour else channels], [0.2, 0.25, 0.3][: 3 if colour else channels]
+    images = torch.randint(0, 256, (5, 8, 8, channels), dtype=torch.uint8).permute(0, 3, 1, 2)
+    batch = TensorImage(images), TensorCategory(torch.arange(5))
+    ours = Pipeline([ToInput(mean, std, colour)])
+    theirs = Pipeline([IntToFloatTensor(), Normalize.from_stats(mean, std, cuda=False)])
+    (x, y), (expected, _) = ours(batch), theirs(batch)
+    assert type(x) is TensorImage and y is batch[1] and x.shape == (5, 3 if colour else channels, 8, 8)
+    torch.testing.assert_close(x.as_subclass(torch.Tensor), expected.as_subclass(torch.Tensor).expand_as(x))
+    shown = ours.decode((x, y))[0].as_subclass(torch.Tensor)
+    torch.testing.assert_close(shown, (images / 255).expand_as(shown), atol=1e-6, rtol=1e-5)
 
 
 def test_colour_photos_and_batches_larger_than_the_data(tmp_path):
