@@ -6,6 +6,7 @@ It alone knows about processes; the results are written by whoever iterates over
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -74,12 +75,33 @@ def in_processes(runs: Iterable, task: Callable, shared: Any, jobs: int) -> Iter
 
 @contextmanager
 def ctrl_c_waits() -> Iterator[None]:
-    "Ctrl-C is held back for a moment; a process that begins meanwhile never gets it (where the system has masks)."
+    """Ctrl-C is held back for a moment; a process that begins meanwhile never gets it (where the system has masks).
+
+    Half-started processes that lose their parent tell it in tracebacks, so the handler waits too: the mask is this
+    thread's alone, and the system may hand the signal to another one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    usual = signal.signal(signal.SIGINT, lambda signum, frame: came.append(signum))
+    try:
+        with _masked(signal.SIGINT):
+            yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+        if came:
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def _masked(number: int) -> Iterator[None]:
+    "A signal kept from this thread and from the processes that it begins."
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     resource_tracker.ensure_running()  # if Python started it only later, it would let Ctrl-C through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     try:
         yield
     finally:

@@ -8,6 +8,7 @@ from joblib import Parallel, delayed
 
 from lrlab.recipes.kitchen import worker
 from lrlab.recipes.kitchen.data import Photos
+from lrlab.recipes.kitchen.engines import ctrl_c_waits
 from lrlab.recipes.kitchen.workloads import Workload, using_threads
 
 SECONDS = 1.0  # of training for one measurement
@@ -34,7 +35,8 @@ def together(jobs: int, workload: Workload, photos: Photos, threads: int) -> flo
     if jobs == 1:
         return steps_per_second(workload, photos, threads, SECONDS)
     pool = Parallel(n_jobs=jobs, backend="loky", initializer=worker.start, initargs=(os.getpid(),), batch_size=1)
-    pool(delayed(steps_per_second)(workload, photos, threads, 0.0) for _ in range(jobs))  # the processes start
+    with ctrl_c_waits():
+        pool(delayed(steps_per_second)(workload, photos, threads, 0.0) for _ in range(jobs))  # the processes start
     return sum(pool(delayed(steps_per_second)(workload, photos, threads, SECONDS) for _ in range(jobs)))
 
 

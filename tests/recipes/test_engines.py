@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections import namedtuple
 
@@ -79,3 +80,18 @@ def test_places_that_cannot_be():
         with pytest.raises(UserError):
             place_for(engine, jobs, address)
     assert set(engines.ENGINES) == {"local", "ray"}
+
+
+def test_ctrl_c_waits_also_where_another_thread_gets_the_signal():
+    "The system hands a signal to any thread that does not block it; Python then interrupts the main one."
+    done = threading.Event()
+    threading.Thread(target=done.wait, daemon=True).start()
+    inside = []
+    try:
+        with pytest.raises(KeyboardInterrupt), engines.ctrl_c_waits():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+            inside.append("finished")
+    finally:
+        done.set()
+    assert inside == ["finished"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
