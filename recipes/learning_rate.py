@@ -1,7 +1,7 @@
 """What do a wrong learning rate and a wrong length look like? Too high, too low, too short, too long, and right.
 
-Trains from scratch with a constant LR, as the tutorial does, and says what went wrong by a fixed rule on the curves. In
-the tutorial's own setting it prints the tutorial's published rows beside ours:
+Trains from scratch with a constant LR, as the tutorial does, and says what went wrong by a fixed rule on the curves.
+With the tutorial's model it prints the tutorial's published rows beside ours:
 
     lrlab learning-rate --data mnist_sample --arch vgg16_bn --size 32 --lr 3e-4
 """

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from lrlab.recipes import cli, learning_rate
+from lrlab.recipes.kitchen import lr_lesson
 from lrlab.recipes.kitchen.diagnosis import diagnose, guessing_loss, majority
 from lrlab.recipes.kitchen.published import tutorial_rows
 
@@ -74,6 +75,20 @@ def test_what_the_rule_says_of_the_tutorials_runs():
     "Its prose says that 1e-6 does not move and that 30 epochs overfit; its own numbers say otherwise."
     words = {key: diagnose(run, [], LN2) for key, run in tutorial_rows().groupby(["lr", "epochs"])}
     assert words == {(0.1, 10): "bounced", (1e-6, 8): "cut short", (3e-4, 1): "cut short", (3e-4, 30): "right"}
+
+
+def test_our_epochs_stand_beside_the_tutorials_of_the_same_lr_and_length_and_other_data_are_said():
+    ours = [("too short", 3e-4, 1, 0.6), ("right", 3e-4, 1, 0.7), ("too long", 3e-4, 1, 0.9), ("too high", 0.1, 2, 0.5)]
+    epochs = pd.DataFrame(ours, columns=["schedule", "lr_max", "epoch", "accuracy"]).assign(valid_loss=0.25)
+    data = {"title": "Ships and trucks", "counts": {"train": {"ship": 400, "truck": 350}}}
+    lines = lr_lesson._beside_the_tutorial(epochs, {"question": {"data": "ships"}, "data": data})
+    assert "Ours are other data (Ships and trucks: 750 training images, the tutorial had 11,548)" in lines[1]
+    rows = {tuple(line.split()[:2]) + (line.split()[-1],): line.split()[-2] for line in lines[4:]}
+    assert rows["0.0003", "1", "1"] == "60.00", "one epoch beside one epoch"
+    assert rows["0.0003", "1", "2"] == "80.00", "the first of more epochs: the mean of the two longer runs"
+    assert rows["0.1", "2", "1"] == "50.00" and rows["0.1", "4", "0"] == "-"
+    lines = lr_lesson._beside_the_tutorial(epochs, {"question": {"data": "mnist_sample"}, "data": data})
+    assert "other data" not in " ".join(lines)
 
 
 QUICK = {"data": "digits", "epochs": 2, "long": 3, "seeds": "1", "lr": "3e-3", "jobs": "1", "bs": 256}
