@@ -155,7 +155,11 @@ def code(advice: Advice, config: dict) -> str:
     """
     imports = sorted({name for name in callbacks_in(advice.call)} | {"StopOnDivergence"})
     question = config["question"]
-    plain = Path(config["data"].get("source", "")).is_absolute() and question["arch"] != "efficientnet_lite0"
+    plain = (
+        Path(config["data"].get("source", "")).is_absolute()
+        and "of" not in config["data"]
+        and question["arch"] != "efficientnet_lite0"
+    )
     if plain:
         repair = "import lrlab.recipes.kitchen.vision  # torchvision here was built for another torch"
         lines = [*([repair] if vision.prepare_torchvision() else []), "from fastai.vision.all import *"]

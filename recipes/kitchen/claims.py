@@ -244,7 +244,7 @@ def _tell(top: Store, question: Question, data: list[Photos], rows: list[dict], 
 
 def folder_name(name: str) -> str:
     "A workload's folder: the dataset's name; of a folder of images also a hash, for two may be called the same."
-    if re.fullmatch(r"[a-z0-9_]+", name):
-        return name
+    if re.fullmatch(r"[a-z0-9_:]+", name):
+        return name.replace(":", "-")
     base = re.sub(r"[^A-Za-z0-9.]+", "_", Path(name).name).strip("_.") or "images"
     return f"{base[:60]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -1,6 +1,7 @@
 """Where the photos come from: a name or a folder -> `Photos`, decoded, labelled and split."""
 
 import difflib
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -70,28 +71,42 @@ class Photos:
 def load(name: str = "solar", size: int | None = None, cache: bool = True) -> Photos:
     """Photos by the name of a dataset or from a folder of images; `size` in pixels (default: the dataset's own).
 
-    What is odd about them is in `card["warnings"]`, and printed once. Raises UserError when there is no such dataset
-    or folder, or when it cannot be used for classification.
+    `cifar:2000` is about 2,000 images of each part of the split. What is odd about them is in `card["warnings"]`, and
+    printed once. Raises UserError when there is no such dataset or folder, or when it cannot be classified.
     """
     name = str(name)
     if size is not None:
         check_range("size", size, 8, 2048)
-    if name in DATASETS:
-        photos = _packaged(name, size, cache)
+    source, most = limited(name)
+    if source in DATASETS:
+        photos = _packaged(source, size, cache, most)
     else:
-        photos = _examined(from_folder(_folder(name), size or 64, cache))
+        photos = _examined(from_folder(_folder(source), size or 64, cache), most)
     for warning in photos.card["warnings"]:
         _tell(f"Note on {photos.name}: {warning}.")
     return photos
 
 
+def limited(name: str) -> tuple[str, int | None]:
+    """A dataset or folder, and how many images of each part of its split to take at most (None: all).
+
+    >>> limited("cifar:2000"), limited("cifar")
+    (('cifar', 2000), ('cifar', None))
+    """
+    source, colon, most = name.rpartition(":")
+    if not (colon and source and most.isdecimal()) or os.path.exists(name):
+        return name, None
+    return source, int(most)
+
+
 @lru_cache(maxsize=4)
-def _packaged(name: str, size: int | None, cache: bool) -> Photos:
+def _packaged(name: str, size: int | None, cache: bool, most: int | None) -> Photos:
     make, default_size = DATASETS[name]
-    return _examined(make(size or default_size, cache))
+    return _examined(make(size or default_size, cache), most)
 
 
-def _examined(photos: Photos) -> Photos:
+def _examined(photos: Photos, most: int | None) -> Photos:
+    photos = photos if most is None else part_of(photos, most)
     found, fingerprint = remarks(photos)
     card = {**photos.card, "warnings": [*photos.card.get("warnings", ()), *found], "fingerprint": fingerprint}
     return replace(photos, card=card)
@@ -188,6 +203,21 @@ def from_folder(folder: Path, size: int, cache: bool = True) -> Photos:
         listed = some([f"{name} ({reason})" for name, reason in card["unreadable"].items()])
         card["warnings"].append(f"{len(unreadable)} of {len(names)} images cannot be read and are left out: {listed}")
     return Photos(printable(folder), images, labels, found.classes, splits, names, "horizontal", card)
+
+
+def part_of(photos: Photos, most: int) -> Photos:
+    "About `most` images of each part of the split: of every class its share, at least one, always the same."
+    if most < len(photos.classes):
+        raise UserError(
+            f"--data {photos.name}:{most}: expected at least one image for each of {len(photos.classes)} classes"
+        )
+    splits = {
+        name: rows if len(rows) <= most else rows[stratified_split(photos.labels[rows], most / len(rows))["valid"]]
+        for name, rows in photos.splits.items()
+    }
+    whole = {name: len(rows) for name, rows in photos.splits.items()}
+    card = photos.card | {"title": f"{photos.card['title']}, a part of it", "of": whole}
+    return replace(photos, name=f"{photos.name}:{most}", splits=splits, card=card)
 
 
 def stratified_split(strata: Sequence, share: float = VALID_SHARE, seed: int = SPLIT_SEED) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from joblib import cpu_count
 from torch import nn
 
 from lrlab.recipes.kitchen import datasets, vision  # noqa: F401  (registers datasets; prepares torchvision)
-from lrlab.recipes.kitchen.data import Photos, load
+from lrlab.recipes.kitchen.data import Photos, limited, load
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.fused_adam import FusedAdam
 from lrlab.recipes.kitchen.layer_groups import layer_groups, one_group
@@ -44,7 +44,7 @@ class Workload:
         return is_pretrained(self.arch) and not self.scratch
 
     def photos(self) -> Photos:
-        default = 96 if self.data == "solar" and is_pretrained(self.arch) else None
+        default = 96 if limited(self.data)[0] == "solar" and is_pretrained(self.arch) else None
         return load(self.data, self.size or default, self.cache)
 
     def settled(self, photos: Photos, threads: int | None = None) -> "Workload":

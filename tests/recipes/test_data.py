@@ -25,6 +25,33 @@ def test_digits_are_enlarged():
     assert len(photos.classes) == 10 and photos.flips == "none"
 
 
+def test_a_part_of_a_dataset_has_every_class_in_its_share(photo_folder):
+    whole, part = data.load("digits"), data.load("digits:200")
+    assert part.name == "digits:200" and len(part.splits["train"]) == pytest.approx(200, abs=5)
+    assert all(set(part.splits[name]) < set(whole.splits[name]) for name in ("train", "valid"))
+    counts = part.class_counts("train").values()
+    assert max(counts) - min(counts) <= 2 and part.describe()["of"] == {"train": 1347, "valid": 450}
+    again = data.load("digits:200")
+    assert np.array_equal(part.splits["train"], again.splits["train"])
+    assert part.card["fingerprint"] != whole.card["fingerprint"]
+    assert np.array_equal(data.load("digits:5000").splits["train"], whole.splits["train"]), "no more than there are"
+    assert len(data.load(f"{photo_folder}:10").splits["train"]) == 10
+
+
+@pytest.mark.parametrize("name", ["digits:9", "digits:0"])
+def test_a_part_has_room_for_every_class(name):
+    with pytest.raises(UserError, match=f"--data {name}: expected at least one image for each of 10 classes"):
+        data.load(name)
+
+
+def test_a_folder_of_that_very_name_is_a_folder(tmp_path):
+    for name in ("left", "right"):
+        write_photos(tmp_path / "photos:6" / name, 8)
+    assert len(data.load(str(tmp_path / "photos:6")).splits["train"]) == 12
+    with pytest.raises(UserError, match="--data digit: .*did you mean digits"):
+        data.load("digit:5")
+
+
 def test_one_folder_per_class_is_split_by_class(photo_folder):
     photos = data.from_folder(photo_folder, 16)
     assert photos.classes == ("left", "right")
