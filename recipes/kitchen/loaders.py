@@ -194,7 +194,7 @@ def make_dataloaders(photos: Photos, bs: int = DEFAULT_BS, colour: bool = False,
     rows = list(range(len(photos.labels)))
     splits = [photos.splits[name].tolist() for name in ("train", "valid", "test") if name in photos.splits]
     datasets = Datasets(rows, [[RowToImage(photos)], [RowToLabel(photos), categorize]], splits=splits)
-    stats = imagenet_stats if pretrained and colour else pixel_stats(photos)
+    stats = imagenet_stats if pretrained and colour else photos.pixel_stats
     tfms = [BatchFlips(photos.flips), ToInput(*stats, colour)]
     return datasets.dataloaders(
         bs=min(bs, len(splits[0])),
@@ -205,10 +205,3 @@ def make_dataloaders(photos: Photos, bs: int = DEFAULT_BS, colour: bool = False,
         num_workers=0,
         device=device or train_device(),
     )
-
-
-def pixel_stats(photos: Photos, most: int = 2000) -> tuple[list[float], list[float]]:
-    "Mean and standard deviation per channel of (up to `most`, evenly spaced) training images, in 0..1."
-    rows = photos.splits["train"]
-    sample = photos.images[rows[:: max(1, len(rows) // most)]].reshape(-1, photos.channels) / np.float32(255)
-    return sample.mean(0, np.float64).tolist(), np.maximum(sample.std(0, dtype=np.float64), 1e-3).tolist()

@@ -11,7 +11,7 @@ from torch import nn
 
 from lrlab.recipes.kitchen import models
 from lrlab.recipes.kitchen.data import Photos
-from lrlab.recipes.kitchen.loaders import pixel_stats, turned
+from lrlab.recipes.kitchen.loaders import turned
 
 LR, BS = 3e-3, 64
 
@@ -80,7 +80,7 @@ def bare_loop(
     images = torch.from_numpy(np.array(photos.images)).permute(0, 3, 1, 2)
     labels = torch.from_numpy(photos.labels)
     train, valid = (torch.from_numpy(photos.splits[split]) for split in ("train", "valid"))
-    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in pixel_stats(photos))
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in photos.pixel_stats)
 
     def forward(batch):
         pixels = batch.float().div_(255).sub_(mean).div_(std).contiguous(memory_format=layout)
