@@ -8,7 +8,7 @@ from lrlab.callbacks import Schedule
 from lrlab.recipes.kitchen import samples, tune
 from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.engines import Place
-from lrlab.recipes.kitchen.environment import environment, fitting_jobs, peak_memory
+from lrlab.recipes.kitchen.environment import busy, environment, fitting_jobs, peak_memory
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid import run_grid, was_killed
 from lrlab.recipes.kitchen.jobs import counts, fastest_jobs
@@ -214,10 +214,13 @@ def _with_jobs(place: Place, store: Store, question: Question, photos: Photos, o
 
 
 def _auto_jobs(most: int, question: Question, photos: Photos) -> int:
-    "Measured once per machine and workload where the grid is long enough to earn it; the results do not depend on it."
+    """Measured once per machine and workload where the grid is long enough to earn it; the results do not depend on it.
+
+    On a busy machine it would be measured wrongly, and remembered: as many as have room are right more often.
+    """
     workload, threads = question.workload, question.threads
     runs = len(question.seeds) * sum(len(shapes) for shapes in question.schedules.values())
-    if most == 1 or runs < 2 * most:
+    if most == 1 or runs < 2 * most or busy():
         return most
     what = f"jobs for {workload.arch}, {photos.size} px, {workload.bs}, {workload.precision}, {threads} threads"
     return remembered(

@@ -101,6 +101,11 @@ def fitting_jobs(threads: int, memory_per_run: float, on_gpu: bool = False) -> i
     return max(1, jobs)
 
 
+def busy() -> bool:
+    "Whether others, or what ran here a moment ago, keep this machine's cores at work."
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.5 * (os.cpu_count() or 1)
+
+
 def available_memory() -> float:
     "Bytes that new processes can have without swapping; all of the machine's where the system does not tell."
     try:

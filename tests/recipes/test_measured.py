@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from lrlab.recipes.kitchen import jobs, measured, precision
+from lrlab.callbacks import Constant
+from lrlab.recipes.kitchen import comparison, jobs, measured, precision
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.workloads import Workload, checked, using_threads
 
@@ -94,3 +95,13 @@ def test_steps_are_really_made():
     with using_threads(1):
         before = torch.get_num_threads()
     assert before == 1
+
+
+def test_jobs_are_not_measured_where_others_are_at_work(monkeypatch, own_cache):
+    digits = Workload("digits", precision="fp32")
+    question = comparison.Question(digits, list(range(9)), {2: {"constant": Constant()}}, 1e-3)
+    monkeypatch.setattr(comparison, "fastest_jobs", lambda *_: 1)
+    monkeypatch.setattr(comparison, "busy", lambda: True)
+    assert comparison._auto_jobs(2, question, digits.photos()) == 2 and not own_cache.exists()
+    monkeypatch.setattr(comparison, "busy", lambda: False)
+    assert comparison._auto_jobs(2, question, digits.photos()) == 1 and '"jobs for small' in own_cache.read_text()
