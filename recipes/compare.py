@@ -13,7 +13,7 @@ FOUR = "constant,cosine,sgdr,one_cycle"  # of a smoke run
 
 
 def main(
-    data: str = "solar",  # solar, digits, or a folder of images (train/ + valid/, or one folder per class)
+    data: str = "solar",  # solar, digits, fashion_mnist, a fastai dataset, or a folder; cifar:1000 is a part of one
     arch: str = "small",  # small (from scratch), efficientnet_lite0 (pretrained), or a torchvision or timm name
     epochs: str = "7",  # Epochs of every run, or several budgets to compare at: 3,6,12
     seeds: str = "3",  # How many seeds (3), or which (0,5,7)

@@ -10,7 +10,7 @@ from lrlab.recipes import cli
 
 
 def main(
-    data: str = "solar",  # solar, digits, fashion_mnist, a fastai dataset such as mnist_sample, or a folder of images
+    data: str = "solar",  # solar, digits, fashion_mnist, a fastai dataset, or a folder; cifar:1000 is a part of one
     arch: str = "small",  # small, or any torchvision or timm name; always from scratch
     lr: str = "find",  # The right LR: a number, or find (an LR range test)
     high: float = 0.1,  # The LR that is too high

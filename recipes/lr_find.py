@@ -10,7 +10,7 @@ from lrlab.recipes import cli
 
 
 def main(
-    data: str = "solar",  # solar, digits, or a folder of images (train/ + valid/, or one folder per class)
+    data: str = "solar",  # solar, digits, fashion_mnist, a fastai dataset, or a folder; cifar:1000 is a part of one
     arch: str = "small",  # small (from scratch), efficientnet_lite0 (pretrained), or a torchvision or timm name
     seeds: str = "3",  # How many seeds (3), or which (0,5,7)
     num_it: int = 100,  # Steps of one test

@@ -10,7 +10,7 @@ from lrlab.recipes import cli
 
 
 def main(
-    data: str = "solar",  # solar, digits, or a folder of images (train/ + valid/, or one folder per class)
+    data: str = "solar",  # solar, digits, fashion_mnist, a fastai dataset, or a folder; cifar:1000 is a part of one
     arch: str = "efficientnet_lite0",  # efficientnet_lite0 (pretrained), small (from scratch), torchvision or timm name
     epochs: int = 3,  # Epochs of fit_one_cycle, after one epoch for the head of a pretrained model
     lr_max: str = "slice(3e-6,3e-3)",  # The highest LR: a number, slice(first layers, head), or find

@@ -10,7 +10,7 @@ from lrlab.recipes import cli
 
 
 def main(
-    data: str = "solar",  # solar, digits, fashion_mnist, a fastai dataset such as cifar, or a folder of images
+    data: str = "solar",  # solar, digits, fashion_mnist, a fastai dataset, or a folder; cifar:1000 is a part of one
     arch: str = "small",  # small (from scratch), efficientnet_lite0 (pretrained), or a torchvision or timm name
     epochs: int = 12,  # Epochs of every run
     cycles: int = 4,  # Cycles of the SGDR run, of equal length; one snapshot each

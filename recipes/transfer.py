@@ -10,7 +10,7 @@ from lrlab.recipes import cli
 
 
 def main(
-    data: str = "solar",  # solar, digits, fashion_mnist, a fastai dataset such as pets, or a folder of images
+    data: str = "solar",  # solar, digits, fashion_mnist, a fastai dataset, or a folder; cifar:1000 is a part of one
     arch: str = "efficientnet_lite0",  # efficientnet_lite0 or a torchvision or timm name
     epochs: int = 2,  # Epochs of every arm, after one for the head
     lr: str = "slice(3e-6,3e-3)",  # The LRs of the slice; its upper end is the one high LR
