@@ -105,6 +105,15 @@ def test_inputs_are_what_fastais_own_transforms_make_of_them(channels, colour):
     torch.testing.assert_close(shown, (images / 255).expand_as(shown), atol=1e-6, rtol=1e-5)
 
 
+def test_the_normalization_goes_where_the_batches_go():
+    dls = build("digits", precision="fp32").dls
+    dls.to(torch.device("meta"))  # stands for a GPU
+    to_input = next(tfm for tfm in dls.train.after_batch.fs if isinstance(tfm, ToInput))
+    assert {to_input.mean.device.type, to_input.std.device.type} == {"meta"}
+    x = to_input(torch.empty(4, 1, 16, 16, dtype=torch.uint8, device="meta"))
+    assert x.device.type == "meta" and x.dtype == torch.float32
+
+
 def test_colour_photos_and_batches_larger_than_the_data(tmp_path):
     for name in ("left", "right"):
         write_photos(tmp_path / name, 8)
