@@ -71,11 +71,16 @@ class Question:
 
 @dataclass
 class Answer:
-    "`claims`: one row a claim and workload (COLUMNS); `runs`: every run behind them."
+    "`claims`: one row a claim and workload (COLUMNS); `runs`: every run behind them; `stopped` by Ctrl-C."
 
     claims: pd.DataFrame
     runs: pd.DataFrame
     text: str
+    stopped: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        return 130 if self.stopped else 0
 
 
 def parse_workloads(data: str, precision: str, cache: bool = True) -> list[Workload]:
@@ -110,8 +115,9 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
     with Store(out) as top:
         config = {"recipe": "claims", "question": {"scale": asdict(question.scale)}, **environment()}
         top.begin(config, fresh)
-        top.write_config(top.config | {"asked": [claim.name for claim in question.claims]})
-        rows, tables = _surfaces(top, question), []
+        # The page is of this command, whatever earlier ones have trained for it.
+        top.write_config(top.config | environment() | {"asked": [claim.name for claim in question.claims]})
+        rows, tables, stopped = _surfaces(top, question), [], False
         for workload, photos in zip(question.workloads, data, strict=True):
             with Store(top.out / folder_name(photos.name)) as store:
                 found, runs, stopped = _workload(store, question, workload, photos, jobs)
@@ -122,16 +128,16 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
             if stopped:
                 print("Stopped: the page has the claims that are finished. The same command continues.")
                 break
-        return _tell(top, question, data, rows, tables)
+        return replace(_tell(top, question, data, rows, tables), stopped=stopped)
 
 
 def _workload(store: Store, question: Question, workload: Workload, photos: Photos, jobs: int) -> tuple:
     "The rows of claims.csv of one workload, its runs, and whether it was stopped before all was trained."
-    workload = workload.settled(photos, question.threads)
+    asked, workload = workload.precision, workload.settled(photos, question.threads)
     store.begin({"recipe": "claims", "question": question.to_dict(workload, photos), "data": photos.describe(),
                  **environment()})  # fmt: skip
     seeds, few = question.seeds_of(photos), question.few_seeds_of(photos)
-    bench = Bench(store, workload, photos, seeds, few, question.scale, question.labels(), jobs, question.threads)
+    bench = Bench(store, workload, photos, seeds, few, question.scale, question.labels(), jobs, question.threads, asked)
     evidence, stopped = {}, False
     try:
         for group in question.groups_on(photos):
@@ -165,7 +171,6 @@ def _surfaces(top: Store, question: Question) -> list[dict]:
     if not claims:
         return []
     epochs, start = 15, time.perf_counter()
-    new = not (top.out / "descent_tuning.csv").exists()
     shapes = {label: NAMES[label](epochs) for label in ("constant", "cosine", "sgdr")}
     asked = descent.Question(shapes, epochs, question.scale.starts, noise=1.0, seed=0)
     tuning = top.once("descent_tuning", lambda: descent.tune(asked))
@@ -173,7 +178,7 @@ def _surfaces(top: Store, question: Question) -> list[dict]:
     for claim in claims:
         pair = replace(asked, schedules={label: shapes[label] for label in (claim.than, claim.better)})
         tables[claim] = top.once(f"descent_{claim.than}", partial(descent.measure, pair, tuning))
-    if new:
+    if "descent_seconds" not in top.config:
         top.write_config(top.config | {"descent_seconds": round(time.perf_counter() - start, 2)})
     minutes, rows = top.config["descent_seconds"] / 60, []
     for claim, shares in tables.items():
@@ -220,6 +225,9 @@ def command(claim: Claim, question: Question) -> str:
     options = ["--claims", claim.name]
     options += ["--data", data] if data != DATA else []
     options += ["--seeds", ",".join(map(str, question.seeds))] if question.seeds else []
+    precision, threads = question.workloads[0].precision, question.threads
+    options += ["--precision", precision] if precision != "auto" else []
+    options += ["--threads", str(threads)] if threads != 1 else []
     options += ["--quick"] if question.scale == QUICK else []
     return shlex.join(["lrlab", "claims", *options])
 

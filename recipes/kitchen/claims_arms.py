@@ -193,7 +193,7 @@ def lead(reading: str, ahead: pd.DataFrame, behind: pd.DataFrame) -> pd.DataFram
 
 def transfer(bench: Bench) -> Tables:
     "A pretrained model with one LR, a slice, gradual unfreezing, and unfrozen at fastai's default LR."
-    workload = replace(bench.workload, arch=LITE0, size=TRANSFER_PX)
+    workload = replace(bench.workload, arch=LITE0, size=TRANSFER_PX, precision=bench.precision)
     photos, epochs = workload.photos(), bench.scale.transfer
     workload = workload.settled(photos, bench.threads)
     options = {"workload": workload, "head_lr": workload.head_lr}

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 import pandas as pd
 
 from lrlab.recipes.kitchen.claims_verdict import READING_COLUMNS
-from lrlab.recipes.kitchen.comparison import Kitchen, tuned
+from lrlab.recipes.kitchen.comparison import LR_FIND_SEED, Kitchen, tuned
 from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.engines import Place
 from lrlab.recipes.kitchen.errors import UserError
@@ -22,7 +22,6 @@ from lrlab.recipes.kitchen.tune import Tuning
 from lrlab.recipes.kitchen.workloads import Workload, use_threads
 
 TUNED = ("constant", "linear", "cosine", "triangular", "sgdr", "step", "one_cycle")
-LR_FIND_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,7 @@ class Bench:
     labels: tuple[str, ...]
     jobs: int = 1
     threads: int = 1
+    precision: str = "auto"  # as asked: that of `workload` is settled, which says nothing of a larger model
     run_ids: set[str] = field(default_factory=set)  # of the group that is being measured
 
     def measure(self, group: Callable[["Bench"], list[pd.DataFrame]]) -> Evidence:

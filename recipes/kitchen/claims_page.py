@@ -84,7 +84,7 @@ def page(claims: pd.DataFrame, runs: pd.DataFrame, cards: dict, words: dict, tit
     lines = [
         "# Published claims about learning rates, re-checked",
         "",
-        f"**{title}.** Points are points of accuracy (of starts, in the last claims about minima) in the claim's "
+        f"**{title}.** Points are points of accuracy (of starts, in the claims about minima) in the claim's "
         "favour, with the 95 % interval of the difference paired by seed. Made by "
         f"`{config['command']}` on {config['date'][:10]} ({config['machine']['cpu']}, "
         f"{config['machine']['cores']} cores); nothing on this page was written by hand.",

@@ -47,9 +47,9 @@ class Photos:
 
     @cached_property
     def pixel_stats(self) -> tuple[list[float], list[float]]:
-        "Mean and standard deviation per channel of (up to 2,000, evenly spaced) training images, in 0..1."
+        "Mean and standard deviation per channel of (up to 2,000) training images, in 0..1."
         rows = self.splits["train"]
-        sample = self.images[rows[:: max(1, len(rows) // 2000)]].reshape(-1, self.channels) / np.float32(255)
+        sample = self.images[rows[:: -(-len(rows) // 2000)]].reshape(-1, self.channels) / np.float32(255)
         return sample.mean(0, np.float64).tolist(), np.maximum(sample.std(0, dtype=np.float64), 1e-3).tolist()
 
     def class_counts(self, split: str) -> dict[str, int]:
@@ -192,7 +192,8 @@ def from_folder(folder: Path, size: int, cache: bool = True) -> Photos:
     """
     found = listing(folder)
     images, unreadable = photos_array(found.files, size, cache)
-    _check_unreadable(folder, found, unreadable)
+    check_unreadable(str(folder), found.files, unreadable)
+    _check_classes(folder, found, unreadable)
     keep = np.array([i for i in range(len(found.files)) if i not in unreadable])
     position = {name: i for i, name in enumerate(found.classes)}
     labels = np.array([position[label] for label in found.labels], np.int64)
@@ -204,11 +205,9 @@ def from_folder(folder: Path, size: int, cache: bool = True) -> Photos:
         raise UserError(f"--data {folder}: no readable image is left for validation")
     names = tuple(printable(file.relative_to(folder)) for file in found.files)
     title, source = printable(folder.resolve().name), printable(folder.resolve())
-    card: dict = {"title": title, "source": source, "licence": "the owner's", "warnings": list(found.remarks)}
-    if unreadable:
-        card["unreadable"] = {names[i]: reason for i, reason in unreadable.items()}
-        listed = some([f"{name} ({reason})" for name, reason in card["unreadable"].items()])
-        card["warnings"].append(f"{len(unreadable)} of {len(names)} images cannot be read and are left out: {listed}")
+    card: dict = {"title": title, "source": source, "licence": "the owner's"}
+    lost = left_out(names, unreadable)
+    card |= lost | {"warnings": [*found.remarks, *lost.get("warnings", ())]}
     return Photos(printable(folder), images, labels, found.classes, splits, names, "horizontal", card)
 
 
@@ -219,12 +218,19 @@ def part_of(photos: Photos, most: int) -> Photos:
             f"--data {photos.name}:{most}: expected at least one image for each of {len(photos.classes)} classes"
         )
     splits = {
-        name: rows if len(rows) <= most else rows[stratified_split(photos.labels[rows], most / len(rows))["valid"]]
+        name: rows if len(rows) <= most else rows[_share_of_every_class(photos.labels[rows], most / len(rows))]
         for name, rows in photos.splits.items()
     }
     whole = {name: len(rows) for name, rows in photos.splits.items()}
     card = photos.card | {"title": f"{photos.card['title']}, a part of it", "of": whole}
     return replace(photos, name=f"{photos.name}:{most}", splits=splits, card=card)
+
+
+def _share_of_every_class(labels: np.ndarray, share: float) -> np.ndarray:
+    "Positions of a share of the labels, stratified; of a class that would get none, the one that there is."
+    picked = stratified_split(labels, share)["valid"]
+    alone = np.flatnonzero(~np.isin(labels, labels[picked]))
+    return np.union1d(picked, alone)
 
 
 def stratified_split(strata: Sequence, share: float = VALID_SHARE, seed: int = SPLIT_SEED) -> dict[str, np.ndarray]:
@@ -240,17 +246,29 @@ def stratified_split(strata: Sequence, share: float = VALID_SHARE, seed: int = S
     return {"train": np.setdiff1d(np.arange(len(of)), valid), "valid": valid}
 
 
-def _check_unreadable(folder: Path, found: Listing, unreadable: dict[int, str]) -> None:
+def left_out(names: Sequence[str], unreadable: dict[int, str]) -> dict:
+    "What the card of a dataset says of images that cannot be read: `unreadable`, and a sentence in `warnings`."
     if not unreadable:
-        return
-    position, reason = next(iter(unreadable.items()))
-    example = f"{printable(found.files[position])}: {reason}"
-    if len(unreadable) > MOST_UNREADABLE * len(found.files):
+        return {}
+    reasons = {names[i]: reason for i, reason in unreadable.items()}
+    listed = some([f"{name} ({reason})" for name, reason in reasons.items()])
+    warning = f"{len(unreadable)} of {len(names)} images cannot be read and are left out: {listed}"
+    return {"unreadable": reasons, "warnings": [warning]}
+
+
+def check_unreadable(data: str, files: Sequence[Path], unreadable: dict[int, str]) -> None:
+    "Raise UserError where too many of `files` cannot be read for the rest to stand for them."
+    if len(unreadable) > MOST_UNREADABLE * len(files):
+        position, reason = next(iter(unreadable.items()))
         raise UserError(
-            f"--data {folder}: {len(unreadable)} of {len(found.files)} images cannot be read, more than "
-            f"{MOST_UNREADABLE:.0%} ({example})"
+            f"--data {data}: {len(unreadable)} of {len(files)} images cannot be read, more than "
+            f"{MOST_UNREADABLE:.0%} ({printable(files[position])}: {reason})"
         )
+
+
+def _check_classes(folder: Path, found: Listing, unreadable: dict[int, str]) -> None:
     left = {(found.parts[i], found.labels[i]) for i in range(len(found.files)) if i not in unreadable}
-    for i in unreadable:
+    for i, reason in unreadable.items():
         if (found.parts[i], found.labels[i]) not in left:
+            example = f"{printable(found.files[i])}: {reason}"
             raise UserError(f"--data {folder}: no image of class {found.labels[i]} can be read ({example})")

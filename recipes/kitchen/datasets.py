@@ -15,7 +15,7 @@ from fastai.data.external import URLs
 from PIL import Image
 
 from lrlab.recipes.kitchen.archives import untar
-from lrlab.recipes.kitchen.data import DATASETS, Photos, from_folder, stratified_split
+from lrlab.recipes.kitchen.data import DATASETS, Photos, check_unreadable, from_folder, left_out, stratified_split
 from lrlab.recipes.kitchen.decode import SUFFIXES, photos_array
 from lrlab.recipes.kitchen.errors import UserError
 
@@ -95,15 +95,14 @@ def fastai_photos(name: str, size: int, cache: bool = True) -> Photos:
         )
     files = [file for file, _, _ in listed]
     images, unreadable = photos_array(files, size, cache)
-    if len(unreadable) > 0.05 * len(files):
-        position, reason = next(iter(unreadable.items()))
-        raise UserError(f"--data {name}: {len(unreadable)} images cannot be read ({files[position]}: {reason})")
+    check_unreadable(name, files, unreadable)
     place = {c: i for i, c in enumerate(classes)}
     labels = np.array([place[c] for _, c, _ in listed], np.int64)
     keep = np.array([i for i in range(len(files)) if i not in unreadable])
     parts = np.array([part for _, _, part in listed])
     names = tuple(str(file.relative_to(root)) for file in files)
     card = {"title": name, "source": getattr(URLs, name.upper()), "licence": "the dataset's own"}
+    card |= left_out(names, unreadable)
     return Photos(name, images, labels, classes, _splits(parts, labels, keep), names, flips, card)
 
 

@@ -249,28 +249,22 @@ def in_range(name: str, value, low, high):
     return value
 
 
+MEMORY_PER_RUN = 2e9  # bytes, where no run has been made yet that could tell
+
+
 def parse_jobs(jobs: int | str, threads: int = 1) -> int:
     "How many runs at the same time; `auto` is one per core (by `threads`), as far as the memory goes."
     if str(jobs).strip().lower() == "auto":
-        return auto_jobs(threads)
+        import torch
+
+        from lrlab.recipes.kitchen.environment import fitting_jobs
+
+        return fitting_jobs(threads, MEMORY_PER_RUN, on_gpu=torch.cuda.is_available())
     try:
         number = int(jobs)
     except (TypeError, ValueError):
         raise UserError(f"--jobs {_short(str(jobs))}: expected auto or a whole number from 1 to 256") from None
     return in_range("jobs", number, 1, 256)
-
-
-def auto_jobs(threads: int, memory_per_run: float = 2e9) -> int:
-    "One run per `threads` cores that this process may use, and per 2 GB of memory."
-    import os
-
-    import torch
-    from joblib import cpu_count
-
-    if torch.cuda.is_available():
-        return 1
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else memory_per_run
-    return max(1, min(cpu_count() // threads, int(memory / memory_per_run)))
 
 
 def _short(text: str, most: int = 60) -> str:

@@ -18,7 +18,7 @@ class Run:
     lr_max: float | slice
     seed: int
     epochs: int
-    kind: str = ""  # "tune" for the trials that choose lr_max
+    kind: str = ""  # "tune" for the trials that choose lr_max, or what else makes it another run
 
     @property
     def run_id(self) -> str:

@@ -44,6 +44,19 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager:
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
 
 
+def leave_autocast() -> None:
+    """Leave whatever autocast a forward pass has entered that then raised.
+
+    Callbacks enter it before a batch and leave it after the prediction, which an exception skips. Left on, it would
+    serve the next run from its cache of converted weights.
+    """
+    for device in ("cpu", "cuda"):
+        torch.set_autocast_enabled(device, False)
+    for _ in range(torch.autocast_increment_nesting()):
+        torch.autocast_decrement_nesting()
+    torch.clear_autocast_cache()
+
+
 class Bf16(QuickCallback):
     "Runs the forward pass in bfloat16 on any device (fastai's own mixed precision serves CUDA only)."
 

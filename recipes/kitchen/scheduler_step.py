@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from itertools import count
 from time import perf_counter
 
 import torch
@@ -18,6 +19,8 @@ from fastai.test_utils import synth_learner
 from torch.optim import lr_scheduler
 
 from lrlab.callbacks import OneCycle, ScheduleLR
+from lrlab.recipes.kitchen import vision  # noqa: F401  (prepares torchvision, which timm imports)
+from lrlab.recipes.kitchen.extras import installed
 
 GROUPS, UPDATES, ROUNDS = 4, 100, 60
 LR_MAX = 0.1
@@ -70,6 +73,16 @@ def torch_schedulers() -> dict[str, lr_scheduler.LRScheduler]:
     return schedulers
 
 
+def timm_scheduler() -> Callable[[], None]:
+    "timm's cosine schedule, by the number of the update as timm has it."
+    from timm.scheduler import CosineLRScheduler
+
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(GROUPS)]
+    optimizer = torch.optim.SGD(groups, lr=LR_MAX, momentum=0.95)
+    scheduler, updates = CosineLRScheduler(optimizer, t_initial=10**6, t_in_epochs=False), count()
+    return lambda: scheduler.step_update(next(updates))
+
+
 def microseconds_per_update() -> dict[str, float]:
     "The fastest of many short rounds of each contender, in turns."
     ours = ScheduleLR(OneCycle(), moms=(0.95, 0.85))
@@ -79,6 +92,8 @@ def microseconds_per_update() -> dict[str, float]:
     contenders = {"lrlab ScheduleLR": ours.before_batch, "fastai ParamScheduler": fastai.before_batch} | {
         f"torch {name}": scheduler.step for name, scheduler in torch_schedulers().items()
     }
+    if installed("timm"):
+        contenders["timm CosineLRScheduler"] = timm_scheduler()
     best = dict.fromkeys(contenders, float("inf"))
 
     def race() -> None:

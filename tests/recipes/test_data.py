@@ -38,6 +38,13 @@ def test_a_part_of_a_dataset_has_every_class_in_its_share(photo_folder):
     assert len(data.load(f"{photo_folder}:10").splits["train"]) == 10
 
 
+def test_a_part_keeps_a_class_of_a_single_image(tmp_path):
+    for part in ("train", "valid"):
+        for name, number in (("many", 60), ("one", 1)):
+            write_photos(tmp_path / part / name, number)
+    assert data.load(f"{tmp_path}:10").class_counts("train")["one"] == 1
+
+
 @pytest.mark.parametrize("name", ["digits:9", "digits:0"])
 def test_a_part_has_room_for_every_class(name):
     with pytest.raises(UserError, match=f"--data {name}: expected at least one image for each of 10 classes"):

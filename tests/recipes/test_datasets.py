@@ -51,6 +51,17 @@ def test_pets_are_labelled_by_the_name_without_its_number(fastai_home):
         assert file.rsplit("_", 1)[0].removeprefix("images/") == photos.classes[label]
 
 
+def test_unreadable_images_of_a_dataset_are_named_and_left_out(fastai_home):
+    folder = fastai_home / "oxford-iiit-pet" / "images"
+    for breed in ("Abyssinian", "pug"):
+        for i in range(20):
+            photo(folder / f"{breed}_{i}.jpg", i)
+    (folder / "pug_3.jpg").write_bytes(b"no image")
+    photos = data.load("pets", 16)
+    assert sum(counts(photos).values()) == 39 and list(photos.card["unreadable"]) == ["images/pug_3.jpg"]
+    assert "1 of 40 images cannot be read and are left out: images/pug_3.jpg" in photos.card["warnings"][0]
+
+
 def test_flowers_keep_their_three_parts(fastai_home):
     root = fastai_home / "oxford-102-flowers"
     for part, numbers in {"train": range(0, 6), "valid": range(6, 10), "test": range(10, 18)}.items():

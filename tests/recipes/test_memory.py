@@ -51,6 +51,27 @@ def digits():
     return Workload("digits", precision="fp32").photos()
 
 
+def test_a_second_attempt_in_bf16_does_not_train_on_what_the_first_one_has_converted(digits):
+    "The first forward pass raises with autocast entered, whose cache of converted weights would serve the second."
+    result = training.train(RUN, SmallMemory("digits", precision="bf16"), digits)
+    assert result.row["status"] == "ok" and result.row["error"].startswith("out of memory")
+    assert not torch.is_autocast_enabled("cpu") and torch.autocast_increment_nesting() == 1
+    torch.autocast_decrement_nesting()
+    losses = result.steps.loss.to_numpy()
+    assert losses[-5:].mean() < 0.9 * losses[:5].mean(), "it learns"
+
+
+def test_an_autocast_is_left_after_a_run_that_failed(digits):
+    class Broken(SmallMemory):
+        def learner(self, seed=0, photos=None):
+            learn = super().learner(seed, photos)
+            learn.model.append(nn.Linear(3, 3))
+            return learn
+
+    assert training.train(RUN, Broken("digits", precision="bf16"), digits).row["status"] == "failed"
+    assert not torch.is_autocast_enabled("cpu")
+
+
 def test_a_run_that_does_not_fit_is_done_in_two_parts_and_says_so(digits):
     result = training.train(RUN, SmallMemory("digits", precision="fp32"), digits)
     assert result.row["status"] == "ok"

@@ -158,3 +158,7 @@ def test_a_gpu_trains_on_photos_that_lie_there():
         learn.fit(2, 3e-3)
     assert next(learn.model.parameters()).is_cuda and learn.recorder.values[-1][2] > 0.5
     assert learn.dls.train.dataset.tls[0].tfms.fs[0].pixels_on(learn.dls.device).resident
+
+
+def test_data_may_be_a_path(photo_folder):
+    assert build(photo_folder, size=16, precision="fp32").dls.c == 2
