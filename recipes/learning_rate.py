@@ -40,11 +40,7 @@ def main(
     options.check_range("long", long, 1, 10_000)
     right = None if str(lr).strip().lower() == "find" else options.parse_one_lr(lr, "lr")
     high, low = options.parse_one_lr(high, "high"), options.parse_one_lr(low, "low")
-    if not (low < high if right is None else low < right < high):
-        found = "" if right is None else f" --lr {right:g}"
-        raise UserError(
-            f"--low {low:g}{found} --high {high:g}: expected a low, a right and a high LR, in ascending order"
-        )
+    lr_lesson.check_order(low, right, high)
     if long <= epochs:
         raise UserError(f"--long {long}: expected more than the --epochs {epochs} that are right")
     workload = workloads.checked(data, arch, size, bs, precision, cache=not no_cache)

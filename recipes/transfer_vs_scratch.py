@@ -13,7 +13,7 @@ def main(
     data: str = "solar",  # solar, digits, fashion_mnist, a fastai dataset, or a folder; cifar:1000 is a part of one
     arch: str = "efficientnet_lite0",  # efficientnet_lite0 or a torchvision or timm name
     lrs: str = "3e-3,1e-2,3e-2",  # The LRs of the grid; pretrained layers get slice(lr/100, lr)
-    epochs: str = "1,2,4",  # The lengths of the grid
+    epochs: str = "1,2,3",  # The lengths of the grid
     seeds: str = "3",  # How many seeds (3), or which (0,5,7)
     weights: str = None,  # A .pth or .safetensors file of pretrained weights (default: ImageNet's)
     bs: int = 64,  # Batch size

@@ -113,13 +113,18 @@ def paired(differences: np.ndarray) -> tuple[float, float, float]:
 
 
 def finding(shares: pd.DataFrame) -> str:
-    "The answer in one sentence."
+    "The answer in one sentence: the best beside the first schedule, or beside the next best where it is the first."
     wide, narrow = (shares[(shares.surface == s) & (shares.schedule != "start")] for s in SURFACES)
-    best, first = wide.loc[wide.share.idxmax()], wide.iloc[0]
+    best, first, others = wide.loc[wide.share.idxmax()], wide.iloc[0], wide.iloc[1:]
+    said = f"{best.schedule} finds it from {best.share:.0%} of the starts"
+    if best.schedule != first.schedule:
+        said += f" and {first.schedule} from {first.share:.0%}"
+    elif len(others):
+        second = others.loc[others.share.idxmax()]
+        said += f" and the best of the others, {second.schedule}, from {second.share:.0%}"
     top = narrow.loc[narrow.share.idxmax()]
     base = shares[(shares.surface == "narrow") & (shares.schedule == "start")].iloc[0]
     return (
-        f"Where the global minimum is wide, {best.schedule} finds it from {best.share:.0%} of the starts and "
-        f"{first.schedule} from {first.share:.0%}; where it is narrow, the best share is {top.share:.0%} "
+        f"Where the global minimum is wide, {said}; where it is narrow, the best share is {top.share:.0%} "
         f"({base.share:.0%} of the starts lie in it already)"
     )

@@ -11,7 +11,7 @@ import pandas as pd
 from lrlab.callbacks import StopOnDivergence
 from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.engines import Place
-from lrlab.recipes.kitchen.errors import NothingFinished
+from lrlab.recipes.kitchen.errors import NothingFinished, UserError
 from lrlab.recipes.kitchen.grid import EpochLog, Run, run_tasks, was_killed
 from lrlab.recipes.kitchen.options import show_lr
 from lrlab.recipes.kitchen.progress import show_progress
@@ -77,6 +77,17 @@ def run_row(run: Run, epochs: pd.DataFrame, steps: pd.DataFrame, seconds: float,
         "error": diverged,
     }
     return {column: _plain(row.get(column)) for column in RUN_COLUMNS}
+
+
+def stored_runs(store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs, failed ones too, and their epochs.
+
+    Raises UserError if there are none: a folder that keeps its tables alone would have them overwritten with nothing.
+    """
+    runs, epochs = store.tables()
+    if runs.empty:
+        raise UserError(f"{store.out}: no finished run yet; the same command continues")
+    return runs, epochs
 
 
 def not_failed(store: Store, runs: pd.DataFrame) -> pd.DataFrame:

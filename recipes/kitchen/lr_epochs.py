@@ -8,13 +8,14 @@ import pandas as pd
 
 from lrlab.callbacks import OneCycle
 from lrlab.recipes.kitchen import lr_epochs_figure, plots
+from lrlab.recipes.kitchen.answer import interval
 from lrlab.recipes.kitchen.comparison import Kitchen
 from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.engines import Place
 from lrlab.recipes.kitchen.environment import environment
-from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.grid import Run
-from lrlab.recipes.kitchen.lessons import failures, not_failed
+from lrlab.recipes.kitchen.lessons import failures, not_failed, stored_runs
 from lrlab.recipes.kitchen.options import parse_lr
 from lrlab.recipes.kitchen.stats import mean_interval
 from lrlab.recipes.kitchen.store import Store, write_atomically
@@ -79,13 +80,13 @@ def plan(question: Question, start: str) -> list[Run]:
 
 def redraw(store: Store) -> Answer:
     "Tables, figure and text from the stored runs alone."
-    runs, epochs = store.tables()
-    if runs.empty:
-        raise UserError(f"{store.out}: no finished run yet; the same command continues")
+    runs, epochs = stored_runs(store)
     for name, table in {"runs": runs, "epochs": epochs}.items():
         write_atomically(store.out / f"{name}.csv", table.to_csv(index=False))
     cells = summarize(not_failed(store, runs))
     write_atomically(store.out / "cells.csv", cells.to_csv(index=False))
+    if not cells.n.any():
+        raise NothingFinished(f"{store.out}: no run of either start finished; lower --lrs may help")
     title = finding(cells)
     plots.save(lr_epochs_figure.draw(cells, store.config, title), store.out / "transfer_vs_scratch.png")
     return Answer(cells, runs, "\n".join([*failures(runs), _text(cells, title, store.out)]))
@@ -98,8 +99,8 @@ def summarize(runs: pd.DataFrame) -> pd.DataFrame:
     for (start, top, budget), own in runs.assign(lr=lr).groupby(["schedule", "lr", "budget"], sort=False):
         accuracy = own.accuracy.dropna()
         mean, low, high = mean_interval(accuracy)
-        interval = max(low, 0.0), min(high, 1.0)  # an accuracy, whatever Student's t thinks; nan stays nan
-        rows.append((start, top, budget, len(accuracy), mean, *interval, own.steps.max(), own.seconds.mean()))
+        ends = max(low, 0.0), min(high, 1.0)  # an accuracy, whatever Student's t thinks; nan stays nan
+        rows.append((start, top, budget, len(accuracy), mean, *ends, own.steps.max(), own.seconds.mean()))
     columns = "start lr epochs n accuracy accuracy_low accuracy_high steps seconds".split()
     return pd.DataFrame(rows, columns=columns).sort_values(columns[:3], ignore_index=True)
 
@@ -135,9 +136,9 @@ def finding(cells: pd.DataFrame) -> str:
 
 
 def _cell(start: str, row: pd.Series, lrs: pd.Series) -> str:
-    interval = "" if pd.isna(row.accuracy_low) else f" ({100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f})"
+    ends = "" if pd.isna(row.accuracy_low) else f" ({100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f})"
     edge = ", the grid's edge," if lrs.nunique() > 2 and row.lr in (lrs.min(), lrs.max()) else ""
-    return f"{start} best at LR {row.lr:g}{edge} × {_epochs(row.epochs)}: {row.accuracy:.1%}{interval}"
+    return f"{start} best at LR {row.lr:g}{edge} × {_epochs(row.epochs)}: {row.accuracy:.1%}{ends}"
 
 
 def _epochs(n: float) -> str:
@@ -149,7 +150,7 @@ def _text(cells: pd.DataFrame, title: str, out: Path) -> str:
     head = f"{'start':<11} {'lr':>8} {'epochs':>6} {'n':>2}  {accuracy:<27} {'steps':>5}  clock s"
     lines = [head, "-" * len(head)]
     for row in cells.itertuples():
-        accuracy = f"{100 * row.accuracy:.1f} ({100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f})"
+        accuracy = interval(row.accuracy, row.accuracy_low, row.accuracy_high)
         lines.append(
             f"{row.start:<11} {row.lr:>8g} {row.epochs:>6} {row.n:>2}  {accuracy:<27} {row.steps:>5}  {row.seconds:.0f}"
         )

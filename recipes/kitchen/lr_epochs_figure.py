@@ -37,19 +37,21 @@ def draw(cells: pd.DataFrame, config: dict, title: str) -> Figure:
 
 
 def _heat_map(ax, cells: pd.DataFrame, low: float, high: float):
-    table, half = (cells.pivot(index="lr", columns="epochs", values=v) for v in ("accuracy", "accuracy_high"))
+    above, below = cells.accuracy_high - cells.accuracy, cells.accuracy - cells.accuracy_low
+    cells = cells.assign(half=np.fmax(above, below))  # one of them may be clipped
+    table, half = (cells.pivot(index="lr", columns="epochs", values=v) for v in ("accuracy", "half"))
     image = ax.imshow(table, cmap="cividis", vmin=low, vmax=high, origin="lower", aspect="auto")
     ax.set_xticks(range(table.shape[1]), [str(n) for n in table.columns])
     ax.set_yticks(range(table.shape[0]), [f"{lr:g}" for lr in table.index])
     ax.set_xlabel("epochs")
     for (row, column), value in np.ndenumerate(table.to_numpy()):
         if np.isfinite(value):
-            spread = 100 * (half.to_numpy()[row, column] - value)
+            spread = 100 * half.to_numpy()[row, column]
             said = f"{100 * value:.1f}" + (f"\n±{spread:.1f}" if np.isfinite(spread) else "")
             dark = (value - low) < 0.5 * (high - low)
             ax.text(column, row, said, ha="center", va="center", fontsize=9, color="white" if dark else "black")
         else:
-            ax.text(column, row, "diverged", ha="center", va="center", fontsize=8)
+            ax.text(column, row, "none\nfinished", ha="center", va="center", fontsize=8)
     if table.notna().any().any():
         best_row, best_column = np.unravel_index(np.nanargmax(table), table.shape)
         ax.add_patch(
@@ -73,7 +75,7 @@ def _cost(ax, cells: pd.DataFrame) -> None:
             alpha=0.6,
         )
         for row in top.itertuples():
-            ax.annotate(f"{row.epochs} ep, LR {row.lr:g}", (row.steps, row.accuracy), xytext=(5, -11),
+            ax.annotate(f"{row.epochs} ep, LR {row.lr:g}", (row.steps, row.accuracy), xytext=(5, -11 if start == "scratch" else 6),
                         textcoords="offset points", fontsize=8, color=colour)  # fmt: skip
     ax.set(title="best LR at every length", xlabel="optimizer steps of one run", ylabel="validation accuracy")
     ax.set_xlim(0, 1.35 * cells.steps.max())

@@ -8,6 +8,7 @@ import pandas as pd
 
 from lrlab.callbacks import Constant
 from lrlab.recipes.kitchen import lr_lesson_figure, plots
+from lrlab.recipes.kitchen.answer import interval
 from lrlab.recipes.kitchen.comparison import Kitchen
 from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.diagnosis import RULE, diagnose, guessing_loss, majority
@@ -15,7 +16,7 @@ from lrlab.recipes.kitchen.engines import Place
 from lrlab.recipes.kitchen.environment import environment
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid import Run
-from lrlab.recipes.kitchen.lessons import failures, not_failed
+from lrlab.recipes.kitchen.lessons import failures, not_failed, stored_runs
 from lrlab.recipes.kitchen.lr_range import range_test, suggested_lr
 from lrlab.recipes.kitchen.published import tutorial_rows
 from lrlab.recipes.kitchen.stats import mean_interval
@@ -78,7 +79,19 @@ def _right_lr(store: Store, question: Question, photos) -> float:
         store.write_config(store.config | {"lr_find": suggested_lr(test)})
     if store.config["lr_find"] is None:
         raise UserError("--lr find: the LR range test suggests no LR on this data; give --lr a number")
+    check_order(question.low, store.config["lr_find"], question.high, found=True)
     return store.config["lr_find"]
+
+
+def check_order(low: float, lr: float | None, high: float, found: bool = False) -> None:
+    "Raises UserError unless low < lr < high; None, an LR that is still to be found, is left out."
+    if low < high if lr is None else low < lr < high:
+        return
+    right = "" if lr is None else f", the found LR {lr:g}," if found else f" --lr {lr:g}"
+    advice = "; choose another --low or --high, with --fresh" if found else ""
+    raise UserError(
+        f"--low {low:g}{right} --high {high:g}: expected a low, a right and a high LR, in ascending order{advice}"
+    )
 
 
 def plan(question: Question, lr: float) -> list[Run]:
@@ -96,9 +109,7 @@ def plan(question: Question, lr: float) -> list[Run]:
 def redraw(store: Store) -> Answer:
     "Tables, figure and text from the stored runs alone."
     config = store.config
-    runs, epochs = store.tables()
-    if runs.empty:
-        raise UserError(f"{store.out}: no finished run yet; the same command continues")
+    runs, epochs = stored_runs(store)
     guess = guessing_loss(list(config["data"]["counts"]["train"].values()))
     steps = {run_id: store.steps(run_id) for run_id in runs.run_id}
     words = [
@@ -122,11 +133,15 @@ def redraw(store: Store) -> Answer:
 
 
 def summarize(runs: pd.DataFrame) -> pd.DataFrame:
-    "One row per arm: lr, epochs, n, accuracy and validation loss with 95 % intervals over seeds, the diagnosis."
+    """One row per arm: lr, epochs, n, accuracy and validation loss with 95 % intervals over seeds, the diagnosis.
+
+    n counts the runs with an accuracy, those that the intervals are of; a diverged run is in the diagnosis alone.
+    """
     rows = []
     for name, arm in runs.groupby("schedule", sort=False):
         accuracy, loss = (mean_interval(arm[column].dropna()) for column in ("accuracy", "valid_loss"))
-        rows.append((name, arm.lr_max.iloc[0], arm.budget.iloc[0], len(arm), *accuracy, *loss, majority(arm.diagnosis)))
+        n = int(arm.accuracy.notna().sum())
+        rows.append((name, arm.lr_max.iloc[0], arm.budget.iloc[0], n, *accuracy, *loss, majority(arm.diagnosis)))
     columns = "arm lr epochs n accuracy accuracy_low accuracy_high loss loss_low loss_high diagnosis".split()
     return pd.DataFrame(rows, columns=columns)
 
@@ -152,8 +167,9 @@ def _text(summary: pd.DataFrame, epochs: pd.DataFrame, config: dict, guess: floa
     head += "diagnosis"
     lines = [head, "-" * len(head)]
     for row in summary.itertuples():
-        accuracy = f"{100 * row.accuracy:.1f} ({100 * row.accuracy_low:.1f} to {min(100 * row.accuracy_high, 100):.1f})"
-        loss = f"{row.loss:.3g} ({max(row.loss_low, 0):.3g} to {row.loss_high:.3g})"
+        accuracy = interval(row.accuracy, row.accuracy_low, min(row.accuracy_high, 1.0))
+        loss = "-" if pd.isna(row.loss) else f"{row.loss:.3g}"
+        loss += "" if pd.isna(row.loss_low) else f" ({max(row.loss_low, 0):.3g} to {row.loss_high:.3g})"
         lines.append(f"{row.arm:<10} {row.lr:>7} {row.epochs:>6} {row.n:>2}  {accuracy:<27}{loss:<27} {row.diagnosis}")
     majority_share = config["data"]["majority"]
     lines += ["", f"Always answering the most frequent class: {majority_share:.1%}; guessing loss {guess:.3f}."]
@@ -184,6 +200,7 @@ def _beside_the_tutorial(epochs: pd.DataFrame, config: dict) -> list[str]:
                 continue
             ours = epochs[(epochs.lr_max.astype(float) == lr) & (epochs.epoch == theirs.epoch)]
             ours = ours[(ours.schedule == "too short") == (length == 1)]
+            ours = ours.drop_duplicates("seed")  # "right" and "too long" are the same run as far as both go
             shown = f"{'-':>9} {'-':>9}  0"
             if len(ours):
                 shown = f"{ours.valid_loss.mean():>9.4f} {100 * ours.accuracy.mean():>9.2f}  {len(ours)}"

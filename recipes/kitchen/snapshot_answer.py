@@ -7,10 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from lrlab.recipes.kitchen import loss_plane, plots, snapshot_figure, snapshots
+from lrlab.recipes.kitchen.answer import interval
 from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.environment import environment
 from lrlab.recipes.kitchen.errors import NothingFinished
-from lrlab.recipes.kitchen.lessons import extra_table, failures, not_failed, train_missing
+from lrlab.recipes.kitchen.lessons import extra_table, failures, not_failed, stored_runs, train_missing
 from lrlab.recipes.kitchen.memory import batch_size, said, with_smaller_batches
 from lrlab.recipes.kitchen.stats import difference_interval, mean_interval
 from lrlab.recipes.kitchen.store import Store, write_atomically
@@ -68,7 +69,7 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
 
 def redraw(store: Store) -> Answer:
     "Tables, figure and text from what is stored alone."
-    runs, epochs = store.tables()
+    runs, epochs = stored_runs(store)
     for name, table in {"runs": runs, "epochs": epochs}.items():
         write_atomically(store.out / f"{name}.csv", table.to_csv(index=False))
     trained = not_failed(store, runs)
@@ -114,16 +115,16 @@ def finding(summary: pd.DataFrame) -> str:
     )
     low, high = by.diff_low["ensemble"], by.diff_high["ensemble"]
     word = "better than" if low > 0 else "worse than" if high < 0 else "tied with"
-    interval = "one seed" if pd.isna(low) else f"{100 * low:+.1f} to {100 * high:+.1f}"
-    return f"{said}: the ensemble is {word} the cosine run ({100 * by['diff']['ensemble']:+.1f} points, {interval})"
+    unknown = "one seed" if by.n["ensemble"] == 1 else "no interval"
+    sure = unknown if pd.isna(low) else f"{100 * low:+.1f} to {100 * high:+.1f}"
+    return f"{said}: the ensemble is {word} the cosine run ({100 * by['diff']['ensemble']:+.1f} points, {sure})"
 
 
 def _text(summary: pd.DataFrame, title: str, out: Path) -> str:
     head = f"{'model':<12} {'n':>2}  {'accuracy % (95 % interval)':<27}{'points vs cosine':<25}validation loss"
     lines = [head, "-" * len(head)]
     for _, row in summary.iterrows():
-        accuracy = f"{100 * row.accuracy:.1f} ({100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f})"
-        diff = f"{100 * row['diff']:+.1f} ({100 * row.diff_low:+.1f} to {100 * row.diff_high:+.1f})"
-        shown = "" if row.model == "cosine" else diff
+        accuracy = interval(row.accuracy, row.accuracy_low, row.accuracy_high)
+        shown = "" if row.model == "cosine" else interval(row["diff"], row.diff_low, row.diff_high, sign="+")
         lines.append(f"{row.model:<12} {row.n:>2}  {accuracy:<27}{shown:<25}{row.valid_loss:.3f}")
     return "\n".join([*lines, "", title + ".", f"Figure: {out / 'snapshot_ensemble.png'}"])

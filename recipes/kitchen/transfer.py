@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from lrlab.recipes.kitchen import plots, transfer_figure
+from lrlab.recipes.kitchen.answer import interval
 from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.environment import environment
-from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.frozen import head_learner
 from lrlab.recipes.kitchen.grid import Run
-from lrlab.recipes.kitchen.lessons import LessonRun, extra_table, failures, not_failed, train_missing
+from lrlab.recipes.kitchen.lessons import LessonRun, extra_table, failures, not_failed, stored_runs, train_missing
 from lrlab.recipes.kitchen.lr_range import quiet_range_test, suggested_lr
 from lrlab.recipes.kitchen.memory import batch_size, said, split_batches, with_smaller_batches
 from lrlab.recipes.kitchen.options import show_lr
@@ -92,9 +92,7 @@ def _find_lr(store: Store, question: Question, photos: Photos, steps: int) -> No
 
 def redraw(store: Store) -> Answer:
     "Tables, figure and text from the stored runs alone."
-    runs, epochs = store.tables()
-    if runs.empty:
-        raise UserError(f"{store.out}: no finished run yet; the same command continues")
+    runs, epochs = stored_runs(store)
     for name, table in {"runs": runs, "epochs": epochs}.items():
         write_atomically(store.out / f"{name}.csv", table.to_csv(index=False))
     lost, runs = failures(runs), not_failed(store, runs)
@@ -157,7 +155,7 @@ def _text(runs: pd.DataFrame, summary: pd.DataFrame, moved: pd.DataFrame, store:
     head += "".join(f"{group:>8}" for group in far.columns) + " clock s"
     lines = [f"{'':<79}weights moved, relative L2", head, "-" * len(head)]
     for row in summary.itertuples():
-        accuracy = f"{100 * row.accuracy_mean:.1f} ({100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f})"
+        accuracy = interval(row.accuracy_mean, row.accuracy_low, row.accuracy_high)
         compared = row.schedule != REFERENCE and REFERENCE in set(summary.schedule)
         points = _points(summary.loc[row.Index]).replace(" points", "") if compared else ""
         how_far = "".join(f"{f'{100 * value:.2g}%':>8}" for value in far.loc[row.schedule])

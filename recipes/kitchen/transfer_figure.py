@@ -115,9 +115,7 @@ def _finals(ax, runs: pd.DataFrame, summary: pd.DataFrame, style: dict) -> None:
         ax.plot(seeds, np.full(len(seeds), y + 0.2), "o", color=colour, ms=4, alpha=0.45, mew=0)
         ax.plot([row.accuracy_low, row.accuracy_high], [y, y], color=colour, lw=2.2, solid_capstyle="round")
         ax.plot(row.accuracy_mean, y, "o", color=colour, ms=8, mec="white")
-        difference = summary["diff"].iloc[y]
-        said = f"{100 * difference:+.1f} points: {row.verdict}" if np.isfinite(difference) else "diverged"
-        said = f"{row.accuracy_mean:.1%}" + ("" if row.schedule == reference else f", {said}")
+        said = _said(summary.iloc[y], reference)
         ax.text(1.0, y - 0.28, said, transform=ax.get_yaxis_transform(), fontsize=8.5, ha="right", va="center")
     ax.set_yticks(range(len(summary)), summary.schedule)
     ax.set_ylim(len(summary) - 0.5, -0.6)
@@ -128,3 +126,13 @@ def _finals(ax, runs: pd.DataFrame, summary: pd.DataFrame, style: dict) -> None:
     ax.grid(axis="x", color="#EEEEEE")
     ax.set_axisbelow(True)
     canvas.plain(ax)
+
+
+def _said(row: pd.Series, reference: str) -> str:
+    "An arm that finished has no difference where the reference did not."
+    if pd.isna(row.accuracy_mean):
+        return "diverged"
+    if row.schedule == reference:
+        return f"{row.accuracy_mean:.1%}"
+    compared = "no comparison" if pd.isna(row["diff"]) else f"{100 * row['diff']:+.1f} points: {row.verdict}"
+    return f"{row.accuracy_mean:.1%}, {compared}"

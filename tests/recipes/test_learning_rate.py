@@ -1,5 +1,7 @@
 """The diagnosis by its stated rule, the tutorial's published rows, and the recipe from start to answer."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,17 +80,24 @@ def test_what_the_rule_says_of_the_tutorials_runs():
 
 
 def test_our_epochs_stand_beside_the_tutorials_of_the_same_lr_and_length_and_other_data_are_said():
-    ours = [("too short", 3e-4, 1, 0.6), ("right", 3e-4, 1, 0.7), ("too long", 3e-4, 1, 0.9), ("too high", 0.1, 2, 0.5)]
-    epochs = pd.DataFrame(ours, columns=["schedule", "lr_max", "epoch", "accuracy"]).assign(valid_loss=0.25)
+    ours = [("too short", 3e-4, 0, 1, 0.6), ("too high", 0.1, 0, 2, 0.5)]
+    ours += [(arm, 3e-4, seed, 1, 0.7 + 0.2 * seed) for arm in ("right", "too long") for seed in (0, 1)]
+    epochs = pd.DataFrame(ours, columns=["schedule", "lr_max", "seed", "epoch", "accuracy"]).assign(valid_loss=0.25)
     data = {"title": "Ships and trucks", "counts": {"train": {"ship": 400, "truck": 350}}}
     lines = lr_lesson._beside_the_tutorial(epochs, {"question": {"data": "ships"}, "data": data})
     assert "Ours are other data (Ships and trucks: 750 training images, the tutorial had 11,548)" in lines[1]
     rows = {tuple(line.split()[:2]) + (line.split()[-1],): line.split()[-2] for line in lines[4:]}
     assert rows["0.0003", "1", "1"] == "60.00", "one epoch beside one epoch"
-    assert rows["0.0003", "1", "2"] == "80.00", "the first of more epochs: the mean of the two longer runs"
+    assert rows["0.0003", "1", "2"] == "80.00", "the mean over seeds: both longer runs of a seed begin the same way"
     assert rows["0.1", "2", "1"] == "50.00" and rows["0.1", "4", "0"] == "-"
     lines = lr_lesson._beside_the_tutorial(epochs, {"question": {"data": "mnist_sample"}, "data": data})
     assert "other data" not in " ".join(lines)
+
+
+def test_n_counts_the_runs_that_the_interval_is_of():
+    runs = pd.DataFrame({"schedule": "too high", "lr_max": "1e-1", "budget": 8, "accuracy": [0.6, np.nan, 0.7]})
+    row = lr_lesson.summarize(runs.assign(valid_loss=runs.accuracy, diagnosis=["right", "diverged", "right"])).iloc[0]
+    assert row.n == 2 and row.accuracy == pytest.approx(0.65) and row.diagnosis == "right (2 of 3)"
 
 
 QUICK = {"data": "digits", "epochs": 2, "long": 3, "seeds": "1", "lr": "3e-3", "jobs": "1", "bs": 256}
@@ -97,6 +106,7 @@ QUICK = {"data": "digits", "epochs": 2, "long": 3, "seeds": "1", "lr": "3e-3", "
 def test_the_recipe_tells_draws_and_keeps(tmp_path, capsys):
     first = learning_rate.main(**QUICK, out=str(tmp_path / "a"))
     assert "hardly moved" in first.text and "LR 0.003 × 2 epochs reaches" in first.text
+    assert "nan to" not in first.text, "one seed has no interval"
     assert list(first.summary.arm) == ["too high", "too low", "too short", "too long", "right"]
     assert (first.summary.n == 1).all() and (tmp_path / "a" / "learning_rate.png").stat().st_size > 50_000
     capsys.readouterr()
@@ -114,7 +124,24 @@ def test_a_run_that_explodes_is_a_row_and_a_word(tmp_path):
     assert found.runs.set_index("schedule").status["too high"] == "diverged"
 
 
-@pytest.mark.parametrize("option", [["--high", "-1"], ["--lr", "0"], ["--long", "0"], ["--data", "solra"]])
+def test_a_found_lr_that_is_not_between_low_and_high_is_refused_before_training(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(lr_lesson, "range_test", lambda *args: SimpleNamespace(to_df=pd.DataFrame))
+    monkeypatch.setattr(lr_lesson, "suggested_lr", lambda test: 0.2)
+    assert cli.main(["learning-rate", "--data", "digits", "--seeds", "1", "--out", str(tmp_path)]) == 2
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith(
+            "--low 1e-06, the found LR 0.2, --high 0.1: expected a low, a right and a high LR, in ascending order; "
+            "choose another --low or --high, with --fresh"
+        )
+    )
+    assert not list((tmp_path / "runs").iterdir())
+
+
+@pytest.mark.parametrize(
+    "option", [["--high", "-1"], ["--lr", "0"], ["--lr", "0.2"], ["--long", "0"], ["--data", "solra"]]
+)
 def test_bad_options_are_one_sentence(tmp_path, capsys, option):
     assert cli.main(["learning-rate", *option, "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -1,12 +1,15 @@
 """Snapshots, their ensemble and average, the loss plane, and the recipe."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from lrlab.recipes import cli, snapshot_ensemble
-from lrlab.recipes.kitchen import loss_plane, snapshots
+from lrlab.recipes.kitchen import loss_plane, snapshot_answer, snapshots
+from lrlab.recipes.report import DRAWN_BY
 
 
 def test_the_average_is_the_mean_of_the_weights_and_keeps_whole_numbers():
@@ -58,6 +61,25 @@ def test_every_model_is_scored_and_the_plane_is_measured(answered, tmp_path):
     starts = paths[paths.epoch == 0].set_index("schedule")
     assert starts.x["sgdr"] == pytest.approx(starts.x["constant"], abs=1e-4), "both paths begin at the same weights"
     assert "The ensemble of 3 snapshots reaches" in found.text
+    assert "points, one seed)" in found.text and "nan to" not in found.text
+
+
+def test_without_an_interval_several_seeds_are_not_called_one():
+    rows = [(name, 0.9, 0.01, np.nan, np.nan) for name in ("snapshot 2", "ensemble", "average", "cosine")]
+    summary = pd.DataFrame(rows, columns=["model", "accuracy", "diff", "diff_low", "diff_high"])
+    assert "(+1.0 points, no interval)" in snapshot_answer.finding(summary.assign(n=2))
+    assert "(+1.0 points, one seed)" in snapshot_answer.finding(summary.assign(n=1))
+
+
+@pytest.mark.parametrize("recipe", [recipe for recipe in DRAWN_BY if recipe != "compare"])
+def test_a_folder_without_runs_is_told_so_and_keeps_its_tables(tmp_path, capsys, recipe):
+    config = {"recipe": recipe, "question": {}, "data": {"counts": {"train": {"a": 1}}}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "runs.csv").write_text("kept")
+    assert cli.main(["report", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "no finished run yet; the same command continues" in said and said.count("\n") == 1
+    assert (tmp_path / "runs.csv").read_text() == "kept"
 
 
 def test_the_last_snapshot_is_the_end_of_the_run(answered):

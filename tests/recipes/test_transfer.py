@@ -12,6 +12,7 @@ from fastai.losses import CrossEntropyLossFlat
 from fastai.torch_core import set_seed
 
 from lrlab.recipes import cli, transfer
+from lrlab.recipes.kitchen import transfer_figure
 from lrlab.recipes.kitchen.frozen import FrozenBody, TensorDL, body_outputs, head_learner
 from lrlab.recipes.kitchen.transfer_arms import lr_by_group, movement
 from lrlab.recipes.kitchen.workloads import Workload
@@ -126,6 +127,7 @@ def test_the_arms_do_what_their_names_say(answered):
 def test_the_answer_names_numbers_and_the_same_command_trains_nothing(answered, capsys):
     out, options, found = answered
     assert "one high LR is at" in found.text and "from scratch reaches" in found.text
+    assert "nan to" not in found.text, "one seed has no interval"
     assert (out / "transfer.png").stat().st_size > 50_000
     again = transfer.main(**options)
     assert "To do" not in capsys.readouterr().out
@@ -138,6 +140,16 @@ def test_one_way_alone_needs_no_lr_range_test_and_gives_the_same_numbers(answere
     assert list(alone.summary.schedule) == ["head_only"] and not (tmp_path / "alone" / "lr_find.csv").exists()
     assert alone.runs.accuracy.item() == found.runs.set_index("schedule").accuracy.head_only
     assert alone.text.count("head_only") >= 3 and "slice" not in alone.text.split("Figure")[0].split("head_only")[-1]
+
+
+def test_an_arm_that_finished_is_not_called_diverged_because_the_reference_did():
+    arms = pd.DataFrame(
+        [("scratch", 0.6, np.nan, "better"), ("slice", np.nan, 0.0, "tied"), ("gradual", 0.7, 0.1, "tied")],
+        columns=["schedule", "accuracy_mean", "diff", "verdict"],
+    )
+    said = [transfer_figure._said(row, "slice") for _, row in arms.iterrows()]
+    assert said == ["60.0%, no comparison", "diverged", "70.0%, +10.0 points: tied"]
+    assert transfer_figure._said(arms.iloc[2], "gradual") == "70.0%"
 
 
 def test_report_redraws_it(answered):

@@ -4,9 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from lrlab.recipes import cli, transfer_vs_scratch
-from lrlab.recipes.kitchen import lr_epochs
+from lrlab.recipes.kitchen import lr_epochs, lr_epochs_figure
+from lrlab.recipes.kitchen.errors import NothingFinished
+from lrlab.recipes.kitchen.store import Store
 
 pytest.importorskip("timm")
 
@@ -31,6 +34,30 @@ def test_the_best_cell_and_what_a_common_accuracy_costs():
     assert "To reach 75.0%: pretrained 1 epoch (10 steps), scratch 4 epochs (40 steps)" in lr_epochs.finding(CELLS)
 
 
+def test_a_cell_shows_half_of_its_interval_although_one_end_is_clipped_and_says_when_nothing_finished():
+    cells = pd.DataFrame(
+        [
+            (1e-3, 1, 0.99, 0.95, 1.0),
+            (1e-3, 2, 0.02, 0.0, 0.05),
+            (1e-3, 4, 0.5, np.nan, np.nan),
+            (1e-3, 8, *[np.nan] * 3),
+        ],
+        columns="lr epochs accuracy accuracy_low accuracy_high".split(),
+    )
+    ax = Figure().subplots()
+    lr_epochs_figure._heat_map(ax, cells, 0.0, 1.0)
+    assert [text.get_text() for text in ax.texts] == ["99.0\n±4.0", "2.0\n±3.0", "50.0", "none\nfinished"]
+
+
+def test_runs_that_all_diverged_give_no_finding(tmp_path, monkeypatch):
+    row = {"run_id": "a", "schedule": "scratch", "lr_max": "1e3", "status": "diverged", "budget": 1, "steps": 5}
+    runs = pd.DataFrame([row | {"accuracy": np.nan, "seconds": 1.0, "error": "the loss is not finite"}])
+    monkeypatch.setattr(Store, "tables", lambda store: (runs, pd.DataFrame()))
+    with pytest.raises(NothingFinished, match="no run of either start finished; lower --lrs may help"):
+        lr_epochs.redraw(Store(tmp_path))
+    assert (tmp_path / "runs.csv").exists() and not (tmp_path / "transfer_vs_scratch.png").exists()
+
+
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory):
     import timm
@@ -51,7 +78,7 @@ def test_every_cell_of_both_grids_is_trained(answered):
     assert set(lr_max["pretrained"]) == {"slice(1e-5, 1e-3)", "slice(1e-4, 1e-2)"}
     assert set(lr_max["scratch"]) == {"1e-3", "1e-2"}
     assert (out / "transfer_vs_scratch.png").stat().st_size > 40_000
-    assert "To reach" in found.text
+    assert "To reach" in found.text and "nan to" not in found.text
 
 
 def test_both_starts_make_the_same_number_of_steps(answered):
