@@ -18,6 +18,9 @@ def finding(summary: pd.DataFrame, reference: str) -> str:
     "One sentence for the title: who is better or worse than the reference, or that nobody can be told apart."
     if summary.n.max() == 0:
         return "No run finished: every schedule diverged or failed"
+    if reference not in set(summary.schedule):
+        best = summary.iloc[0]
+        return f"{reference} was not run at this budget; {best.schedule} has the highest mean, {best.accuracy_mean:.1%}"
     others = summary[summary.schedule != reference]
     if others.empty:
         return f"{reference} reaches {summary.accuracy_mean.iloc[0]:.1%}; there is nothing to compare it with"
@@ -63,8 +66,8 @@ def ranked_table(summary: pd.DataFrame, reference: str) -> str:
 def judgement(row: pd.Series, reference: str) -> str:
     "The verdict of one row of the summary, and what it lost."
     lost = [f"{row[status]} {status}" for status in ("diverged", "failed") if row[status]]
-    shown = [] if row.schedule == reference or (row.n == 0 and not row.diverged) else [row.verdict]
-    return ", ".join([*shown, *lost])
+    shown = "" if row.schedule == reference or (row.n == 0 and not row.diverged) else row.verdict
+    return ", ".join(filter(None, [shown, *lost]))
 
 
 def interval(mean: float, low: float, high: float, sign: str = "") -> str:
@@ -77,14 +80,16 @@ def interval(mean: float, low: float, high: float, sign: str = "") -> str:
 
 def ties(summary: pd.DataFrame, reference: str) -> str:
     "Which schedules the data cannot separate from the reference, and which from the best."
-    others = summary[(summary.schedule != reference) & (summary.n > 0)]
-    tied = ", ".join(others.schedule[others.verdict == "tied"]) or "none"
+    finished = summary[summary.n > 0]
+    tied = ", ".join(finished.schedule[(finished.schedule != reference) & (finished.verdict == "tied")]) or "none"
     lines = f"Tied with {reference} (the interval of the difference contains 0): {tied}."
+    if reference not in set(summary.schedule):
+        lines = f"{reference} was not run at this budget, so nothing is compared with it."
     front = summary[summary.leads.astype(bool)]
     if len(front) > 1:
         first, *rest = front.schedule
         lines += f"\nNo winner: {first} has the highest mean, and cannot be told apart from {', '.join(rest)}."
-    elif len(front) == 1:
+    elif len(front) == 1 and len(finished) > 1:
         lines += f"\nAhead of every other schedule, by Holm's correction over all pairs: {front.schedule.iloc[0]}."
     return lines
 
@@ -132,17 +137,17 @@ def advice(results: Results, summary: pd.DataFrame) -> Advice | None:
     why += f" over {plural(int(best.n), 'seed')}"
     if rivals:
         why += f"; not a proven winner: {', '.join(rivals)} cannot be told apart from it"
-    elif len(same) > 1:
+    elif (same.n > 0).sum() > 1:
         why += "; every other schedule is behind it beyond chance"
     if summary.budget.nunique() > 1:
-        why += _over_budgets(results.runs, summary, best)
+        why += _over_budgets(summary, best)
     if len(whole) == 0:
         why += f"; but it lost {int(best.diverged + best.failed)} of its runs"
     call = results.question["schedules"][str(int(best.budget))][best.schedule]
     return Advice(best.schedule, call, cast(LR, parse_lr(best.lr_max)), int(best.budget), why)
 
 
-def _over_budgets(runs: pd.DataFrame, summary: pd.DataFrame, best: pd.Series) -> str:
+def _over_budgets(summary: pd.DataFrame, best: pd.Series) -> str:
     own = summary[(summary.schedule == best.schedule) & (summary.budget != best.budget) & (summary.n > 0)]
     shown = ", ".join(f"{100 * row.accuracy_mean:.1f} % in {int(row.budget)}" for _, row in own.iterrows())
     return f"; it reaches {shown} epochs" if shown else ""
@@ -151,7 +156,7 @@ def _over_budgets(runs: pd.DataFrame, summary: pd.DataFrame, best: pd.Series) ->
 def code(advice: Advice, config: dict) -> str:
     """Python that trains with the advice and runs as pasted: plain fastai for a folder of images.
 
-    Data sets that are no folder, and weights that come in a pip package, are built by lrlab's own `build`.
+    Data sets that are no folder, and weights that come in a pip package or a file, are built by lrlab's own `build`.
     """
     imports = sorted({name for name in callbacks_in(advice.call)} | {"StopOnDivergence"})
     question = config["question"]
@@ -159,6 +164,7 @@ def code(advice: Advice, config: dict) -> str:
         Path(config["data"].get("source", "")).is_absolute()
         and "of" not in config["data"]
         and question["arch"] != "efficientnet_lite0"
+        and not question.get("weights")
     )
     if plain:
         repair = "import lrlab.recipes.kitchen.vision  # torchvision here was built for another torch"
@@ -166,7 +172,7 @@ def code(advice: Advice, config: dict) -> str:
     else:
         lines = ["from lrlab.recipes.kitchen.workloads import build"]
     lines.append(f"from lrlab.callbacks import {', '.join(imports)}")
-    lines += ["", *(_plain_learner(config) if plain else [_built_learner(question)])]
+    lines += ["", *(_plain_learner(config) if plain else _built_learner(question))]
     lr = advice.lr_max.stop if isinstance(advice.lr_max, slice) and question["arch"] == "small" else advice.lr_max
     lines.append(f"learn.fit_schedule({advice.epochs}, {advice.call}, lr_max={show_lr(lr)}, cbs=StopOnDivergence())")
     return "\n".join(lines)
@@ -177,9 +183,19 @@ def callbacks_in(call: str) -> set[str]:
     return {node.id for node in ast.walk(ast.parse(call)) if isinstance(node, ast.Name)}
 
 
-def _built_learner(question: dict) -> str:
-    own = {key: question[key] for key in ("data", "arch", "size", "bs")}
-    return f"learn = build({', '.join(f'{key}={value!r}' for key, value in own.items())})  # or your own Learner"
+def _built_learner(question: dict) -> list[str]:
+    keys = ["data", "arch", "size", "bs", *(["weights"] if question.get("weights") else [])]
+    arguments = ", ".join(f"{key}={question[key]!r}" for key in keys)
+    return [f"learn = build({arguments})  # or your own Learner", *_warm_up(question)]
+
+
+def _warm_up(question: dict) -> list[str]:
+    "What every run did first (`Workload.warm_up_head`): a random head on a pretrained body would spoil it."
+    pretrained = question["arch"] != "small" and not question.get("scratch")
+    if not pretrained or not question.get("head_epochs"):
+        return []
+    head_alone = f"learn.fit_one_cycle({question['head_epochs']}, {show_lr(question['head_lr'])})"
+    return ["learn.freeze()", f"{head_alone}  # the new head alone", "learn.unfreeze()"]
 
 
 def _plain_learner(config: dict) -> list[str]:
@@ -204,8 +220,7 @@ def _plain_learner(config: dict) -> list[str]:
         f"learn = vision_learner(dls, {question['arch']!r}, metrics=accuracy)"
         if not _in_torchvision(question["arch"])
         else f"learn = vision_learner(dls, {question['arch']}, metrics=accuracy)",
-        "learn.fit_one_cycle(1, 3e-3)  # the new head alone",
-        "learn.unfreeze()",
+        *(_warm_up(question) or ["learn.unfreeze()"]),  # vision_learner has frozen the body
     ]
 
 

@@ -59,9 +59,11 @@ def tuning(results: Results) -> str:
     spent = f"{len(trials)} runs, {trials.seconds.sum() / 60:.1f} min against {results.runs.seconds.sum() / 60:.1f} min"
     if tuned is None:
         return text + f"The tuning of lr_max is not finished ({spent} so far)."
-    wider = " (the grid was widened)" if tuned["added"] else ""
+    n, wider = len(tuned["grid"]), " (the grid was widened)" if tuned["added"] else ""
+    fewest = trials.groupby(["budget", "schedule"]).lr_max.nunique().min()
+    tried = f"at least {fewest} of the" if fewest < n else "the same"  # merged folders widened grids of their own
     text += (
-        f"Every schedule tried the same {len(tuned['grid'])} LRs, {', '.join(tuned['grid'])}{wider}, from "
+        f"Every schedule tried {tried} {n} LRs, {', '.join(tuned['grid'])}{wider}, from "
         f"{len(tuned['seeds'])} other seed(s) than those of the comparison, and kept the one with the highest "
         f"validation accuracy. Cost: {spent} for the comparison itself."
     )
@@ -87,6 +89,8 @@ def budgets_finding(summary: pd.DataFrame) -> str:
         front = own[own.leads.astype(bool)]
         if front.empty:
             parts.append(f"{budget} epochs: nobody finished")
+        elif (own.n > 0).sum() == 1:
+            parts.append(f"{budget} epochs: only {front.schedule.iloc[0]} has a result")
         elif len(front) == 1:
             parts.append(f"{budget} epochs: {front.schedule.iloc[0]} leads")
         else:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from lrlab.recipes.kitchen import answer, panels, plots, protocol, report_html, tune
+from lrlab.recipes.kitchen.errors import Refused
 from lrlab.recipes.kitchen.samples import png_uri
 from lrlab.recipes.kitchen.stats import summarize
 from lrlab.recipes.kitchen.store import Store, write_atomically
@@ -53,7 +54,12 @@ def redraw(store: Store, stopped: bool = False) -> Result:
 
 
 def merged(stores: list[Store], out: Store) -> Result:
-    "One report in `out` from several folders that asked the same question of other seeds, schedules or budgets."
+    """One report in `out` from several folders that asked the same question of other seeds, schedules or budgets.
+
+    Raises Refused where `out` holds anything but an earlier report of this kind: its config.json would be lost.
+    """
+    if (out.out / "config.json").exists() and "merged" not in out.config:
+        raise Refused(f"--out {out.out}: holds other results; choose a new folder, or one of an earlier merged report")
     results = merge([read(store) for store in stores], [str(store.out) for store in stores])
     out.write_config(results.config | {"origins": results.origins})
     return write(results, out.out)

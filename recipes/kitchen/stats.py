@@ -146,7 +146,8 @@ def summarize_budget(runs: pd.DataFrame, reference: str, level: float) -> pd.Dat
 
     `diff` is the difference to the reference, paired by seed; its interval is at Holm's level over all schedules, and
     the verdict is `better` or `worse` exactly when the interval excludes zero. A schedule that diverged on a seed
-    which the reference finished is `worse` whatever its other seeds did, and `better` the other way round.
+    which the reference finished is `worse` whatever its other seeds did, and `better` the other way round. Where the
+    reference has no run, differences are unknown (nan) and verdicts empty.
 
     `behind` is the difference to the schedule with the best mean. That one was chosen by these same results, so the
     intervals are at Holm's level over all pairs of schedules: with it, being told apart from the best by chance is as
@@ -172,7 +173,9 @@ def summarize_budget(runs: pd.DataFrame, reference: str, level: float) -> pd.Dat
         row = dict(zip(SUMMARY_COLUMNS, (*arm, len(finished[arm]), mean, low, high), strict=False))
         row["diverged"], row["failed"] = (int((own[arm].status == s).sum()) for s in ("diverged", "failed"))
         row["budget"] = runs.budget.iloc[0]
-        if arm == base or base is None:
+        if base is None:
+            row |= dict.fromkeys(("diff", "diff_low", "diff_high", "p_value"), np.nan) | {"verdict": ""}
+        elif arm == base:
             row |= {"diff": 0.0, "diff_low": 0.0, "diff_high": 0.0, "verdict": "tied", "p_value": 1.0}
         else:
             row["diff"], row["diff_low"], row["diff_high"], row["p_value"] = to_base[arm]

@@ -1,11 +1,13 @@
 """What results folders hold, as tables: read from one, or merged from several that asked the same question."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import pandas as pd
 
 from lrlab.recipes.kitchen import samples
 from lrlab.recipes.kitchen.errors import Refused, UserError, printable, printable_json
+from lrlab.recipes.kitchen.options import LR, parse_lr
 from lrlab.recipes.kitchen.store import CYCLE_COLUMNS, EPOCH_COLUMNS, RUN_COLUMNS, Store, concat
 
 FREE = ("seeds", "schedules", "epochs")  # what folders may differ in and still be merged
@@ -112,8 +114,10 @@ def merge(parts: list[Results], names: list[str]) -> Results:
     question["schedules"] = {budget: schedules[budget] for budget in sorted(schedules, key=int)}
     question["epochs"] = [int(budget) for budget in question["schedules"]]
     runs = _once(concat([part.runs for part in parts], RUN_COLUMNS), ["run_id"])
+    notes = [part.config["tuned"] for part in parts if part.config.get("tuned")]
+    tuned = {"tuned": _tuned(notes)} if notes else {}
     return Results(
-        first.config | {"question": question, "merged": names},
+        first.config | {"question": question, "merged": names} | tuned,
         [origin for part in parts for origin in part.origins],
         runs,
         _once(concat([part.epochs for part in parts], EPOCH_COLUMNS), ["run_id", "epoch"]),
@@ -129,6 +133,32 @@ def merge(parts: list[Results], names: list[str]) -> Results:
         first.samples,
         len(runs) + sum(part.planned - len(part.runs) for part in parts),
     )
+
+
+def _tuned(notes: list[dict]) -> dict:
+    """What was tried and chosen in several folders, from the notes of their tuning.
+
+    The same question has the same grid at first, but every folder widened it for its own schedules. Where two folders
+    chose for the same schedule, the first counts, as with runs.
+    """
+    first = notes[0]
+    grid = sorted({lr_max for note in notes for lr_max in note["grid"]}, key=_upper)
+    chosen: dict[str, dict[str, str]] = {}
+    for note in notes:
+        for budget, own in note["chosen"].items():
+            for label, lr_max in own.items():
+                chosen.setdefault(budget, {}).setdefault(label, lr_max)
+    return first | {
+        "grid": grid,
+        "added": len(grid) - (len(first["grid"]) - first["added"]),
+        "chosen": chosen,
+        "at_edge": list(dict.fromkeys(label for note in notes for label in note["at_edge"])),
+    }
+
+
+def _upper(lr_max: str) -> float:
+    lr = cast(LR, parse_lr(lr_max))
+    return lr.stop if isinstance(lr, slice) else lr
 
 
 def _check_same(ours: dict, theirs: dict, our_name: str, their_name: str) -> None:

@@ -6,9 +6,10 @@ import textwrap
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from lrlab.recipes import compare
-from lrlab.recipes.kitchen import answer
+from lrlab.recipes.kitchen import answer, protocol
 from lrlab.recipes.kitchen.answer import Advice
 from lrlab.recipes.kitchen.stats import summarize
 from tests.conftest import write_photos
@@ -35,6 +36,30 @@ def test_the_finding_for_lost_runs():
     assert answer.finding(nothing, "dead") == "No run finished: every schedule diverged or failed"
 
 
+def test_the_words_where_the_reference_was_not_run():
+    accuracy = {"good": [0.80, 0.83, 0.81], "bad": [0.4, 0.41, 0.42]}
+    table = summarize(runs_table(accuracy, {("bad", 0): "diverged"}), "constant")
+    sentence = "constant was not run at this budget; good has the highest mean, 81.3%"
+    assert answer.finding(table, "constant") == sentence
+    assert answer.ties(table, "constant").startswith("constant was not run at this budget, so nothing is compared")
+    good, bad = answer.ranked_table(table, "constant").splitlines()[2:]
+    assert good.endswith(" -") and bad.endswith(" 1 diverged") and "tied" not in good + bad and "," not in bad
+
+
+ALONE = {"one schedule": ({"a": [0.7, 0.8]}, {}), "others lost": ({"a": [0.7, 0.8], "b": [0.1]}, {("b", 0): "failed"})}
+
+
+@pytest.mark.parametrize("accuracy, status", ALONE.values(), ids=ALONE)
+def test_nobody_leads_alone(accuracy, status):
+    class Results:
+        runs = runs_table(accuracy, status).assign(budget=7)
+        question = {"schedules": {"7": {"a": "Constant()", "b": "OneCycle()"}}}
+
+    table = summarize(Results.runs)
+    assert "Ahead" not in answer.ties(table, "a") and "behind" not in answer.advice(Results, table).why
+    assert protocol.budgets_finding(table) == "7 epochs: only a has a result"
+
+
 def test_the_number_of_seeds_to_separate_the_top_two():
     accuracy = {"constant": [0.70, 0.72, 0.71, 0.69], "near": [0.705, 0.719, 0.716, 0.692], "far": [0.3, 0.4, 0.3, 0.4]}
     runs = runs_table(accuracy).assign(budget=7)
@@ -56,6 +81,19 @@ def folders(tmp_path_factory):
     return root
 
 
+def code_in(text: str) -> str:
+    "The code at the end of what the terminal shows."
+    indented = textwrap.dedent("\n".join(re.findall(r"^    .*$|^$", text[text.index("Why:") :], re.M)))
+    return indented[re.search(r"^(from|import) ", indented, re.M).start() :]
+
+
+def learner_of(pasted: str):
+    "What the code leaves behind in a fresh namespace."
+    namespace = {}
+    exec(pasted + "\n", namespace)  # noqa: S102
+    return namespace["learn"]
+
+
 @pytest.mark.parametrize("data", ["digits", "flat", "split"])
 def test_the_code_at_the_end_runs_as_pasted(data, folders, tmp_path):
     "From the terminal's text to a trained model, in a fresh namespace: what a reader does."
@@ -69,17 +107,27 @@ def test_the_code_at_the_end_runs_as_pasted(data, folders, tmp_path):
         "bs": 16,
     }
     result = compare.main(source, **options, size=12, out=tmp_path / "out")
-    pasted = textwrap.dedent("\n".join(re.findall(r"^    .*$|^$", result.text[result.text.index("Why:") :], re.M)))
-    pasted = pasted[re.search(r"^(from|import) ", pasted, re.M).start() :]
+    pasted = code_in(result.text)
     assert "from lrlab.callbacks import OneCycle" in pasted
     assert ("from fastai.vision.all import *" in pasted) == (data != "digits")
-    namespace = {}
-    exec(pasted + "\n", namespace)  # noqa: S102
-    learn = namespace["learn"]
+    learn = learner_of(pasted)
     assert len(learn.recorder.values) == 1 and np.isfinite(learn.recorder.values[0]).all()
     assert max(learn.recorder.lrs) == pytest.approx(3e-3, rel=0.05) and len(learn.dls.vocab) in (2, 10)
     if data == "split":
         assert (len(learn.dls.train_ds), len(learn.dls.valid_ds)) == (48, 16)
+
+
+def test_the_code_repeats_a_run_from_a_file_of_weights(folders, tmp_path):
+    "Its weights, its epoch of the head alone, its schedule: the same numbers as the run with build's seed."
+    timm = pytest.importorskip("timm")
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
+    options = {"epochs": "1", "seeds": "0,1", "schedules": "one_cycle", "jobs": "1", "bs": 16, "size": 32}
+    weights = str(tmp_path / "weights.pth")
+    result = compare.main(str(folders / "flat"), "test_resnet", **options, weights=weights, out=tmp_path / "out")
+    pasted = code_in(result.text)
+    assert f"weights={weights!r}" in pasted
+    run = result.runs.set_index("seed").loc[0]
+    assert list(learner_of(pasted).recorder.values[-1][1:]) == pytest.approx([run.valid_loss, run.accuracy], rel=1e-4)
 
 
 def test_the_code_for_pretrained_models():
@@ -89,6 +137,12 @@ def test_the_code_for_pretrained_models():
     assert "vision_learner(dls, resnet34, metrics=accuracy)" in code and "lr_max=slice(1e-5, 1e-3)" in code
     assert "from lrlab.callbacks import CosineRestarts, StopOnDivergence" in code
     compile(code, "pasted", "exec")
+    assert code.splitlines()[-2] == "learn.unfreeze()" and "fit_one_cycle" not in code
+    config["question"] |= {"head_epochs": 2, "head_lr": 3e-3}
+    head_alone = (
+        "learn.freeze()\nlearn.fit_one_cycle(2, 3e-3)  # the new head alone\nlearn.unfreeze()\nlearn.fit_schedule("
+    )
+    assert head_alone in answer.code(advice, config)
     config["question"]["arch"] = "vit_tiny_patch16_224"
     assert "vision_learner(dls, 'vit_tiny_patch16_224'" in answer.code(advice, config)
     joined = Advice("x", "warmup(join([(Constant(), '50%'), (CosineDecay(), '50%')]), '10%')", 1e-3, 3, "")

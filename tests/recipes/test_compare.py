@@ -131,6 +131,15 @@ def test_budgets_are_trained_separately_and_merge(small, first, tmp_path):
     pd.testing.assert_frame_equal(both.runs.iloc[:4], first.runs, check_dtype=False)
     with pytest.raises(UserError, match="one of the folders"):
         report.main(str(first.out), str(longer.out), out=str(first.out))
+    assert len(report.main(str(first.out), out=str(both.out)).runs) == 4, "a merged report may be made anew"
+
+
+def test_a_merged_report_does_not_overwrite_other_results(small, first, tmp_path):
+    other = compare.main(**small | {"epochs": "1", "seeds": "1"}, out=tmp_path / "other")
+    before = {file: file.read_bytes() for file in other.out.rglob("*.*") if file.is_file()}
+    with pytest.raises(Refused, match="other: holds other results"):
+        report.main(str(first.out), out=str(other.out))
+    assert before == {file: file.read_bytes() for file in before}
 
 
 def test_different_questions_do_not_merge(small, first, tmp_path):

@@ -217,3 +217,13 @@ def test_equal_differences_of_float32_accuracies_have_no_spread_to_judge_by():
     mean, low, high = stats.difference_interval(differences)
     assert mean == pytest.approx(1 / 1797, rel=1e-4) and np.isnan(low) and np.isnan(high)
     assert np.isnan(stats.paired_p(differences)) and stats.seeds_to_separate(differences) is None
+
+
+def test_without_a_run_of_the_reference_nothing_is_compared_with_it():
+    "As in folders merged of different schedules and budgets: unknown is not the same as tied."
+    short = runs_table({"good": [0.8, 0.83, 0.81], "bad": [0.4, 0.41, 0.42]}).assign(budget=3)
+    long = runs_table({"constant": [0.7, 0.72, 0.71], "good": [0.8, 0.83, 0.81]}).assign(budget=12)
+    table = stats.summarize(pd.concat([long, short], ignore_index=True), "constant")
+    own = table[table.budget == 3]
+    assert own[["diff", "diff_low", "diff_high", "p_value"]].isna().all(axis=None) and set(own.verdict) == {""}
+    assert own.leads.tolist() == [True, False] and set(table[table.budget == 12].verdict) == {"better", "tied"}

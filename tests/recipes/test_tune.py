@@ -1,12 +1,16 @@
 """Tuning lr_max: one grid for all, widened where it must be, on seeds of its own."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from lrlab.callbacks import Constant, CosineDecay
 from lrlab.recipes import compare
-from lrlab.recipes.kitchen import tune
+from lrlab.recipes.kitchen import protocol, tune
 from lrlab.recipes.kitchen.options import show_lr
+from lrlab.recipes.kitchen.store import Store
+from lrlab.recipes.kitchen.stored import merge, read
 from tests.conftest import write_photos
 
 
@@ -98,3 +102,22 @@ def test_continuing_a_tuned_comparison_trains_nothing_and_finds_the_same(tuned, 
     again = compare.main(str(folder / "split"), **options, out=result.out)
     assert "To do" not in capsys.readouterr().out
     pd.testing.assert_frame_equal(again.runs, result.runs)
+
+
+def test_merged_folders_keep_what_each_of_them_tuned(tuned):
+    "The second folder has another schedule, and widened the grid downwards."
+    ours = read(Store(tuned[0].out))
+    note = ours.config["tuned"]
+    wider = {"grid": ["1e-6", *note["grid"][:3]], "added": 1, "at_edge": ["linear (3 epochs)"]}
+    wider |= {"chosen": {"3": {"linear": "1e-6", "constant": "1e-6"}, "6": {"linear": "1e-6"}}}
+    question = ours.question | {"schedules": {"3": {"linear": "PolynomialDecay()"}}}
+    trials = ours.trials[ours.trials.lr_max.isin(wider["grid"]) & (ours.trials.schedule == "constant")]
+    trials = trials.assign(schedule="linear", run_id="linear-" + trials.run_id)
+    theirs = replace(ours, config=ours.config | {"tuned": note | wider, "question": question}, trials=trials)
+    both = merge([ours, theirs], ["ours", "theirs"])
+    merged = both.config["tuned"]
+    assert merged["grid"] == ["1e-6", *note["grid"]] and merged["added"] == note["added"] + 1
+    assert merged["chosen"] == {"3": note["chosen"]["3"] | {"linear": "1e-6"}, "6": {"linear": "1e-6"}}
+    assert list(merged["chosen"]["3"]) == ["constant", "one_cycle", "linear"], "in the order of the folders"
+    assert merged["at_edge"] == [*note["at_edge"], "linear (3 epochs)"]
+    assert "tried at least 3 of the" in protocol.tuning(both) and "tried the same" in protocol.tuning(ours)
