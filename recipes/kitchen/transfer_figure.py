@@ -102,7 +102,9 @@ def _curves(ax, epochs: pd.DataFrame, order: list[str], style: dict, majority: f
     ax.set_xlim(0.7, epochs.epoch.max() + 1.3 - (epochs.schedule == "scratch").any())
     ax.set(xlabel="epoch, the head's included", ylabel="validation accuracy (mean)")
     ax.yaxis.set_major_formatter(PercentFormatter(1))
-    ax.legend(fontsize=8.5, frameon=False, ncols=2)
+    low, high = ax.get_ylim()
+    ax.set_ylim(low - 0.35 * (high - low), high)  # room for the legend below all curves
+    ax.legend(fontsize=8.5, frameon=False, ncols=3, loc="lower right")
     canvas.plain(ax, whole_epochs=True)
 
 
