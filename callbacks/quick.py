@@ -10,7 +10,9 @@ from fastai.basics import Callback
 def answers(cb: Callback, event_name: str) -> bool:
     "Whether `cb` does anything at an event. fastai looks on, in the Learner and in the model: 10 µs to find nothing."
     # At after_fit fastai switches a callback on again, whether it has a method or not.
-    return event_name == "after_fit" or hasattr(type(cb), event_name) or event_name in vars(cb)
+    if event_name == "after_fit" or hasattr(type(cb), event_name) or event_name in vars(cb):
+        return True
+    return type(cb).__call__ not in (Callback.__call__, QuickCallback.__call__)  # one that looks on at all events
 
 
 class QuickCallback(Callback):

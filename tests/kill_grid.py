@@ -27,7 +27,9 @@ class Command:
     "A recipe as a process group of its own, with its output read as it comes."
 
     def __init__(self, options: list[str], recipe: str = "compare"):
-        code = "import sys; from lrlab.recipes.cli import main; sys.exit(main())"
+        # Ctrl-C as a terminal has it: in the background of a shell, where a suite may run too, it would be ignored.
+        code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        code += "from lrlab.recipes.cli import main; sys.exit(main())"
         command = [sys.executable, "-u", "-c", code, recipe, *options]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         self.process = subprocess.Popen(command, start_new_session=True, **pipes)

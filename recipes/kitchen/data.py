@@ -101,7 +101,7 @@ def limited(name: str) -> tuple[str, int | None]:
     (('cifar', 2000), ('cifar', None))
     """
     source, colon, most = name.rpartition(":")
-    if not (colon and source and most.isdecimal()) or os.path.exists(name):
+    if not (colon and source and most.isdecimal() and len(most) < 10) or os.path.exists(name):
         return name, None
     return source, int(most)
 

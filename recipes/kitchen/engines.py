@@ -91,7 +91,8 @@ def ctrl_c_waits() -> Iterator[None]:
         with _masked(signal.SIGINT):
             yield
     finally:
-        signal.signal(signal.SIGINT, usual)
+        if usual is not None:  # not installed from Python
+            signal.signal(signal.SIGINT, usual)
         if came:
             signal.raise_signal(signal.SIGINT)
 
@@ -118,6 +119,7 @@ def _named(task: Callable, run: Any, shared: Any) -> tuple[str, Any]:
 @cache
 def _keep_what_is_loaded() -> None:
     "Once a worker: half a million objects of torch and fastai, which no collection between two runs has to visit."
+    gc.collect()  # what the measuring of --jobs has left
     gc.freeze()
 
 

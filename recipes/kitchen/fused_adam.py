@@ -24,6 +24,7 @@ class FusedAdam(Optimizer):
             for p in group:
                 p.grad = None
 
+    @torch.no_grad()
     def step(self, closure: Callable | None = None) -> None:
         "One update of every parameter that has a gradient. Raises NotImplementedError for a `closure`, as fastai does."
         if closure is not None:
@@ -59,6 +60,9 @@ class FusedAdam(Optimizer):
         state = self.state[p]
         if "grad_avg" not in state:
             state |= {"grad_avg": torch.zeros_like(p), "sqr_avg": torch.zeros_like(p), "step": 0}
+        if state["grad_avg"].stride() != p.stride():  # a checkpoint of another memory format; the kernel walks memory
+            for name in ("grad_avg", "sqr_avg"):
+                state[name] = torch.empty_like(p).copy_(state[name])
         if not torch.is_tensor(state["step"]):
             state["step"] = torch.tensor(float(state["step"]), device=p.device)
         return state

@@ -8,8 +8,8 @@ import torch
 
 # Not fastai.vision.all: that imports torchvision, which takes as long as all the rest.
 from fastai.data.core import Datasets, TfmdDL
-from fastai.data.transforms import Categorize, CategoryMap, ToTensor
-from fastai.torch_basics import DisplayedTransform, L, TensorCategory, TensorImage, Transform
+from fastai.data.transforms import Categorize, CategoryMap, IntToFloatTensor, Normalize, ToTensor
+from fastai.torch_basics import DisplayedTransform, TensorCategory, TensorImage, Transform
 from fastai.vision.core import PILImage, PILImageBW, imagenet_stats
 from fastcore.basics import chunked
 
@@ -137,26 +137,27 @@ def _half_of(images: torch.Tensor, turn: Callable[[torch.Tensor], torch.Tensor])
     return torch.cat([images, turn(images)]).index_select(0, torch.arange(n, device=images.device) + n * coins)
 
 
-class ToInput(BatchTransform):
-    """Bytes to normalized floats, as fastai's `IntToFloatTensor` and `Normalize` make them.
+class ToFloat(BatchTransform):
+    "Bytes to floats in 0..1, as fastai's `IntToFloatTensor`; with `colour` grey is repeated three times, uncopied."
 
-    For models of colour photos grey is repeated three times. `mean` and `std`: one value per channel, in 0..1.
-    """
+    order = IntToFloatTensor.order
 
-    order, parameters = 10, L("mean", "std")  # fastai moves these to the loader's device
-
-    def __init__(self, mean: list[float], std: list[float], colour: bool = False):
-        self.mean, self.std = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
+    def __init__(self, colour: bool = False):
         self.colour = colour
 
     def images(self, x: torch.Tensor) -> torch.Tensor:
         x = x.float().div_(255)
-        if self.colour and x.shape[1] == 1:
-            x = x.expand(-1, 3, -1, -1)  # without copying
-        return x.sub(self.mean).div_(self.std)
+        return x.expand(-1, 3, -1, -1) if self.colour and x.shape[1] == 1 else x
 
     def decodes(self, x: TensorImage):
-        return (x * self.std.to(x.device) + self.mean.to(x.device)).clamp(0, 1)
+        return x.clamp(0, 1)
+
+
+class Normalized(BatchTransform, Normalize):
+    "fastai's `Normalize`, of the images alone."
+
+    def images(self, x: torch.Tensor) -> torch.Tensor:
+        return x.sub(self.mean).div_(self.std)
 
 
 class BatchDL(TfmdDL):
@@ -195,7 +196,7 @@ def make_dataloaders(photos: Photos, bs: int = DEFAULT_BS, colour: bool = False,
     splits = [photos.splits[name].tolist() for name in ("train", "valid", "test") if name in photos.splits]
     datasets = Datasets(rows, [[RowToImage(photos)], [RowToLabel(photos), categorize]], splits=splits)
     stats = imagenet_stats if pretrained and colour else photos.pixel_stats
-    tfms = [BatchFlips(photos.flips), ToInput(*stats, colour)]
+    tfms = [BatchFlips(photos.flips), ToFloat(colour), Normalized.from_stats(*stats, cuda=False)]
     return datasets.dataloaders(
         bs=min(bs, len(splits[0])),
         val_bs=2 * bs,

@@ -8,8 +8,6 @@ from typing import TypeVar
 import torch
 from fastai.callback.training import GradientAccumulation
 
-from lrlab.recipes.kitchen.precision import leave_autocast
-
 T = TypeVar("T")
 _SAYS = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate", "unable to allocate")
 
@@ -26,7 +24,6 @@ def with_smaller_batches(attempt: Callable[[int], T], bs: int) -> tuple[T, str |
         parts = fewest_parts(bs)
         if parts is None or not out_of_memory(error):
             raise
-    leave_autocast()
     gc.collect()  # out here, where the exception and with it the frames of the first attempt are gone
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -253,13 +253,14 @@ MEMORY_PER_RUN = 2e9  # bytes, where no run has been made yet that could tell
 
 
 def parse_jobs(jobs: int | str, threads: int = 1) -> int:
-    "How many runs at the same time; `auto` is one per core (by `threads`), as far as the memory goes."
+    "How many runs at the same time; `auto`: one on a GPU, else one per `threads` cores as far as the memory goes."
     if str(jobs).strip().lower() == "auto":
         import torch
 
         from lrlab.recipes.kitchen.environment import fitting_jobs
 
-        return fitting_jobs(threads, MEMORY_PER_RUN, on_gpu=torch.cuda.is_available())
+        # How much of a GPU's memory a run takes is not known before there was one.
+        return 1 if torch.cuda.is_available() else fitting_jobs(threads, MEMORY_PER_RUN)
     try:
         number = int(jobs)
     except (TypeError, ValueError):

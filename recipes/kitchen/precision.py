@@ -29,13 +29,13 @@ def check_precision(precision: str) -> None:
 
 def precision_callbacks(precision: str) -> list[type[Callback]]:
     "What a Learner needs to train in `precision`, as classes."
-    return {"fp32": [], "bf16": [Bf16], "fp16": [MixedPrecision]}[precision]
+    return {"fp32": [], "bf16": [Bf16], "fp16": [Fp16]}[precision]
 
 
 def precision_of(learn) -> str:
     "The precision in which a Learner of a workload trains."
     callbacks = [type(cb) for cb in learn.cbs]
-    return "bf16" if Bf16 in callbacks else "fp16" if MixedPrecision in callbacks else "fp32"
+    return "bf16" if Bf16 in callbacks else "fp16" if Fp16 in callbacks else "fp32"
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager:
@@ -44,31 +44,45 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager:
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
 
 
-def leave_autocast() -> None:
-    """Leave whatever autocast a forward pass has entered that then raised.
-
-    Callbacks enter it before a batch and leave it after the prediction, which an exception skips. Left on, it would
-    serve the next run from its cache of converted weights.
-    """
-    for device in ("cpu", "cuda"):
-        torch.set_autocast_enabled(device, False)
-    for _ in range(torch.autocast_increment_nesting()):
-        torch.autocast_decrement_nesting()
-    torch.clear_autocast_cache()
-
-
 class Bf16(QuickCallback):
     "Runs the forward pass in bfloat16 on any device (fastai's own mixed precision serves CUDA only)."
 
     order = 10
+    _open: AbstractContextManager | None = None
 
     def before_batch(self):
-        self._autocast = torch.autocast(self.dls.device.type, torch.bfloat16)
-        self._autocast.__enter__()
+        self._open = torch.autocast(self.dls.device.type, torch.bfloat16)
+        self._open.__enter__()
 
     def after_pred(self):
-        self._autocast.__exit__(None, None, None)
+        self.close()
         self.learn.pred = self.pred.float()
+
+    def close(self):
+        "Leave autocast. `QuickLearner` asks for it where the forward pass raised and there is no prediction."
+        if self._open is not None:
+            self._open.__exit__(None, None, None)
+            self._open = None
+
+
+class Fp16(MixedPrecision):
+    "fastai's mixed precision, which can be told to leave autocast as well."
+
+    _entered = False
+
+    def before_batch(self):
+        super().before_batch()
+        self._entered = True
+
+    def after_loss(self):
+        super().after_loss()
+        self._entered = False
+
+    def close(self):
+        "As `Bf16.close`."
+        if self._entered:
+            self.autocast.__exit__(None, None, None)
+            self._entered = False
 
 
 def candidates() -> list[str]:

@@ -10,13 +10,25 @@ from lrlab.callbacks.quick import answers
 
 
 class QuickLearner(Learner):
-    "fastai's Learner, which at an event calls those callbacks alone that have a method for it, in the same order."
+    """fastai's Learner, which at an event calls those callbacks alone that have a method for it, in the same order.
+
+    Where a batch raises, callbacks with a `close` may leave what they have entered before it.
+    """
 
     def __call__(self, event_name: str | list[str]) -> None:
         for name in [event_name] if isinstance(event_name, str) else event_name:
             for cb in sorted(self.cbs, key=attrgetter("order")):
                 if answers(cb, name):
                     cb(name)
+
+    def one_batch(self, i: int, b: tuple) -> None:
+        try:
+            super().one_batch(i, b)
+        except BaseException:  # Ctrl-C too: an autocast that stays on would serve the next fit with its old weights
+            for cb in self.cbs:
+                if hasattr(type(cb), "close"):
+                    cb.close()
+            raise
 
 
 class PlainCrossEntropy(CrossEntropyLossFlat):

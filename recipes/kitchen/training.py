@@ -17,7 +17,7 @@ from lrlab.recipes.kitchen.data import Photos
 from lrlab.recipes.kitchen.memory import batch_size, out_of_memory, split_batches, with_smaller_batches
 from lrlab.recipes.kitchen.options import show_lr
 from lrlab.recipes.kitchen.plan import Run
-from lrlab.recipes.kitchen.precision import autocast, leave_autocast, precision_of
+from lrlab.recipes.kitchen.precision import autocast, precision_of
 from lrlab.recipes.kitchen.store import CYCLE_COLUMNS, EPOCH_COLUMNS, RUN_COLUMNS, STEP_COLUMNS, RunResult
 from lrlab.recipes.kitchen.workloads import Workload
 
@@ -43,7 +43,6 @@ def attempted(run: Run, attempt: Callable[[int], RunResult], bs: int) -> RunResu
         reason = "out of memory, with smaller batches too: " * out_of_memory(error)
         return failed(run, f"{reason}{type(error).__name__}: {_in_one_line(error)}", time.perf_counter() - start)
     finally:
-        leave_autocast()
         gc.collect()  # a Learner and its callbacks refer to each other; without this, memory grows from run to run
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # after an out-of-memory error the next run starts from nothing

@@ -81,6 +81,17 @@ def test_a_quick_learner_calls_the_same_methods_in_the_same_order():
     assert trace(None)[:2] == ["first before_batch", "second before_batch"] and trace(None)[-1].endswith("cancel_fit")
 
 
+def test_a_callback_that_looks_on_at_all_events_is_called_at_all():
+    class Tracer(Callback):
+        def __init__(self):
+            self.seen = []
+
+        def __call__(self, event_name):
+            self.seen.append(event_name)
+
+    assert fit(Tracer(), QuickLearner).seen == fit(Tracer()).seen != []
+
+
 def test_nobody_answers_what_it_has_no_method_for():
     assert answers(Noting(), "before_batch") and not answers(Noting(), "after_step")
     assert not answers(Callback(), "before_fit") and answers(Callback(), "after_fit")

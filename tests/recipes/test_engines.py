@@ -86,12 +86,13 @@ def test_ctrl_c_waits_also_where_another_thread_gets_the_signal():
     "The system hands a signal to any thread that does not block it; Python then interrupts the main one."
     done = threading.Event()
     threading.Thread(target=done.wait, daemon=True).start()
-    inside = []
+    inside, usual = [], signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
     try:
         with pytest.raises(KeyboardInterrupt), engines.ctrl_c_waits():
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.1)
             inside.append("finished")
+        assert inside == ["finished"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         done.set()
-    assert inside == ["finished"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        signal.signal(signal.SIGINT, usual)

@@ -121,3 +121,17 @@ def test_one_call_a_group_and_kind(monkeypatch):
     monkeypatch.setattr(fused_adam, "adamw", lambda params, *_, **own: calls.append((len(params), own["weight_decay"])))
     train(model, opt, 1)
     assert calls == [(1, 0.01), (3, 0.0), (1, 0.01), (1, 0.0), (1, 0.01), (1, 0.0)]
+
+
+def test_state_of_another_memory_format_is_brought_into_that_of_the_parameters():
+    "As where a contiguous model's checkpoint goes on as channels_last: the kernel walks through memory, not indices."
+    whole, begun = net(), net()
+    train(whole, optimizer(Adam, whole, lr=1e-3), 8)
+    opt = optimizer(FusedAdam, begun, lr=1e-3)
+    train(begun, opt, 4)
+    for p in begun.parameters():
+        for name in ("grad_avg", "sqr_avg"):
+            opt.state[p][name] = opt.state[p][name].contiguous()
+    assert any(opt.state[p]["grad_avg"].stride() != p.stride() for p in begun.parameters())
+    train(begun, opt, 4, start=4)
+    same(begun, whole)

@@ -61,6 +61,14 @@ def test_a_second_attempt_in_bf16_does_not_train_on_what_the_first_one_has_conve
     assert losses[-5:].mean() < 0.9 * losses[:5].mean(), "it learns"
 
 
+def test_an_autocast_of_the_callers_own_stays_on(digits):
+    with torch.autocast("cpu", torch.bfloat16):
+        assert training.train(RUN, SmallMemory("digits", precision="bf16"), digits).row["status"] == "ok"
+        assert torch.is_autocast_enabled("cpu")
+    assert not torch.is_autocast_enabled("cpu") and torch.autocast_decrement_nesting() == -1
+    torch.autocast_increment_nesting()
+
+
 def test_an_autocast_is_left_after_a_run_that_failed(digits):
     class Broken(SmallMemory):
         def learner(self, seed=0, photos=None):

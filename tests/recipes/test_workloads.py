@@ -4,12 +4,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from fastai.data.transforms import Normalize
 from fastai.interpret import ClassificationInterpretation
 from fasttransform import Pipeline
 
 from lrlab.recipes.kitchen import loaders
 from lrlab.recipes.kitchen.data import load
-from lrlab.recipes.kitchen.loaders import BatchFlips, ToInput
+from lrlab.recipes.kitchen.loaders import BatchFlips, Normalized, ToFloat
 from lrlab.recipes.kitchen.workloads import build
 from tests.conftest import write_photos
 
@@ -90,13 +91,13 @@ def test_flips_are_all_symmetries_and_nothing_else(kind, symmetries):
 
 @pytest.mark.parametrize("channels, colour", [(1, False), (3, False), (3, True), (1, True)])
 def test_inputs_are_what_fastais_own_transforms_make_of_them(channels, colour):
-    from fastai.data.transforms import IntToFloatTensor, Normalize
+    from fastai.data.transforms import IntToFloatTensor
     from fastai.vision.core import TensorCategory, TensorImage
 
     mean, std = [0.4, 0.5, 0.6][: 3 if colour else channels], [0.2, 0.25, 0.3][: 3 if colour else channels]
     images = torch.randint(0, 256, (5, 8, 8, channels), dtype=torch.uint8).permute(0, 3, 1, 2)
     batch = TensorImage(images), TensorCategory(torch.arange(5))
-    ours = Pipeline([ToInput(mean, std, colour)])
+    ours = Pipeline([ToFloat(colour), Normalized.from_stats(mean, std, cuda=False)])
     theirs = Pipeline([IntToFloatTensor(), Normalize.from_stats(mean, std, cuda=False)])
     (x, y), (expected, _) = ours(batch), theirs(batch)
     assert type(x) is TensorImage and y is batch[1] and x.shape == (5, 3 if colour else channels, 8, 8)
@@ -108,10 +109,27 @@ def test_inputs_are_what_fastais_own_transforms_make_of_them(channels, colour):
 def test_the_normalization_goes_where_the_batches_go():
     dls = build("digits", precision="fp32").dls
     dls.to(torch.device("meta"))  # stands for a GPU
-    to_input = next(tfm for tfm in dls.train.after_batch.fs if isinstance(tfm, ToInput))
-    assert {to_input.mean.device.type, to_input.std.device.type} == {"meta"}
-    x = to_input(torch.empty(4, 1, 16, 16, dtype=torch.uint8, device="meta"))
+    normalized = next(tfm for tfm in dls.train.after_batch.fs if isinstance(tfm, Normalized))
+    assert {normalized.mean.device.type, normalized.std.device.type} == {"meta"}
+    x = normalized(torch.empty(4, 1, 16, 16, device="meta"))
     assert x.device.type == "meta" and x.dtype == torch.float32
+
+
+def test_a_users_batch_transform_sees_floats_before_they_are_normalized():
+    from fastai.vision.augment import Brightness
+
+    seen = []
+
+    class Looks(Brightness):
+        def __call__(self, batch, **kwargs):
+            seen.append(batch[0].as_subclass(torch.Tensor))
+            return super().__call__(batch, **kwargs)
+
+    dls = build("digits", precision="fp32").dls
+    dls.add_tfms([Looks(max_lighting=0.1, p=1.0)], "after_batch")
+    dls.train.one_batch()
+    assert seen[0].min() == 0 and 0.9 < seen[0].max() <= 1
+    assert sum(isinstance(tfm, Normalize) for tfm in dls.train.after_batch.fs) == 1, "as vision_learner looks for it"
 
 
 def test_colour_photos_and_batches_larger_than_the_data(tmp_path):
