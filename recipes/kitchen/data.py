@@ -233,7 +233,9 @@ def _share_of_every_class(labels: np.ndarray, share: float) -> np.ndarray:
     return np.union1d(picked, alone)
 
 
-def stratified_split(strata: Sequence, share: float = VALID_SHARE, seed: int = SPLIT_SEED) -> dict[str, np.ndarray]:
+def stratified_split(
+    strata: Sequence | np.ndarray, share: float = VALID_SHARE, seed: int = SPLIT_SEED
+) -> dict[str, np.ndarray]:
     "Rows for training and validation: of every stratum `share` goes to validation, at least one image if it has two."
     check_range("share", share, 0.0, 1.0)
     rng = np.random.default_rng(seed)
