@@ -5,7 +5,6 @@ frozen, its batch norms and dropouts are in evaluation mode, and the images are 
 """
 
 import torch
-from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.learner import Learner
@@ -60,10 +59,3 @@ def head_learner(learn, seed: int) -> Learner:
     dls = DataLoaders(*loaders, device=learn.dls.device)
     cbs = [make() for make in precision_callbacks(precision_of(learn))]
     return Learner(dls, learn.model[1], CrossEntropyLossFlat(), metrics=accuracy, cbs=cbs)
-
-
-class FrozenBody(Callback):
-    "Keeps the body of a Learner as `body_outputs` uses it, for the same stage done the long way."
-
-    def before_train(self):
-        self.learn.model[0].eval()

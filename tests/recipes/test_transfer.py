@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
@@ -13,7 +14,7 @@ from fastai.torch_core import set_seed
 
 from lrlab.recipes import cli, transfer
 from lrlab.recipes.kitchen import transfer_figure
-from lrlab.recipes.kitchen.frozen import FrozenBody, TensorDL, body_outputs, head_learner
+from lrlab.recipes.kitchen.frozen import TensorDL, body_outputs, head_learner
 from lrlab.recipes.kitchen.transfer_arms import lr_by_group, movement
 from lrlab.recipes.kitchen.workloads import Workload
 
@@ -29,6 +30,13 @@ def weights(tmp_path_factory):
     file = tmp_path_factory.mktemp("weights") / "resnet.pth"
     torch.save(timm.create_model("test_resnet", pretrained=False).state_dict(), file)
     return file
+
+
+class FrozenBody(Callback):
+    "Keeps the body of a Learner as `body_outputs` uses it, for the same stage done the long way."
+
+    def before_train(self):
+        self.learn.model[0].eval()
 
 
 def learner(weights, precision="fp32"):
