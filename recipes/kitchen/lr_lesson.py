@@ -23,6 +23,8 @@ from lrlab.recipes.kitchen.stats import mean_interval
 from lrlab.recipes.kitchen.store import Store, write_atomically
 from lrlab.recipes.kitchen.workloads import Workload, use_threads
 
+TUTORIALS_ARCH = "vgg16_bn"
+
 
 @dataclass(frozen=True)
 class Question:
@@ -54,7 +56,10 @@ class Answer:
 
 
 def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
-    "Train what is not there yet; write runs.csv, epochs.csv, summary.csv and learning_rate.png."
+    """Train what is not there yet; write runs.csv, epochs.csv, summary.csv and learning_rate.png.
+
+    With the tutorial's model also tutorial.txt, its published rows beside ours.
+    """
     photos = question.workload.photos()
     question = replace(question, workload=question.workload.settled(photos, question.threads))
     question.workload.learner(question.seeds[0], photos)  # what cannot be built is refused before anything is written
@@ -128,7 +133,10 @@ def redraw(store: Store) -> Answer:
     plots.save(
         lr_lesson_figure.draw(runs, epochs, steps, summary, config, guess, title), store.out / "learning_rate.png"
     )
-    text = "\n".join([*lost, _text(summary, epochs, config, guess, title, store.out)])
+    beside = _beside_the_tutorial(epochs, config) if config["question"]["arch"] == TUTORIALS_ARCH else []
+    if beside:
+        write_atomically(store.out / "tutorial.txt", "\n".join([*beside, ""]))
+    text = "\n".join([*lost, _text(summary, beside, config, guess, title, store.out)])
     return Answer(runs, epochs, summary, text)
 
 
@@ -162,7 +170,7 @@ def _percent(accuracy: float) -> str:
     return "no accuracy" if pd.isna(accuracy) else f"{accuracy:.1%}"
 
 
-def _text(summary: pd.DataFrame, epochs: pd.DataFrame, config: dict, guess: float, title: str, out: Path) -> str:
+def _text(summary: pd.DataFrame, beside: list[str], config: dict, guess: float, title: str, out: Path) -> str:
     head = f"{'arm':<10} {'lr':>7} {'epochs':>6} {'n':>2}  {'accuracy % (95 % interval)':<27}{'validation loss':<27} "
     head += "diagnosis"
     lines = [head, "-" * len(head)]
@@ -174,9 +182,7 @@ def _text(summary: pd.DataFrame, epochs: pd.DataFrame, config: dict, guess: floa
     majority_share = config["data"]["majority"]
     lines += ["", f"Always answering the most frequent class: {majority_share:.1%}; guessing loss {guess:.3f}."]
     lines += ["How the diagnosis is made:", *(f"  {line}" for line in RULE.splitlines())]
-    question = config["question"]
-    if question["arch"] == "vgg16_bn":
-        lines += ["", *_beside_the_tutorial(epochs, config)]
+    lines += ["", *beside] if beside else []
     return "\n".join([*lines, "", title + ".", f"Figure: {out / 'learning_rate.png'}"])
 
 
@@ -203,7 +209,7 @@ def _beside_the_tutorial(epochs: pd.DataFrame, config: dict) -> list[str]:
             ours = ours.drop_duplicates("seed")  # "right" and "too long" are the same run as far as both go
             shown = f"{'-':>9} {'-':>9}  0"
             if len(ours):
-                shown = f"{ours.valid_loss.mean():>9.4f} {100 * ours.accuracy.mean():>9.2f}  {len(ours)}"
+                shown = f"{ours.valid_loss.mean():>9.4g} {100 * ours.accuracy.mean():>9.2f}  {len(ours)}"
             said = word if theirs.epoch == length else ""
             published = f"{theirs.valid_loss:>10.4f} {100 * theirs.accuracy:>11.2f} {said:<16}"
             lines.append(f"{lr:>7g} {theirs.epoch:>5}  {published} {shown}")
