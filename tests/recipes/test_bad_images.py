@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -138,6 +139,8 @@ UNREADABLE = {  # the file is left out, and named with this reason
 
 @pytest.mark.parametrize("name", RAMPS)
 def test_unusual_images_are_read(photos_folder, name):
+    if name == "ycbcr.tif" and int(PIL.__version__.split(".")[0]) < 13:
+        pytest.skip("Pillow 12, the last one for Python 3.10, cannot read the YCbCr TIFF that it writes")
     (photos_folder / "left" / name).write_bytes(RAMPS[name])
     photos = load(photos_folder, 24)
     assert "unreadable" not in photos.card
