@@ -74,10 +74,13 @@ def _cost(ax, cells: pd.DataFrame) -> None:
             lw=1.4,
             alpha=0.6,
         )
-        beside = (5, -11) if start == "scratch" else (5, 6)  # away from the other curve
+        # Away from the other curve, and from its own, which mostly rises.
+        beside, ha = ((5, -20), "left") if start == "scratch" else ((-5, 6), "right")
         for row in top.itertuples():
             label = f"{row.epochs} ep, LR {row.lr:g}"
-            ax.annotate(label, (row.steps, row.accuracy), beside, textcoords="offset points", fontsize=8, color=colour)
+            ax.annotate(
+                label, (row.steps, row.accuracy), beside, textcoords="offset points", ha=ha, fontsize=8, color=colour
+            )
     ax.set(title="best LR at every length", xlabel="optimizer steps of one run", ylabel="validation accuracy")
     ax.set_xlim(0, 1.35 * cells.steps.max())
     ax.yaxis.set_major_formatter(PercentFormatter(1))
