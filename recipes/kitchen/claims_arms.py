@@ -19,7 +19,7 @@ from lrlab.callbacks import (
 )
 from lrlab.recipes.kitchen import lr_lesson, snapshots, tune
 from lrlab.recipes.kitchen.claims_bench import TUNED, Bench
-from lrlab.recipes.kitchen.data import Photos, stratified_split
+from lrlab.recipes.kitchen.data import Photos, share_of_every_class
 from lrlab.recipes.kitchen.diagnosis import diagnose, guessing_loss
 from lrlab.recipes.kitchen.grid import EpochLog
 from lrlab.recipes.kitchen.lessons import LessonRun, run_row, why_diverged
@@ -172,7 +172,7 @@ def _pair(bench: Bench, epochs: int, prefix: str, photos: Photos) -> Tables:
 def fifth(photos: Photos) -> Photos:
     "The same photos with a fifth of the training images, of every class."
     rows = photos.splits["train"]
-    few = rows[stratified_split(photos.labels[rows], SHARE)["valid"]]
+    few = rows[share_of_every_class(photos.labels[rows], SHARE)]
     return replace(photos, splits=photos.splits | {"train": few})
 
 

@@ -218,7 +218,7 @@ def part_of(photos: Photos, most: int) -> Photos:
             f"--data {photos.name}:{most}: expected at least one image for each of {len(photos.classes)} classes"
         )
     splits = {
-        name: rows if len(rows) <= most else rows[_share_of_every_class(photos.labels[rows], most / len(rows))]
+        name: rows if len(rows) <= most else rows[share_of_every_class(photos.labels[rows], most / len(rows))]
         for name, rows in photos.splits.items()
     }
     whole = {name: len(rows) for name, rows in photos.splits.items()}
@@ -226,7 +226,7 @@ def part_of(photos: Photos, most: int) -> Photos:
     return replace(photos, name=f"{photos.name}:{most}", splits=splits, card=card)
 
 
-def _share_of_every_class(labels: np.ndarray, share: float) -> np.ndarray:
+def share_of_every_class(labels: np.ndarray, share: float) -> np.ndarray:
     "Positions of a share of the labels, stratified; of a class that would get none, the one that there is."
     picked = stratified_split(labels, share)["valid"]
     alone = np.flatnonzero(~np.isin(labels, labels[picked]))

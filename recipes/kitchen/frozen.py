@@ -7,13 +7,13 @@ frozen, its batch norms and dropouts are in evaluation mode, and the images are 
 import torch
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
-from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
 from fastai.torch_core import set_seed
 from fastcore.basics import chunked
 
 from lrlab.recipes.kitchen.precision import autocast, precision_callbacks, precision_of
+from lrlab.recipes.kitchen.quick_learner import QuickLearner
 
 
 class TensorDL(DataLoader):
@@ -50,7 +50,7 @@ def body_outputs(learn, split: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.cat(outputs), torch.cat(labels)
 
 
-def head_learner(learn, seed: int) -> Learner:
+def head_learner(learn, seed: int) -> QuickLearner:
     "A Learner of `learn`'s own head alone, on the body's outputs; what it trains is trained in `learn`'s model."
     (x, y), (valid_x, valid_y) = body_outputs(learn, 0), body_outputs(learn, 1)
     set_seed(seed)
@@ -58,4 +58,4 @@ def head_learner(learn, seed: int) -> Learner:
     loaders = TensorDL(x, y, bs, shuffle=True), TensorDL(valid_x, valid_y, 2 * bs, shuffle=False)
     dls = DataLoaders(*loaders, device=learn.dls.device)
     cbs = [make() for make in precision_callbacks(precision_of(learn))]
-    return Learner(dls, learn.model[1], CrossEntropyLossFlat(), metrics=accuracy, cbs=cbs)
+    return QuickLearner(dls, learn.model[1], CrossEntropyLossFlat(), metrics=accuracy, cbs=cbs)
