@@ -1,13 +1,13 @@
 """Learning-rate schedules and training callbacks for fastai."""
 
 from .averaging import CycleAverage
-from .base import Schedule
 from .compose import Join, Warmup, join, warmup
 from .divergence import StopOnDivergence
 from .history import HyperHistory
 from .lr_find import LRRange, lr_range_test
 from .plateau import ReduceOnPlateau
 from .resume import Resumable
+from .schedule import Schedule
 from .schedule_lr import ScheduleLR, SchedulePreview, fit_schedule, preview_schedule
 from .schedules import (
     SCHEDULES,
@@ -29,7 +29,7 @@ from .schedules import (
     Triangular,
 )
 from .snapshots import SnapshotEnsemble
-from .start import StartAt
+from .start_at import StartAt
 from .unfreeze import GradualUnfreeze
 
 __all__ = [

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import arguments
 from .arguments import Budget, Length
-from .base import Curve, Schedule, between
+from .schedule import Curve, Schedule, between
 
 
 def warmup(schedule: Schedule, length: Length, start: float = 0.0) -> Warmup:

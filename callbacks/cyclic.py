@@ -8,8 +8,8 @@ import numpy as np
 
 from . import arguments
 from .arguments import Budget, Length
-from .base import Curve, Schedule, between, half_cosine
-from .cycles import Cycles
+from .cycle_bounds import Cycles
+from .schedule import Curve, Schedule, between, half_cosine
 
 
 class _Cyclic(Schedule):

@@ -10,7 +10,7 @@ from . import arguments
 from .arguments import Budget
 
 if TYPE_CHECKING:
-    from .base import Schedule
+    from .schedule import Schedule
 
 
 def lint(schedule: Schedule, budget: Budget) -> list[str]:

@@ -11,7 +11,7 @@ from . import arguments
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .base import Schedule
+    from .schedule import Schedule
 
 
 def plot(schedule: Schedule, epochs: float, steps_per_epoch: int, lr_max: float, ax: Axes | None) -> Axes:

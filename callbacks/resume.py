@@ -16,7 +16,7 @@ from fastai.callback.training import GradientAccumulation
 from .hypers import check_whole, read_hypers
 from .random_state import random_state, set_random_state
 from .schedule_lr import ScheduleLR
-from .start import skip_epochs
+from .start_at import skip_epochs
 from .steps import in_lr_find, n_batches
 
 KEPT = {TrackerCallback: ("best", "new_best", "wait"), GradientAccumulation: ("count",), ParamScheduler: ("hps",)}

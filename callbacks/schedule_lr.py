@@ -13,9 +13,9 @@ from fastai.callback.schedule import LRFinder, ParamScheduler
 from fastai.callback.tracker import ReduceLROnPlateau
 
 from .arguments import number
-from .base import Schedule
 from .hypers import LR, check_lr, check_whole, n_groups, spread_lr
-from .start import StartAt
+from .schedule import Schedule
+from .start_at import StartAt
 from .steps import StepCallback, first_steps, in_lr_find, steps_per_epoch
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ import numpy as np
 
 from . import arguments
 from .arguments import Budget, Length
-from .base import Curve, Schedule, between, half_cosine
 from .cyclic import SGDR, CosineRestarts, ExpRange, Triangular
+from .schedule import Curve, Schedule, between, half_cosine
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 from fastai.basics import Learner
 from fastai.callback.training import GradientAccumulation
 
-from .quick import QuickCallback
+from .events import QuickCallback
 
 
 class StepCallback(QuickCallback):

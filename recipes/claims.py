@@ -22,9 +22,9 @@ def main(
     quick: bool = False,  # A smoke run: the claims about restarts, digits, 2 seeds, 3 epochs
 ):
     "Re-check published claims about learning rates on your own images."
-    from lrlab.recipes.kitchen import claims as court
     from lrlab.recipes.kitchen import options
-    from lrlab.recipes.kitchen.claims_bench import FULL, QUICK
+    from lrlab.recipes.studies.claims import study as court
+    from lrlab.recipes.studies.claims.bench import FULL, QUICK
 
     if quick:
         data = "digits" if data == "solar,digits" else data

@@ -89,7 +89,7 @@ def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None
             raise  # a fault of ours and not of the machine
         return _complain(_fault(error), code=1)
     except RuntimeError as error:
-        from lrlab.recipes.kitchen.memory import out_of_memory
+        from lrlab.recipes.kitchen.runs.out_of_memory import out_of_memory
 
         if not out_of_memory(error):
             raise
@@ -115,7 +115,7 @@ def _impossible(argv: list[str], parser: argparse.ArgumentParser) -> str | None:
 def _fault(error: OSError | MemoryError | ImportError) -> str:
     "A fault of the machine in one sentence."
     if isinstance(error, ImportError):
-        from lrlab.recipes.kitchen.extras import missing_package
+        from lrlab.recipes.kitchen.machine.optional_packages import missing_package
 
         return missing_package(error)
     if isinstance(error, MemoryError):

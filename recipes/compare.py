@@ -36,9 +36,11 @@ def main(
     quick: bool = False,  # A smoke run: 2 epochs, 2 seeds, 4 schedules
 ):
     "Compare learning-rate schedules on the same data, weights, batches and budget."
-    from lrlab.recipes.kitchen import comparison, options, tune as tuning, workloads  # isort: skip
-    from lrlab.recipes.kitchen.engines import place_for
+    from lrlab.recipes.kitchen import options, workloads
+    from lrlab.recipes.studies.compare import study as comparison
+    from lrlab.recipes.kitchen.grid import tuning  # isort: skip
     from lrlab.recipes.kitchen.errors import UserError
+    from lrlab.recipes.kitchen.grid.engines import place_for
 
     budgets = options.parse_epochs(epochs)
     if quick:

@@ -13,7 +13,7 @@ def main(
     out: str = ".",  # The folder, or one above it, where results will be written
 ):
     "Check this machine and say what to install or to free."
-    from lrlab.recipes.kitchen.checkup import checkup
+    from lrlab.recipes.studies.doctor.study import checkup
 
     result = checkup(out)
     print(result.text)

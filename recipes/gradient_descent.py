@@ -20,8 +20,10 @@ def main(
     quick: bool = False,  # A smoke run: 100 starts
 ):
     "Show what the learning rate does on surfaces one can see, and how often each schedule finds the global minimum."
-    from lrlab.recipes.kitchen import descent, descent_answer, options
+    from lrlab.recipes.kitchen import options
     from lrlab.recipes.kitchen.errors import UserError
+    from lrlab.recipes.studies.gradient_descent import descent
+    from lrlab.recipes.studies.gradient_descent import study as descent_answer
 
     starts = min(starts, 100) if quick else starts
     options.check_range("epochs", epochs, 1, 1000)

@@ -31,8 +31,9 @@ def main(
     "Show what LRs and lengths that are too high, low, short, long and right do to the loss and the accuracy."
     from dataclasses import replace
 
-    from lrlab.recipes.kitchen import lr_lesson, options, workloads
+    from lrlab.recipes.kitchen import options, workloads
     from lrlab.recipes.kitchen.errors import UserError
+    from lrlab.recipes.studies.learning_rate import study as lr_lesson
 
     if quick:
         epochs, long, seeds = min(epochs, 2), min(long, 3), "1" if str(seeds) == "3" else seeds

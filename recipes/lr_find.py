@@ -23,7 +23,8 @@ def main(
     quick: bool = False,  # A smoke run: 2 seeds, 30 steps
 ):
     "Find a learning rate: the loss against the LR for several seeds, and what fastai's four rules suggest."
-    from lrlab.recipes.kitchen import lr_range, options, workloads
+    from lrlab.recipes.kitchen import options, workloads
+    from lrlab.recipes.studies.lr_find import study as lr_range
 
     if quick:
         seeds, num_it = "2" if str(seeds) == "3" else seeds, min(num_it, 30)

@@ -25,7 +25,8 @@ def main(
     quick: bool = False,  # A smoke run: 1 epoch, of the small model unless you choose another
 ):
     "Train with 1cycle and discriminative LRs: the LR of every layer group, the losses, and the confusion matrix."
-    from lrlab.recipes.kitchen import options, tutorial, workloads
+    from lrlab.recipes.kitchen import options, workloads
+    from lrlab.recipes.studies.one_cycle import study as tutorial
 
     if quick:
         arch, epochs = "small" if arch == "efficientnet_lite0" and weights is None else arch, 1

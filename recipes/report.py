@@ -7,11 +7,11 @@ lrlab report monday tuesday --out both
 from lrlab.recipes import cli
 
 DRAWN_BY = {  # recipe -> the module of the kitchen whose `redraw` makes its tables and figures
-    "compare": "report",
-    "learning-rate": "lr_lesson",
-    "snapshot-ensemble": "snapshot_answer",
-    "transfer": "transfer",
-    "transfer-vs-scratch": "lr_epochs",
+    "compare": "compare.report",
+    "learning-rate": "learning_rate.study",
+    "snapshot-ensemble": "snapshot_ensemble.study",
+    "transfer": "transfer.study",
+    "transfer-vs-scratch": "transfer_vs_scratch.study",
 }
 
 
@@ -23,9 +23,9 @@ def main(
     from importlib import import_module
     from pathlib import Path
 
-    from lrlab.recipes.kitchen import report
     from lrlab.recipes.kitchen.errors import UserError, printable
-    from lrlab.recipes.kitchen.store import Store
+    from lrlab.recipes.kitchen.store.store import Store
+    from lrlab.recipes.studies.compare import report
 
     if not dirs:
         raise UserError("lrlab report needs a results folder, for instance: lrlab report results/compare")
@@ -41,7 +41,7 @@ def main(
     try:
         if len(stores) == 1 and not out:
             with stores[0] as store:
-                result = import_module(f"lrlab.recipes.kitchen.{DRAWN_BY[recipe]}").redraw(store)
+                result = import_module(f"lrlab.recipes.studies.{DRAWN_BY[recipe]}").redraw(store)
         else:
             target = Path(out or "results/report")
             if target.resolve() in [store.out.resolve() for store in stores]:

@@ -28,8 +28,9 @@ def main(
     quick: bool = False,  # A smoke run: 3 epochs, 3 cycles, 1 seed, 32 px
 ):
     "Compare the snapshots of one SGDR run, their ensemble and their average with a cosine and a constant run."
-    from lrlab.recipes.kitchen import options, snapshot_answer, workloads
+    from lrlab.recipes.kitchen import options, workloads
     from lrlab.recipes.kitchen.errors import UserError
+    from lrlab.recipes.studies.snapshot_ensemble import study as snapshot_answer
 
     if quick:
         epochs, cycles, size, seeds = 3, 3, size or 32, "1" if str(seeds) == "3" else seeds

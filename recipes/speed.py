@@ -18,7 +18,8 @@ def main(
     quick: bool = False,  # A smoke run: 1 epoch, 1 repeat, no large model, no scaling
 ):
     "Measure lrlab beside stock fastai and bare PyTorch on this machine: minutes, images per second, and every factor."
-    from lrlab.recipes.kitchen import options, speed
+    from lrlab.recipes.kitchen import options
+    from lrlab.recipes.studies.speed import study as speed
 
     if quick:
         epochs, repeats = 1, 1

@@ -29,8 +29,10 @@ def main(
     quick: bool = False,  # A smoke run: digits at 32 px, 1 epoch, 1 seed
 ):
     "Transfer learning six ways with equal budget: LRs and movement of every layer group, and the accuracy."
-    from lrlab.recipes.kitchen import options, transfer, transfer_arms, workloads
+    from lrlab.recipes.kitchen import options, workloads
     from lrlab.recipes.kitchen.errors import UserError
+    from lrlab.recipes.studies.transfer import arms as transfer_arms
+    from lrlab.recipes.studies.transfer import study as transfer
 
     if quick:
         epochs, size, seeds = 1, min(size, 32), "1" if str(seeds) == "3" else seeds

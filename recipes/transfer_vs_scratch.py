@@ -27,8 +27,9 @@ def main(
     quick: bool = False,  # A smoke run: one LR, 1 epoch, 1 seed
 ):
     "Compare transfer with training from scratch over a grid of LRs and lengths: two heat maps, and what each costs."
-    from lrlab.recipes.kitchen import lr_epochs, options, workloads
+    from lrlab.recipes.kitchen import options, workloads
     from lrlab.recipes.kitchen.errors import UserError
+    from lrlab.recipes.studies.transfer_vs_scratch import study as lr_epochs
 
     if quick:
         lrs, epochs, seeds = "1e-2", "1", "1" if str(seeds) == "3" else seeds

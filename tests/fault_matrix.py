@@ -29,16 +29,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from lrlab.recipes import cli  # noqa: E402
-from lrlab.recipes.kitchen import (  # noqa: E402, F401  (before forking)
-    comparison,
-    descent_answer,
-    lr_epochs,
-    lr_lesson,
-    lr_range,
-    snapshot_answer,
-    transfer,
-    tutorial,
-)
+from lrlab.recipes.studies.compare import study as comparison  # noqa: E402, F401  (before forking)
+from lrlab.recipes.studies.gradient_descent import study as descent_answer  # noqa: E402, F401  (before forking)
+from lrlab.recipes.studies.learning_rate import study as lr_lesson  # noqa: E402, F401  (before forking)
+from lrlab.recipes.studies.lr_find import study as lr_range  # noqa: E402, F401  (before forking)
+from lrlab.recipes.studies.one_cycle import study as tutorial  # noqa: E402, F401  (before forking)
+from lrlab.recipes.studies.snapshot_ensemble import study as snapshot_answer  # noqa: E402, F401  (before forking)
+from lrlab.recipes.studies.transfer import study as transfer  # noqa: E402, F401  (before forking)
+from lrlab.recipes.studies.transfer_vs_scratch import study as lr_epochs  # noqa: E402, F401  (before forking)
 from tests.conftest import write_photos  # noqa: E402
 from tests.faults import FAULTS, FIRST_STEP, INNER_FAULTS, RECIPES, TRAINED, meets  # noqa: E402
 

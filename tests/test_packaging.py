@@ -63,7 +63,12 @@ def run(command: list, folder: Path) -> str:
 def test_the_wheel_holds_the_packages_and_nothing_else(built):
     names = zipfile.ZipFile(built["wheel"]).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"lrlab"}
-    for needed in ("callbacks/schedules.py", "callbacks/py.typed", "recipes/py.typed", "recipes/kitchen/report.html"):
+    for needed in (
+        "callbacks/schedules.py",
+        "callbacks/py.typed",
+        "recipes/py.typed",
+        "recipes/studies/compare/report.html",
+    ):
         assert f"lrlab/{needed}" in names
     committed = {p.relative_to(ROOT) for folder in ("callbacks", "recipes") for p in (ROOT / folder).rglob("*.py")}
     assert {f"lrlab/{p}" for p in committed} == {n for n in names if n.endswith(".py")}
@@ -89,7 +94,7 @@ def test_the_installed_command_works_elsewhere(installed, built, tmp_path):
 def test_the_installed_package_works_beside_a_users_own_callbacks(installed, tmp_path):
     (tmp_path / "callbacks.py").write_text("MINE = True\n")
     code = (
-        "import callbacks, lrlab.callbacks, lrlab.recipes.kitchen.stats\n"
+        "import callbacks, lrlab.callbacks, lrlab.recipes.kitchen.stats.stats\n"
         "assert callbacks.MINE\n"
         "print(lrlab.callbacks.__file__)"
     )

@@ -257,7 +257,7 @@ def parse_jobs(jobs: int | str, threads: int = 1) -> int:
     if str(jobs).strip().lower() == "auto":
         import torch
 
-        from lrlab.recipes.kitchen.environment import fitting_jobs
+        from lrlab.recipes.kitchen.machine.environment import fitting_jobs
 
         # How much of a GPU's memory a run takes is not known before there was one.
         return 1 if torch.cuda.is_available() else fitting_jobs(threads, MEMORY_PER_RUN)

@@ -9,18 +9,19 @@ from fastai.torch_core import set_seed
 from joblib import cpu_count
 from torch import nn
 
-from lrlab.recipes.kitchen import datasets, vision  # noqa: F401  (registers datasets; prepares torchvision)
-from lrlab.recipes.kitchen.data import Photos, limited, load
+from lrlab.recipes.kitchen.data import fastai_datasets as datasets  # noqa: F401  (registers datasets; prepares torchvision)
+from lrlab.recipes.kitchen.data.dataloaders import make_dataloaders, train_device
+from lrlab.recipes.kitchen.data.image_set import Photos, limited, load
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.fused_adam import FusedAdam
-from lrlab.recipes.kitchen.layer_groups import layer_groups, one_group
-from lrlab.recipes.kitchen.loaders import make_dataloaders, train_device
-from lrlab.recipes.kitchen.measured import remembered
-from lrlab.recipes.kitchen.models import check_name, create, is_pretrained
+from lrlab.recipes.kitchen.learner.fused_adam import FusedAdam
+from lrlab.recipes.kitchen.learner.precision import candidates, check_precision, fastest, precision_callbacks
+from lrlab.recipes.kitchen.learner.quick_learner import PlainCrossEntropy, QuickLearner
+from lrlab.recipes.kitchen.machine.measured import remembered
+from lrlab.recipes.kitchen.models import torchvision_compat as vision  # noqa: F401  (registers datasets; prepares torchvision)
+from lrlab.recipes.kitchen.models.create import check_name, create, is_pretrained
+from lrlab.recipes.kitchen.models.layer_groups import layer_groups, one_group
+from lrlab.recipes.kitchen.models.weights import read_weights, sha256
 from lrlab.recipes.kitchen.options import check_range
-from lrlab.recipes.kitchen.precision import candidates, check_precision, fastest, precision_callbacks
-from lrlab.recipes.kitchen.quick_learner import PlainCrossEntropy, QuickLearner
-from lrlab.recipes.kitchen.weights import read_weights, sha256
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,12 @@ from torch import nn
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from lrlab.recipes.kitchen import vision  # noqa: E402, F401  (before fastai.vision.augment)
-from lrlab.recipes.kitchen.environment import environment  # noqa: E402
-from lrlab.recipes.kitchen.fused_adam import FusedAdam  # noqa: E402
-from lrlab.recipes.kitchen.loaders import BatchFlips  # noqa: E402
-from lrlab.recipes.kitchen.precision import autocast  # noqa: E402
-from lrlab.recipes.kitchen.quick_learner import QuickLearner  # noqa: E402
+from lrlab.recipes.kitchen.data.dataloaders import BatchFlips  # noqa: E402
+from lrlab.recipes.kitchen.learner.fused_adam import FusedAdam  # noqa: E402
+from lrlab.recipes.kitchen.learner.precision import autocast  # noqa: E402
+from lrlab.recipes.kitchen.learner.quick_learner import QuickLearner  # noqa: E402
+from lrlab.recipes.kitchen.machine.environment import environment  # noqa: E402
+from lrlab.recipes.kitchen.models import torchvision_compat as vision  # noqa: E402, F401  (before fastai.vision.augment)
 from lrlab.recipes.kitchen.workloads import Workload  # noqa: E402
 
 TARGET = ROOT / "results" / "reference" / "speed"

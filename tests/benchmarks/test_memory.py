@@ -5,7 +5,7 @@ import sys
 
 FIFTY_RUNS = """
 import resource, sys
-from lrlab.recipes.kitchen.grid import plan_runs, run_grid
+from lrlab.recipes.kitchen.grid.runner import plan_runs, run_grid
 from lrlab.recipes.kitchen.options import parse_schedules
 from lrlab.recipes.kitchen.workloads import Workload
 

@@ -1,6 +1,6 @@
 """One update of LR and momentum over four parameter groups: lrlab's cost as a ratio to torch's and fastai's."""
 
-from lrlab.recipes.kitchen.scheduler_step import microseconds_per_update
+from lrlab.recipes.studies.speed.scheduler_step import microseconds_per_update
 
 
 def test_an_update_costs_a_third_of_torchs_and_a_twentieth_of_fastais():

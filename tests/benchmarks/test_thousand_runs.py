@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from lrlab.recipes import compare
-from lrlab.recipes.kitchen.store import RunResult, Store
+from lrlab.recipes.kitchen.store.store import RunResult, Store
 from tests.kill_grid import Command
 
 SCHEDULES = "constant,step,exponential,cosine,triangular,triangular2,sgdr,one_cycle"

@@ -4,8 +4,8 @@ import pytest
 from fastai.basics import Callback, CancelFitException
 from fastai.test_utils import synth_learner
 
-from lrlab.callbacks.quick import QuickCallback, answers
-from lrlab.recipes.kitchen.quick_learner import QuickLearner
+from lrlab.callbacks.events import QuickCallback, answers
+from lrlab.recipes.kitchen.learner.quick_learner import QuickLearner
 
 
 class Noting(QuickCallback):

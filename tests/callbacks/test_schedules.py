@@ -304,7 +304,7 @@ def test_the_array_is_the_same_whole_or_in_slices(schedule, total_steps, block):
     whole = schedule.multipliers(total_steps, STEPS_PER_EPOCH)
     shape = schedule.momentum_shape(total_steps, STEPS_PER_EPOCH)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lrlab.callbacks.base, "BLOCK", block)
+        patch.setattr(lrlab.callbacks.schedule, "BLOCK", block)
         np.testing.assert_array_equal(schedule.multipliers(total_steps, STEPS_PER_EPOCH), whole)
         np.testing.assert_array_equal(schedule.momentum_shape(total_steps, STEPS_PER_EPOCH), shape)
 

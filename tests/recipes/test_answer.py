@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from lrlab.recipes import compare
-from lrlab.recipes.kitchen import answer, protocol
-from lrlab.recipes.kitchen.answer import Advice
-from lrlab.recipes.kitchen.stats import summarize
+from lrlab.recipes.kitchen.stats.stats import summarize
+from lrlab.recipes.studies.compare import advice as answer
+from lrlab.recipes.studies.compare import protocol
+from lrlab.recipes.studies.compare.advice import Advice
 from tests.conftest import write_photos
 from tests.recipes.test_stats import runs_table
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from lrlab import callbacks
 from lrlab.recipes import cli
-from lrlab.recipes.kitchen import data, options
+from lrlab.recipes.kitchen import options
+from lrlab.recipes.kitchen.data import image_set as data
 from lrlab.recipes.kitchen.errors import UserError
 from tests.conftest import write_photos
 

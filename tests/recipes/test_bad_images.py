@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from lrlab.recipes.kitchen import data, decode
+from lrlab.recipes.kitchen.data import decode
+from lrlab.recipes.kitchen.data import image_set as data
 
 RAMP = np.tile(np.arange(0, 240, 10, dtype=np.uint8), (24, 1))  # dark on the left, bright on the right
 COLOUR = np.stack([RAMP, RAMP.T, 255 - RAMP], -1)

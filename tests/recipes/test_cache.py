@@ -4,12 +4,12 @@ import os
 import subprocess
 import sys
 
-from lrlab.recipes.kitchen import cache
+from lrlab.recipes.kitchen.data import pixel_cache as cache
 
 FILL = """
 import sys, time
 import numpy as np
-from lrlab.recipes.kitchen.cache import cached_array
+from lrlab.recipes.kitchen.data.pixel_cache import cached_array
 
 def fill(file):
     time.sleep(0.5)  # long enough for the other process to be at it as well

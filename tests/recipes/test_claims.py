@@ -7,11 +7,18 @@ import pandas as pd
 import pytest
 
 from lrlab.recipes import cli
-from lrlab.recipes.kitchen import claims, claims_figure, claims_page
-from lrlab.recipes.kitchen.claims_arms import GROUPS, fifth, lead, steps_per_epoch
-from lrlab.recipes.kitchen.claims_bench import FULL, TUNED, Bench, Scale
-from lrlab.recipes.kitchen.claims_table import BY_NAME, CLAIMS
-from lrlab.recipes.kitchen.claims_verdict import (
+from lrlab.recipes.kitchen.grid.lessons import LessonRun
+from lrlab.recipes.kitchen.grid.tuning import Tuning, lr_at
+from lrlab.recipes.kitchen.machine.environment import environment
+from lrlab.recipes.kitchen.store.store import EPOCH_COLUMNS, RUN_COLUMNS, Store
+from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.studies.claims import figure as claims_figure
+from lrlab.recipes.studies.claims import page as claims_page
+from lrlab.recipes.studies.claims import study as claims
+from lrlab.recipes.studies.claims.bench import FULL, TUNED, Bench, Scale
+from lrlab.recipes.studies.claims.catalogue import BY_NAME, CLAIMS
+from lrlab.recipes.studies.claims.experiments import GROUPS, fifth, lead, steps_per_epoch
+from lrlab.recipes.studies.claims.verdict import (
     FAILS,
     HOLDS,
     READING_COLUMNS,
@@ -22,11 +29,6 @@ from lrlab.recipes.kitchen.claims_verdict import (
     survives_holm,
     verdict,
 )
-from lrlab.recipes.kitchen.environment import environment
-from lrlab.recipes.kitchen.lessons import LessonRun
-from lrlab.recipes.kitchen.store import EPOCH_COLUMNS, RUN_COLUMNS, Store
-from lrlab.recipes.kitchen.tune import Tuning, lr_at
-from lrlab.recipes.kitchen.workloads import Workload
 from tests.conftest import write_photos
 
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lrlab.recipes.kitchen import cache, data, decode
+from lrlab.recipes.kitchen.data import decode
+from lrlab.recipes.kitchen.data import image_set as data
+from lrlab.recipes.kitchen.data import pixel_cache as cache
 from lrlab.recipes.kitchen.errors import UserError
 from tests.conftest import write_photos
 

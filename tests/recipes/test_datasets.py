@@ -8,7 +8,8 @@ import pytest
 from fastai.data import external
 from PIL import Image
 
-from lrlab.recipes.kitchen import data, datasets
+from lrlab.recipes.kitchen.data import fastai_datasets as datasets
+from lrlab.recipes.kitchen.data import image_set as data
 from lrlab.recipes.kitchen.errors import UserError
 
 

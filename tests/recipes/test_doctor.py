@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from lrlab.recipes import cli
-from lrlab.recipes.kitchen import checkup, extras
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.machine import optional_packages as extras
+from lrlab.recipes.studies.doctor import study as checkup
 
 
 def findings(**only) -> dict[str, checkup.Finding]:
@@ -25,7 +26,7 @@ def test_this_machine_is_in_order_and_every_line_says_why(capsys):
 
 
 def test_the_remedy_for_torchvision_is_reported():
-    from lrlab.recipes.kitchen import vision
+    from lrlab.recipes.kitchen.models import torchvision_compat as vision
 
     fact = findings()["fastai.vision"].fact
     assert ("lrlab declares them" in fact) == vision.prepare_torchvision()
@@ -82,7 +83,7 @@ def test_every_optional_package_that_is_imported_anywhere_is_known():
     ],
 )
 def test_recipes_say_what_to_install(monkeypatch, capsys, tmp_path, command, module, says):
-    from lrlab.recipes.kitchen import data
+    from lrlab.recipes.kitchen.data import image_set as data
 
     data._packaged.cache_clear()
     monkeypatch.chdir(tmp_path)

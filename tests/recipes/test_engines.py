@@ -12,10 +12,10 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-from lrlab.recipes.kitchen import engines
-from lrlab.recipes.kitchen.engines import Place, compute, place_for
-from lrlab.recipes.kitchen.environment import available_memory, fitting_jobs, peak_memory
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.grid import engines
+from lrlab.recipes.kitchen.grid.engines import Place, compute, place_for
+from lrlab.recipes.kitchen.machine.environment import available_memory, fitting_jobs, peak_memory
 from tests.kill_grid import alive
 
 Task = namedtuple("Task", "run_id")
@@ -49,7 +49,7 @@ def test_an_idle_worker_ends_with_its_parent():
     "Two workers and one task: the parent is killed while the other worker waits for something to do."
     script = """
         import os, time
-        from lrlab.recipes.kitchen import worker
+        from lrlab.recipes.kitchen.grid import worker
         from joblib import Parallel, delayed
         pool = Parallel(n_jobs=2, backend="loky", initializer=worker.start, initargs=(os.getpid(),))
         print(*pool(delayed(lambda: time.sleep(0.3) or os.getpid())() for _ in range(4)), flush=True)

@@ -5,8 +5,8 @@ import hashlib
 from fastai.callback.core import Callback
 
 from lrlab import callbacks
-from lrlab.recipes.kitchen.grid import Run
-from lrlab.recipes.kitchen.training import train
+from lrlab.recipes.kitchen.grid.runner import Run
+from lrlab.recipes.kitchen.runs.train import train
 from lrlab.recipes.kitchen.workloads import Workload
 from tests.conftest import write_photos
 

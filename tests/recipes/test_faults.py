@@ -14,10 +14,10 @@ import pytest
 
 from lrlab.callbacks import Constant
 from lrlab.recipes import compare, snapshot_ensemble
-from lrlab.recipes.kitchen.engines import Place
 from lrlab.recipes.kitchen.errors import Refused, UserError
-from lrlab.recipes.kitchen.grid import plan_runs, run_grid, was_killed
-from lrlab.recipes.kitchen.store import Store
+from lrlab.recipes.kitchen.grid.engines import Place
+from lrlab.recipes.kitchen.grid.runner import plan_runs, run_grid, was_killed
+from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.workloads import Workload
 from tests.conftest import write_photos
 from tests.kill_grid import Command, alive, complete, numbers
@@ -185,7 +185,7 @@ ON_SMALL_DISKS = """
 import subprocess, sys
 from pathlib import Path
 from lrlab.recipes import cli
-from lrlab.recipes.kitchen import data
+from lrlab.recipes.kitchen.data import image_set as data
 
 photos, cache, out = map(Path, sys.argv[1:])
 for folder, how in ((cache, "size=1m"), (out, "size=1m,ro")):

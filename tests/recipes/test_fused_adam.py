@@ -8,7 +8,7 @@ from fastai.optimizer import Adam
 from fastai.torch_core import set_seed
 
 from lrlab.callbacks import SGDR, OneCycle
-from lrlab.recipes.kitchen.fused_adam import FusedAdam
+from lrlab.recipes.kitchen.learner.fused_adam import FusedAdam
 from lrlab.recipes.kitchen.workloads import Workload
 
 
@@ -114,7 +114,7 @@ def test_a_learner_of_the_kitchen_trains_as_with_fastais_adam(shape):
 
 def test_one_call_a_group_and_kind(monkeypatch):
     "What makes it fast: three groups, two of them with weights and with parameters free of decay, are six calls."
-    from lrlab.recipes.kitchen import fused_adam
+    from lrlab.recipes.kitchen.learner import fused_adam
 
     model, calls = net(), []
     opt = optimizer(FusedAdam, model, lr=1e-3)

@@ -8,8 +8,8 @@ from scipy.stats import binomtest
 
 from lrlab.callbacks import Constant
 from lrlab.recipes import cli, gradient_descent
-from lrlab.recipes.kitchen import descent
-from lrlab.recipes.kitchen.landscapes import BOWL, SURFACES, VALLEY
+from lrlab.recipes.studies.gradient_descent import descent
+from lrlab.recipes.studies.gradient_descent.surfaces import BOWL, SURFACES, VALLEY
 
 
 @pytest.mark.parametrize("surface", [BOWL, VALLEY, *SURFACES.values()])
@@ -82,8 +82,8 @@ def test_the_recipe_answers_and_a_fresh_folder_gives_the_same_numbers(tmp_path, 
 def test_the_same_command_does_not_descend_again(tmp_path, monkeypatch):
     options = {"starts": 20, "epochs": 3, "schedules": "constant", "out": str(tmp_path)}
     first = gradient_descent.main(**options)
-    monkeypatch.setattr("lrlab.recipes.kitchen.descent_answer.tune", None)
-    monkeypatch.setattr("lrlab.recipes.kitchen.descent_answer.measure", None)
+    monkeypatch.setattr("lrlab.recipes.studies.gradient_descent.study.tune", None)
+    monkeypatch.setattr("lrlab.recipes.studies.gradient_descent.study.measure", None)
     pd.testing.assert_frame_equal(gradient_descent.main(**options).shares, first.shares)
 
 

@@ -21,9 +21,15 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from lrlab.recipes import cli, compare
-from lrlab.recipes.kitchen import archives, cache, errors, plots, stored, tutorial, weights
+from lrlab.recipes.kitchen import errors
+from lrlab.recipes.kitchen.data import archives
+from lrlab.recipes.kitchen.data import pixel_cache as cache
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.store import Store
+from lrlab.recipes.kitchen.figures import plots
+from lrlab.recipes.kitchen.models import weights
+from lrlab.recipes.kitchen.store.store import Store
+from lrlab.recipes.studies.compare import results as stored
+from lrlab.recipes.studies.one_cycle import study as tutorial
 from tests.conftest import write_photos
 
 HOSTILE = ("left<img src=x onerror=alert(1)>", "right\x1b[2J\x1b]0;owned\x07$x_1$ & 'q' {{7*7}}")

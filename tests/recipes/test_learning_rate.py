@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from lrlab.recipes import cli, learning_rate
-from lrlab.recipes.kitchen import lr_lesson
-from lrlab.recipes.kitchen.diagnosis import diagnose, guessing_loss, majority
-from lrlab.recipes.kitchen.published import tutorial_rows
+from lrlab.recipes.studies.learning_rate import study as lr_lesson
+from lrlab.recipes.studies.learning_rate.diagnosis import diagnose, guessing_loss, majority
+from lrlab.recipes.studies.learning_rate.tutorial_numbers import tutorial_rows
 
 LN2 = np.log(2)
 

@@ -8,9 +8,12 @@ import torch
 from torch import nn
 
 from lrlab.callbacks import Constant
-from lrlab.recipes.kitchen import comparison, jobs, measured, precision
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.grid import job_count as jobs
+from lrlab.recipes.kitchen.learner import precision
+from lrlab.recipes.kitchen.machine import measured
 from lrlab.recipes.kitchen.workloads import Workload, checked, using_threads
+from lrlab.recipes.studies.compare import study as comparison
 
 
 @pytest.fixture(autouse=True)

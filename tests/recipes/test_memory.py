@@ -9,11 +9,15 @@ import torch
 from torch import nn
 
 from lrlab.callbacks import Constant, HyperHistory
-from lrlab.recipes.kitchen import lessons, lr_range, memory, snapshots, training
 from lrlab.recipes.kitchen.errors import NothingFinished
-from lrlab.recipes.kitchen.grid import Run
-from lrlab.recipes.kitchen.store import Store
+from lrlab.recipes.kitchen.grid import lessons
+from lrlab.recipes.kitchen.grid.runner import Run
+from lrlab.recipes.kitchen.runs import out_of_memory as memory
+from lrlab.recipes.kitchen.runs import train as training
+from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.studies.lr_find import study as lr_range
+from lrlab.recipes.studies.snapshot_ensemble import runs as snapshots
 
 RUN = Run("constant", Constant(), 1e-3, seed=0, epochs=2)
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from lrlab.recipes import cli
-from lrlab.recipes.kitchen import models, weights
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.layer_groups import group_names, layer_groups, one_group
+from lrlab.recipes.kitchen.models import create as models
+from lrlab.recipes.kitchen.models import weights
+from lrlab.recipes.kitchen.models.layer_groups import group_names, layer_groups, one_group
 from lrlab.recipes.kitchen.workloads import Workload, checked
 
 pytest.importorskip("timm")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lrlab.recipes import compare
-from lrlab.recipes.kitchen.store import Store
+from lrlab.recipes.kitchen.store.store import Store
 from tests.conftest import write_photos
 from tests.kill_grid import numbers
 

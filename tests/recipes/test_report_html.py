@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from lrlab.recipes import compare
-from lrlab.recipes.kitchen import tune
-from lrlab.recipes.kitchen.report import redraw
-from lrlab.recipes.kitchen.store import Store
+from lrlab.recipes.kitchen.grid import tuning as tune
+from lrlab.recipes.kitchen.store.store import Store
+from lrlab.recipes.studies.compare.report import redraw
 from tests.conftest import write_photos
 
 HOSTILE = '<img src=x onerror="alert(1)"> & co'

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from lrlab.recipes import cli, snapshot_ensemble
-from lrlab.recipes.kitchen import loss_plane, snapshot_answer, snapshots
 from lrlab.recipes.report import DRAWN_BY
+from lrlab.recipes.studies.snapshot_ensemble import loss_plane
+from lrlab.recipes.studies.snapshot_ensemble import runs as snapshots
+from lrlab.recipes.studies.snapshot_ensemble import study as snapshot_answer
 
 
 def test_the_average_is_the_mean_of_the_weights_and_keeps_whole_numbers():

@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lrlab.recipes.kitchen import rivals, scaling, speed, speed_report
-from lrlab.recipes.kitchen.data import load
-from lrlab.recipes.kitchen.speed_report import BARE, LRLAB, SMALL_FILES, STOCK
+from lrlab.recipes.kitchen.data.image_set import load
 from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.studies.speed import baselines as rivals
+from lrlab.recipes.studies.speed import report as speed_report
+from lrlab.recipes.studies.speed import scaling
+from lrlab.recipes.studies.speed import study as speed
+from lrlab.recipes.studies.speed.report import BARE, LRLAB, SMALL_FILES, STOCK
 
 
 def table(stock_accuracy=(0.75, 0.77, 0.76)) -> pd.DataFrame:

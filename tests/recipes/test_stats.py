@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
 
-from lrlab.recipes.kitchen import stats
+from lrlab.recipes.kitchen.stats import stats
 
 
 def runs_table(accuracy: dict[str, list[float]], status: dict | None = None) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lrlab.recipes.kitchen.errors import Refused, UserError
-from lrlab.recipes.kitchen.store import EPOCH_COLUMNS, RUN_COLUMNS, STEP_COLUMNS, RunResult, Store
+from lrlab.recipes.kitchen.store.store import EPOCH_COLUMNS, RUN_COLUMNS, STEP_COLUMNS, RunResult, Store
 
 
 def result(run_id: str, **values) -> RunResult:

@@ -13,10 +13,10 @@ from fastai.losses import CrossEntropyLossFlat
 from fastai.torch_core import set_seed
 
 from lrlab.recipes import cli, transfer
-from lrlab.recipes.kitchen import transfer_figure
-from lrlab.recipes.kitchen.frozen import TensorDL, body_outputs, head_learner
-from lrlab.recipes.kitchen.transfer_arms import lr_by_group, movement
+from lrlab.recipes.kitchen.runs.frozen_body import TensorDL, body_outputs, head_learner
 from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.studies.transfer import figure as transfer_figure
+from lrlab.recipes.studies.transfer.arms import lr_by_group, movement
 
 pytest.importorskip("timm")
 

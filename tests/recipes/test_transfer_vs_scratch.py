@@ -7,9 +7,10 @@ import torch
 from matplotlib.figure import Figure
 
 from lrlab.recipes import cli, transfer_vs_scratch
-from lrlab.recipes.kitchen import lr_epochs, lr_epochs_figure
 from lrlab.recipes.kitchen.errors import NothingFinished
-from lrlab.recipes.kitchen.store import Store
+from lrlab.recipes.kitchen.store.store import Store
+from lrlab.recipes.studies.transfer_vs_scratch import figure as lr_epochs_figure
+from lrlab.recipes.studies.transfer_vs_scratch import study as lr_epochs
 
 pytest.importorskip("timm")
 

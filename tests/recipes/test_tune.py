@@ -7,10 +7,11 @@ import pytest
 
 from lrlab.callbacks import Constant, CosineDecay
 from lrlab.recipes import compare
-from lrlab.recipes.kitchen import protocol, tune
+from lrlab.recipes.kitchen.grid import tuning as tune
 from lrlab.recipes.kitchen.options import show_lr
-from lrlab.recipes.kitchen.store import Store
-from lrlab.recipes.kitchen.stored import merge, read
+from lrlab.recipes.kitchen.store.store import Store
+from lrlab.recipes.studies.compare import protocol
+from lrlab.recipes.studies.compare.results import merge, read
 from tests.conftest import write_photos
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from lrlab.recipes.kitchen import vision
+from lrlab.recipes.kitchen.models import torchvision_compat as vision
 
 
 def _python(code: str) -> str:

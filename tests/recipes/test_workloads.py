@@ -8,9 +8,9 @@ from fastai.data.transforms import Normalize
 from fastai.interpret import ClassificationInterpretation
 from fasttransform import Pipeline
 
-from lrlab.recipes.kitchen import loaders
-from lrlab.recipes.kitchen.data import load
-from lrlab.recipes.kitchen.loaders import BatchFlips, Normalized, ToFloat
+from lrlab.recipes.kitchen.data import dataloaders as loaders
+from lrlab.recipes.kitchen.data.dataloaders import BatchFlips, Normalized, ToFloat
+from lrlab.recipes.kitchen.data.image_set import load
 from lrlab.recipes.kitchen.workloads import build
 from tests.conftest import write_photos
 

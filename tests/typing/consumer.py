@@ -27,7 +27,7 @@ from lrlab.callbacks import (
     warmup,
 )
 from lrlab.callbacks.arguments import Budget
-from lrlab.callbacks.base import Curve
+from lrlab.callbacks.schedule import Curve
 from lrlab.recipes.kitchen.workloads import Workload
 
 

@@ -1,0 +1,159 @@
+"""Image files to one uint8 array: decoded, turned upright, cropped to a square and resized once, in threads."""
+
+import hashlib
+import os
+import stat
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, cpu_count, delayed
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lrlab.recipes.kitchen.data.pixel_cache import cached_array, reserve
+from lrlab.recipes.kitchen.errors import printable
+
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
+# By content, whatever the name says, but only these: Pillow would run Ghostscript on a PostScript file called .jpg.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+MOST_PIXELS = 89_478_485  # Pillow's own limit: 256 MB as RGB. Beyond it, a small file may be a decompression bomb.
+GREY = {"1", "L", "LA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
+_VERSION = 2  # part of the cache key: raise it when the pixels that come out change
+
+
+class UnreadableImage(OSError):
+    "A file that is no usable image; the message says why, in a few words and without its name."
+
+
+def photos_array(files: Sequence[Path], size: int, cache: bool = True) -> tuple[np.ndarray, dict[int, str]]:
+    """uint8 array [n, size, size, channels] of `files` (1 channel if all are grey, else 3), memory-mapped.
+
+    Also returns the files that could not be read, {position: reason}; their pixels are zero.
+    """
+
+    def fill(target: Path) -> dict:
+        modes = _in_threads(_mode, files)
+        channels = 1 if all(mode in GREY for mode in modes if mode) else 3
+        reserve(target, len(files) * size * size * channels)
+        array = np.lib.format.open_memmap(target, "w+", np.uint8, (len(files), size, size, channels))
+
+        def decode_into(position: int) -> str | None:
+            try:
+                array[position] = read_photo(files[position], size, channels)
+            except UnreadableImage as error:
+                return str(error)
+            return None
+
+        problems = _in_threads(decode_into, range(len(files)))
+        array.flush()
+        return {"unreadable": {i: problem for i, problem in enumerate(problems) if problem}}
+
+    with warnings.catch_warnings():  # once for all threads, who share the filters
+        warnings.simplefilter("ignore")  # Pillow's remarks on damaged metadata
+        array, notes = cached_array(f"photos-{size}px-{_fingerprint(files)}", fill, enabled=cache)
+    return array, {int(i): problem for i, problem in notes["unreadable"].items()}
+
+
+def read_photo(file: Path | str, size: int, channels: int) -> np.ndarray:
+    """One image as uint8 [size, size, channels]: upright (EXIF), 16 bit scaled to 8, centre square, resized.
+
+    Of an animation the first frame, of a multi-page TIFF the first page. Raises UnreadableImage for anything else.
+    """
+    mode = "L" if channels == 1 else "RGB"
+    try:
+        with _open(file) as image:
+            image.draft(mode, (size, size))  # JPEG: decode at a fraction of the size where that is enough
+            image = _upright(image)
+            if image.mode.startswith(("I", "F")):
+                image = _to_8_bit(image)
+            if image.mode == "P" and "transparency" in image.info:
+                image = image.convert("RGBA")
+            image = ImageOps.fit(image.convert(mode), (size, size), Image.Resampling.BILINEAR)
+            return np.asarray(image, np.uint8).reshape(size, size, channels)
+    except UnreadableImage:
+        raise
+    except Exception as error:  # damaged files make Pillow's decoders raise nearly anything
+        raise UnreadableImage(_reason(error)) from error
+
+
+def _open(file: Path | str) -> Image.Image:
+    "The image with its header read. A pipe or a device behind the name would never end, so only files are opened."
+    status = os.stat(file)
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableImage("not a regular file")
+    if status.st_size == 0:
+        raise UnreadableImage("empty file")
+    image = Image.open(file, formats=FORMATS)
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        image.close()
+        raise UnreadableImage(f"{width} x {height} pixels, more than {MOST_PIXELS // 10**6} million")
+    return image
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:
+        image.load()  # says so if it is the pixels that are damaged and not the EXIF data
+        return image
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    "16-bit images span 0..65535; 32-bit integer and float ones are stretched from their own minimum to maximum."
+    values = np.asarray(image, np.float64)
+    finite = values[np.isfinite(values)]
+    if image.mode.startswith("I;16") or not finite.size:
+        low, high = 0.0, 65535.0
+    else:
+        low, high = finite.min(), finite.max()
+    if image.mode == "I" and 0 <= low and high <= 65535:
+        low, high = 0.0, 65535.0 if high > 255 else 255.0
+    values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
+    scaled = (values / 2 - low / 2) * (510.0 / max(high - low, 1e-12)) if np.isfinite(high - low) else values * 0
+    return Image.fromarray(scaled.clip(0, 255).round().astype(np.uint8))
+
+
+def _mode(file: Path) -> str | None:
+    "The colour mode from the file's header; None if it cannot be read (the decoding will say why)."
+    try:
+        with _open(file) as image:
+            if image.mode == "P":
+                return "L" if all(r == g == b for r, g, b in _palette(image)) else "RGB"
+            return image.mode
+    except Exception:
+        return None
+
+
+def _palette(image: Image.Image) -> list[tuple[int, int, int]]:
+    values = image.getpalette("RGB") or []
+    return list(zip(values[0::3], values[1::3], values[2::3], strict=True))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image in a known format"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than {MOST_PIXELS // 10**6} million pixels"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return printable(error)[:200] or type(error).__name__
+
+
+def _in_threads(function, items) -> list:
+    "PIL releases the interpreter lock while it decodes, so threads are enough and nothing is copied."
+    return Parallel(n_jobs=min(cpu_count(), 16), prefer="threads", batch_size=16)(delayed(function)(i) for i in items)
+
+
+def _fingerprint(files: Sequence[Path]) -> str:
+    "Changes whenever a file is added, removed, renamed, resized, rewritten, or becomes readable."
+    digest = hashlib.sha256(f"v{_VERSION}".encode())
+    for file in files:
+        try:
+            status = Path(file).stat()
+            facts = f"{status.st_size}\0{status.st_mtime_ns}\0{status.st_mode}\0{os.access(file, os.R_OK)}"
+        except OSError as error:  # vanished, or a link to nowhere
+            facts = f"{error.strerror}"
+        digest.update(f"{file}\0{facts}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:24]

@@ -1,0 +1,1 @@
+"""What all figures share. Drawn from tables alone."""

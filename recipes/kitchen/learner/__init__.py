@@ -1,0 +1,1 @@
+"""The Learner that trains a run: fastai's own, with less Python per step."""

@@ -1,0 +1,1 @@
+"""Models by name, their layer groups and their weights."""

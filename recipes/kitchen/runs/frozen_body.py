@@ -1,0 +1,61 @@
+"""Training a head on a frozen body: what the body makes of the images is computed once, not in every epoch.
+
+That gives the same result as running the body every time if, and only if, the body cannot change: its weights are
+frozen, its batch norms and dropouts are in evaluation mode, and the images are not augmented. A head stage here is so.
+"""
+
+import torch
+from fastai.data.core import DataLoaders
+from fastai.data.load import DataLoader
+from fastai.losses import CrossEntropyLossFlat
+from fastai.metrics import accuracy
+from fastai.torch_core import set_seed
+from fastcore.basics import chunked
+
+from lrlab.recipes.kitchen.learner.precision import autocast, precision_callbacks, precision_of
+from lrlab.recipes.kitchen.learner.quick_learner import QuickLearner
+
+
+class TensorDL(DataLoader):
+    "A fastai DataLoader over two tensors, a batch by one index, in the order that fastai's loaders draw."
+
+    def __init__(self, x: torch.Tensor, y: torch.Tensor, bs: int, shuffle: bool):
+        super().__init__(dataset=range(len(x)), bs=bs, shuffle=shuffle, drop_last=shuffle, num_workers=0)
+        self.x, self.y = x, y
+
+    def create_batches(self, samples):
+        for rows in chunked(samples, self.bs, self.drop_last):
+            yield self.x[rows], self.y[rows]
+
+
+@torch.no_grad()
+def body_outputs(learn, split: int) -> tuple[torch.Tensor, torch.Tensor]:
+    "What the body makes of every image of a split (0 train, 1 valid), unaugmented and in order, and the labels."
+    loader = learn.dls.loaders[split].new(shuffle=False, drop_last=False)
+    flips = [t for t in loader.after_batch.fs if getattr(t, "split_idx", None) == 0]
+    body, was_training = learn.model[0], learn.model[0].training
+    body.eval()
+    outputs, labels = [], []
+    try:
+        for flip in flips:
+            flip.split_idx = -1  # applies to no split
+        for x, y in loader:
+            with autocast(precision_of(learn), learn.dls.device):
+                outputs.append(body(x.as_subclass(torch.Tensor)))
+            labels.append(y.as_subclass(torch.Tensor))
+    finally:
+        for flip in flips:
+            flip.split_idx = 0
+        body.train(was_training)
+    return torch.cat(outputs), torch.cat(labels)
+
+
+def head_learner(learn, seed: int) -> QuickLearner:
+    "A Learner of `learn`'s own head alone, on the body's outputs; what it trains is trained in `learn`'s model."
+    (x, y), (valid_x, valid_y) = body_outputs(learn, 0), body_outputs(learn, 1)
+    set_seed(seed)
+    bs = learn.dls.train.bs * learn.dls.train.parts  # what is computed once needs no smaller batches
+    loaders = TensorDL(x, y, bs, shuffle=True), TensorDL(valid_x, valid_y, 2 * bs, shuffle=False)
+    dls = DataLoaders(*loaders, device=learn.dls.device)
+    cbs = [make() for make in precision_callbacks(precision_of(learn))]
+    return QuickLearner(dls, learn.model[1], CrossEntropyLossFlat(), metrics=accuracy, cbs=cbs)

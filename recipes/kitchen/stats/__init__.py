@@ -1,0 +1,1 @@
+"""Intervals and verdicts. Pure functions of tables."""

@@ -1,0 +1,1 @@
+"""One folder per recipe: its question, its runs, its answer, its figure."""

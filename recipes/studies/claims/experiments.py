@@ -1,0 +1,246 @@
+"""The groups of runs of `lrlab claims`: what each trains on a Bench, and the readings that it takes."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pandas as pd
+import torch
+
+from lrlab.callbacks import (
+    Constant,
+    CosineDecay,
+    CosineRestarts,
+    CycleAverage,
+    HyperHistory,
+    OneCycle,
+    StopOnDivergence,
+    Triangular,
+)
+from lrlab.recipes.kitchen.data.image_set import Photos, share_of_every_class
+from lrlab.recipes.kitchen.grid import tuning as tune
+from lrlab.recipes.kitchen.grid.lessons import LessonRun, run_row, why_diverged
+from lrlab.recipes.kitchen.grid.runner import EpochLog
+from lrlab.recipes.kitchen.models.create import LITE0
+from lrlab.recipes.kitchen.options import LR, NAMES, show_lr
+from lrlab.recipes.kitchen.runs.out_of_memory import batch_size, split_batches
+from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
+from lrlab.recipes.kitchen.store.store import EPOCH_COLUMNS
+from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.studies.claims.bench import TUNED, Bench
+from lrlab.recipes.studies.learning_rate import study as lr_lesson
+from lrlab.recipes.studies.learning_rate.diagnosis import diagnose, guessing_loss
+from lrlab.recipes.studies.snapshot_ensemble import runs as snapshots
+from lrlab.recipes.studies.transfer.arms import train_arm
+
+HIGH, LOW = 0.1, 1e-6  # the tutorial's
+CYCLES = 3  # of the snapshot ensemble
+SHARE = 0.2  # of the training images are little data
+DEFAULT_LR = 1e-3  # fastai's, with which the tutorial unfreezes
+TRANSFER_PX = 48
+TRANSFER_GRID = [-1, 0, 1, 2]  # LRs around DEFAULT_LR: 3.2e-4 to 1e-2
+TRANSFER_SEEDS = tune.Tuning(len(TRANSFER_GRID), 1).seeds
+
+Tables = list[pd.DataFrame]
+
+
+def lesson(bench: Bench) -> Tables:
+    "The tutorial's four accidents and the right choice."
+    runs = _lesson_runs(bench)
+    bench.train(runs, "runs of the tutorial's lesson")
+    labels = dict.fromkeys(run.schedule for run in runs)
+    own = {label: [run for run in runs if run.schedule == label] for label in labels}
+    return [bench.final(label, mine).assign(note=_diagnoses(bench, mine)) for label, mine in own.items()]
+
+
+def _diagnoses(bench: Bench, runs: list[Run]) -> list[str]:
+    "What went wrong in each run, in the words of `lrlab learning-rate`."
+    guess = guessing_loss(list(bench.photos.class_counts("train").values()))
+    words = []
+    for run, row in zip(runs, bench.rows(runs), strict=True):
+        epochs = pd.read_csv(bench.store.runs / run.run_id / "epochs.csv")
+        losses = bench.store.steps(run.run_id).loss
+        failed = row["status"] == "failed"
+        words.append("failed" if failed else diagnose(epochs, losses, guess, row["status"] == "diverged"))
+    return words
+
+
+def _lesson_runs(bench: Bench) -> list[Run]:
+    scale, lr = bench.scale, bench.found
+    question = lr_lesson.Question(bench.workload, lr, HIGH, LOW, scale.epochs, scale.long, bench.seeds, bench.threads)
+    return lr_lesson.plan(question, lr)
+
+
+def schedules(bench: Bench) -> Tables:
+    "Every schedule at its own best lr_max; SGDR and cosine also at the ends of SGDR's first cycles."
+    epochs, seeds = bench.scale.epochs, bench.seeds
+    labels = [label for label in TUNED if label in bench.labels]
+    runs = plan_runs({a: NAMES[a](epochs) for a in labels}, {a: bench.lr_of(a) for a in labels}, seeds, epochs)
+    bench.train(runs, "runs at each schedule's own lr_max")
+    own = {label: [run for run in runs if run.schedule == label] for label in labels}
+    early = {epoch: 1 / len(bench.scale.early) for epoch in bench.scale.early}
+    readings = [bench.final(label, own[label]) for label in labels]
+    return readings + [bench.after(f"{a} early", own[a], early) for a in ("sgdr", "cosine") if a in own]
+
+
+def clr(bench: Bench) -> Tables:
+    "Accuracy at the peaks of a triangular LR and at the troughs around them."
+    epochs = bench.scale.clr
+    runs = [Run("clr", Triangular(cycle_len=2), bench.lr_of("triangular"), seed, epochs) for seed in bench.seeds]
+    bench.train(runs, "runs with cycles of two epochs")
+    peaks = [epoch for epoch in range(1, epochs, 2) if epoch >= max(epochs / 2, 2)]
+    trough: dict[int, float] = {}
+    for peak in peaks:  # a trough before and one after, so that progress during the cycle cancels
+        for epoch in (peak - 1, peak + 1):
+            trough[epoch] = trough.get(epoch, 0.0) + 0.5 / len(peaks)
+    top = dict.fromkeys(peaks, 1 / len(peaks))
+    return [bench.after("at the trough", runs, trough), bench.after("at the peak", runs, top)]
+
+
+def snapshot(bench: Bench) -> Tables:
+    "Three snapshots of one run, their ensemble, and one run of a single cycle."
+    epochs = bench.scale.snapshots
+    shapes = {"sgdr": CosineRestarts(cycle_len=epochs / CYCLES, cycle_mult=1), "cosine": CosineDecay()}
+    lrs = {label: bench.lr_of(label) for label in shapes}
+    runs = [replace(run, kind="snapshots") for run in plan_runs(shapes, lrs, bench.seeds, epochs)]
+    bench.train_by(snapshots.train, runs, workload=bench.workload)
+    cyclic, single = ([run for run in runs if run.schedule == label] for label in shapes)
+    return [
+        bench.of_model("ensemble", cyclic, "ensemble"),
+        bench.of_model("last snapshot", cyclic, f"snapshot {CYCLES}"),
+        bench.of_model("single cycle", single, "final"),
+    ]
+
+
+def averaging(bench: Bench) -> Tables:
+    "A constant LR's last iterate, and the average of its weights over the second half of the epochs."
+    epochs, lr = bench.scale.epochs, bench.lr_of("constant")
+    runs = [Run("constant", Constant(), lr, seed, epochs, "averaged") for seed in bench.seeds]
+    bench.train_by(train_averaged, runs, workload=bench.workload)
+    return [bench.of_model("average", runs, "average"), bench.of_model("last iterate", runs, "last")]
+
+
+def train_averaged(run: Run, photos: Photos, workload: Workload, threads: int = 1, parts: int = 1) -> LessonRun:
+    "One run; `models.csv` has its last iterate and the average of its weights at the ends of the later epochs."
+    torch.set_num_threads(threads)
+    start = time.perf_counter()
+    log, history, divergence = EpochLog(), HyperHistory(), StopOnDivergence()
+    learn = split_batches(workload.learner(run.seed, photos), parts)
+    with learn.no_bar(), learn.no_logging():
+        average = CycleAverage(every=1, skip=run.epochs // 2)
+        learn.fit_schedule(run.epochs, run.shape, lr_max=run.lr_max, cbs=[log, history, divergence, average])
+        mean = learn.validate()
+    steps = history.to_df()
+    epochs = log.to_df(steps)
+    row = run_row(run, epochs, steps, time.perf_counter() - start, why_diverged(divergence, log))
+    last = (row["valid_loss"], row["accuracy"])
+    columns = ["model", "valid_loss", "accuracy"]
+    models = pd.DataFrame([("last", *last), ("average", *mean)], columns=columns)
+    own = {"run_id": run.run_id, "schedule": run.schedule, "lr_max": show_lr(run.lr_max), "seed": run.seed}
+    return LessonRun(row, epochs.assign(**own)[EPOCH_COLUMNS], steps, extra={"models.csv": models.assign(**own)})
+
+
+def short(bench: Bench) -> Tables:
+    "1cycle and a step schedule with few epochs, and the step schedule with all of them."
+    few, epochs = bench.scale.short, bench.scale.epochs
+    readings = _pair(bench, few, "short", bench.photos)
+    lr = bench.lr_of("step")
+    runs = [Run("step", NAMES["step"](epochs), lr, seed, epochs) for seed in bench.seeds]
+    bench.train(runs, "runs of step decay with the full budget")
+    return [*readings, bench.final("step", runs)]
+
+
+def little(bench: Bench) -> Tables:
+    "1cycle's lead over a step schedule in equally many steps, with all training images and with a fifth of them."
+    photos, few = fifth(bench.photos), bench.scale.short
+    epochs = round(few * steps_per_epoch(bench.workload, bench.photos) / steps_per_epoch(bench.workload, photos))
+    return [
+        lead("lead with all", *_pair(bench, few, "short", bench.photos)),
+        lead("lead with a fifth", *_pair(bench, epochs, "little", photos)),
+    ]
+
+
+def _pair(bench: Bench, epochs: int, prefix: str, photos: Photos) -> Tables:
+    "1cycle and step decay at a budget of their own, tuned for it."
+    shapes = {f"{prefix}_{label}": NAMES[label](epochs) for label in ("one_cycle", "step")}
+    runs = plan_runs(shapes, bench.tune(epochs, shapes, photos), bench.seeds, epochs)
+    bench.train(runs, f"runs of {epochs} epochs on {len(photos.splits['train']):,} images", photos)
+    names = [label.replace(f"{prefix}_", "") + f" {prefix}" for label in shapes]
+    return [
+        bench.final(name, [r for r in runs if r.schedule == label]) for name, label in zip(names, shapes, strict=True)
+    ]
+
+
+def fifth(photos: Photos) -> Photos:
+    "The same photos with a fifth of the training images, of every class."
+    rows = photos.splits["train"]
+    few = rows[share_of_every_class(photos.labels[rows], SHARE)]
+    return replace(photos, splits=photos.splits | {"train": few})
+
+
+def steps_per_epoch(workload: Workload, photos: Photos) -> int:
+    "Whole batches of the training images."
+    return len(photos.splits["train"]) // batch_size(workload, photos)
+
+
+def lead(reading: str, ahead: pd.DataFrame, behind: pd.DataFrame) -> pd.DataFrame:
+    "A reading of the differences of two others, seed by seed; it is diverged or failed where one of them is."
+    both = ahead.merge(behind, on="seed", suffixes=("", "_behind"))
+    status = both.status.where(both.status != "ok", both.status_behind)
+    lrs = both.lr_max + " and " + both.lr_max_behind
+    return both.assign(reading=reading, accuracy=both.accuracy - both.accuracy_behind, status=status, lr_max=lrs)[
+        ahead.columns
+    ]
+
+
+def transfer(bench: Bench) -> Tables:
+    "A pretrained model with one LR, a slice, gradual unfreezing, and unfrozen at fastai's default LR."
+    workload = replace(bench.workload, arch=LITE0, size=TRANSFER_PX, precision=bench.precision)
+    photos, epochs = workload.photos(), bench.scale.transfer
+    workload = workload.settled(photos, bench.threads)
+    options = {"workload": workload, "head_lr": workload.head_lr}
+    centres: dict[str, LR] = {"one_lr": DEFAULT_LR, "slice": workload.spread(DEFAULT_LR)}
+    best = {}
+    for arm, centre in centres.items():
+        trials = tune.trials({epochs: {arm: OneCycle()}}, centre, TRANSFER_GRID, TRANSFER_SEEDS)
+        bench.train_by(train_arm, trials, photos, **options)
+        scores = tune.scores(pd.DataFrame(bench.rows(trials)))
+        best[arm] = tune.lr_at(centre, tune.best_positions(scores, centre, TRANSFER_GRID)[epochs, arm])
+    lrs = {**best, "gradual": best["slice"], "head_only": DEFAULT_LR}
+    runs = plan_runs(dict.fromkeys(lrs, OneCycle()), lrs, bench.few_seeds, epochs)
+    own = {arm: [run for run in runs if run.schedule == arm] for arm in lrs}
+    naive = [replace(run, lr_max=DEFAULT_LR) for run in own["one_lr"]]
+    bench.train_by(train_arm, list({run.run_id: run for run in [*runs, *naive]}.values()), photos, **options)
+    return [
+        bench.final("one LR", own["one_lr"]),
+        bench.final("slice", own["slice"]),
+        bench.final("gradual", own["gradual"]),
+        bench.after("head only, first epoch", own["head_only"], {1: 1.0}),
+        bench.after("naive, first epoch", naive, {1: 1.0}),
+    ]
+
+
+def lr_find(bench: Bench) -> Tables:
+    "A constant LR and 1cycle at lr_find's suggestion, and at the best LR of the grid."
+    epochs, readings = bench.scale.epochs, []
+    right = [run for run in _lesson_runs(bench) if run.schedule == "right"]
+    for label in [label for label in ("constant", "one_cycle") if label in bench.labels]:
+        shape = NAMES[label](epochs)
+        tuned = [Run(label, shape, bench.lr_of(label), seed, epochs) for seed in bench.seeds]
+        found = right if label == "constant" else [replace(run, lr_max=bench.found) for run in tuned]
+        bench.train([*tuned, *(run for run in found if run not in tuned)], "runs at lr_find's LR and at the grid's")
+        readings += [bench.final(label, tuned), bench.final(f"{label} at lr_find's", found)]
+    return readings
+
+
+GROUPS: dict[str, Callable[[Bench], Tables]] = {
+    "lesson": lesson,
+    "tuned": schedules,
+    "lr_find": lr_find,
+    "clr": clr,
+    "snapshots": snapshot,
+    "averaging": averaging,
+    "short": short,
+    "little": little,
+    "transfer": transfer,
+}

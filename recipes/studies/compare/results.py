@@ -1,0 +1,182 @@
+"""What results folders hold, as tables: read from one, or merged from several that asked the same question."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import pandas as pd
+
+from lrlab.recipes.kitchen.errors import Refused, UserError, printable, printable_json
+from lrlab.recipes.kitchen.options import LR, parse_lr
+from lrlab.recipes.kitchen.store.store import CYCLE_COLUMNS, EPOCH_COLUMNS, RUN_COLUMNS, Store, concat
+from lrlab.recipes.studies.compare import samples
+
+FREE = ("seeds", "schedules", "epochs")  # what folders may differ in and still be merged
+ORIGIN = ("command", "date", "versions", "machine", "device", "commit")
+
+
+@dataclass
+class Results:
+    "Every number of a report; `lr_curves` holds, by schedule, the steps of a run of the longest budget."
+
+    config: dict
+    origins: list[dict]  # command, date, versions, machine, device and commit of every folder
+    runs: pd.DataFrame  # RUN_COLUMNS
+    epochs: pd.DataFrame  # EPOCH_COLUMNS
+    cycles: pd.DataFrame  # CYCLE_COLUMNS
+    trials: pd.DataFrame  # RUN_COLUMNS, the runs that chose lr_max
+    lr_curves: dict[str, pd.DataFrame]
+    lr_find: pd.DataFrame | None
+    samples: dict[str, list[str]]
+    planned: int
+
+    @property
+    def question(self) -> dict:
+        return self.config["question"]
+
+    @property
+    def reference(self) -> str:
+        "The schedule that the others are compared with: the first of the question."
+        return next(iter(self.schedules))
+
+    @property
+    def budget(self) -> int:
+        "The longest number of epochs of which there are runs."
+        return int(self.runs.budget.max())
+
+    @property
+    def schedules(self) -> dict[str, str]:
+        "Label -> constructor call, at the longest budget of which there are runs."
+        by_budget = self.question["schedules"]
+        return by_budget[str(self.budget)]
+
+    def of_budget(self, budget: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        "Runs, epochs and cycles of one budget."
+        runs = self.runs[self.runs.budget == budget]
+        parts = (table[table.run_id.isin(runs.run_id)] for table in (self.epochs, self.cycles))
+        return (runs, *parts)
+
+
+def read(store: Store) -> Results:
+    "The results of one folder. Raises UserError if there is no finished run, or if what it holds is not lrlab's."
+    try:
+        return _read(store)
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # whatever is made of tables and values that lrlab would not have written
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{store.out}: damaged, or not written by lrlab compare ({reason})") from error
+
+
+def _read(store: Store) -> Results:
+    config = printable_json(store.config)  # the folder may be a stranger's: its names are shown, not obeyed
+    question, data = (config.get(key) for key in ("question", "data"))
+    if not isinstance(data, dict) or not isinstance(question, dict) or not isinstance(question.get("schedules"), dict):
+        raise UserError(f"{store.out}: no config.json of lrlab compare there")
+    runs, epochs = (table.map(_shown) for table in store.tables())
+    if runs.empty:
+        raise UserError(f"{store.out}: no finished run to report")
+    trials, _ = store.tables("tuning_plan")
+    longest = runs[(runs.budget == runs.budget.max()) & (runs.steps > 0)]
+    longest = longest.sort_values("steps", ascending=False, kind="stable").drop_duplicates("schedule")
+    found = store.out / "lr_find.csv"
+    return Results(
+        config,
+        [{key: config.get(key) for key in ORIGIN}],
+        runs,
+        epochs,
+        store.cycles(runs.run_id),
+        trials,
+        {row.schedule: store.steps(row.run_id) for row in longest.itertuples()},
+        pd.read_csv(found) if found.exists() else None,
+        samples.load(store),
+        len(config.get("plan", runs)),
+    )
+
+
+def _shown(value):
+    return printable(value) if isinstance(value, str) else value
+
+
+def merge(parts: list[Results], names: list[str]) -> Results:
+    """One set of results from several that differ in seeds, schedules or budgets alone; equal runs count once.
+
+    Raises Refused with the first difference named: numbers of different questions do not belong in one table.
+    """
+    first = parts[0]
+    for name, part in zip(names[1:], parts[1:], strict=True):
+        _check_same(first.config, part.config, names[0], name)
+    question = dict(first.question)
+    question["seeds"] = list(dict.fromkeys(seed for part in parts for seed in part.question["seeds"]))
+    schedules: dict[str, dict[str, str]] = {}
+    for part in parts:
+        for budget, labels in part.question["schedules"].items():
+            schedules.setdefault(budget, {}).update(labels)
+    question["schedules"] = {budget: schedules[budget] for budget in sorted(schedules, key=int)}
+    question["epochs"] = [int(budget) for budget in question["schedules"]]
+    runs = _once(concat([part.runs for part in parts], RUN_COLUMNS), ["run_id"])
+    notes = [part.config["tuned"] for part in parts if part.config.get("tuned")]
+    tuned = {"tuned": _tuned(notes)} if notes else {}
+    return Results(
+        first.config | {"question": question, "merged": names} | tuned,
+        [origin for part in parts for origin in part.origins],
+        runs,
+        _once(concat([part.epochs for part in parts], EPOCH_COLUMNS), ["run_id", "epoch"]),
+        _once(concat([part.cycles for part in parts], CYCLE_COLUMNS), ["run_id", "cycle"]),
+        _once(concat([part.trials for part in parts], RUN_COLUMNS), ["run_id"]),
+        {
+            s: curve
+            for part in reversed(parts)
+            if part.budget == runs.budget.max()
+            for s, curve in part.lr_curves.items()
+        },
+        next((part.lr_find for part in parts if part.lr_find is not None), None),
+        first.samples,
+        len(runs) + sum(part.planned - len(part.runs) for part in parts),
+    )
+
+
+def _tuned(notes: list[dict]) -> dict:
+    """What was tried and chosen in several folders, from the notes of their tuning.
+
+    The same question has the same grid at first, but every folder widened it for its own schedules. Where two folders
+    chose for the same schedule, the first counts, as with runs.
+    """
+    first = notes[0]
+    grid = sorted({lr_max for note in notes for lr_max in note["grid"]}, key=_upper)
+    chosen: dict[str, dict[str, str]] = {}
+    for note in notes:
+        for budget, own in note["chosen"].items():
+            for label, lr_max in own.items():
+                chosen.setdefault(budget, {}).setdefault(label, lr_max)
+    return first | {
+        "grid": grid,
+        "added": len(grid) - (len(first["grid"]) - first["added"]),
+        "chosen": chosen,
+        "at_edge": list(dict.fromkeys(label for note in notes for label in note["at_edge"])),
+    }
+
+
+def _upper(lr_max: str) -> float:
+    lr = cast(LR, parse_lr(lr_max))
+    return lr.stop if isinstance(lr, slice) else lr
+
+
+def _check_same(ours: dict, theirs: dict, our_name: str, their_name: str) -> None:
+    a, b = ours["question"], theirs["question"]
+    compared = {key: (a.get(key), b.get(key)) for key in {**a, **b} if key not in FREE}
+    compared["classes and images"] = (ours["data"].get("counts"), theirs["data"].get("counts"))
+    if a["lr_max"] == "find":
+        compared["lr_max found"] = (ours.get("lr_find"), theirs.get("lr_find"))
+    for budget, labels in a["schedules"].items():
+        for label, call in b["schedules"].get(budget, {}).items():
+            compared[f"schedule {label}"] = (labels.get(label, call), call)
+    for key, (ours_value, theirs_value) in compared.items():
+        if ours_value != theirs_value:
+            raise Refused(
+                f"{our_name} and {their_name} answer different questions: {key} = {ours_value!r} there and "
+                f"{theirs_value!r} here; only seeds, schedules and epochs may differ"
+            )
+
+
+def _once(table: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    return table.drop_duplicates(key, ignore_index=True)

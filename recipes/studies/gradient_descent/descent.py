@@ -1,0 +1,130 @@
+"""Gradient descent under our schedules, from thousands of random starts at once: where does it end?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from lrlab.callbacks import Schedule
+from lrlab.recipes.studies.gradient_descent.surfaces import SURFACES
+
+STEPS_PER_EPOCH = 20  # of the imagined training set; schedules count in epochs
+LRS = tuple(float(f"{10**e:.2g}") for e in np.arange(-1.5, 1.01, 0.25))  # the common grid on which every LR is tuned
+TUNING_STARTS = 250
+SPREAD = 4.0  # starts are uniform in a square of this half-width
+_Z = ndtri(0.975)
+
+
+@dataclass(frozen=True)
+class Question:
+    "Everything that the numbers depend on."
+
+    schedules: dict[str, Schedule]
+    epochs: int
+    starts: int
+    noise: float  # standard deviation of each component of the gradient's noise
+    seed: int
+
+    def to_dict(self) -> dict:
+        return {**vars(self), "schedules": {label: repr(schedule) for label, schedule in self.schedules.items()}}
+
+
+def descend(surface, starts: np.ndarray, lrs: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
+    """Every point on the way: [steps + 1, ..., 2] from `starts` [..., 2] with the LRs `lrs` [steps] or [steps, n, 1].
+
+    `noise` [steps, ..., 2] is added to the gradient. A path that diverges ends in infinities, without warnings.
+    """
+    path = np.empty((len(lrs) + 1, *starts.shape))
+    path[0] = starts
+    with np.errstate(over="ignore", invalid="ignore"):
+        for step, lr in enumerate(lrs):
+            gradient = surface.gradient(path[step])
+            path[step + 1] = path[step] - lr * (gradient if noise is None else gradient + noise[step])
+    return path
+
+
+def draws(question: Question, stage: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    "The same `n` starts [n, 2] and gradient noise [steps, n, 2] for every schedule; `stage` 0 tunes, 1 reports."
+    rng = np.random.default_rng([question.seed, stage])
+    steps = question.epochs * STEPS_PER_EPOCH
+    return rng.uniform(-SPREAD, SPREAD, (n, 2)), question.noise * rng.standard_normal((steps, n, 2))
+
+
+def lr_curve(question: Question, label: str, lr_max: float) -> np.ndarray:
+    "The LR of every step."
+    return lr_max * question.schedules[label].multipliers(question.epochs * STEPS_PER_EPOCH, STEPS_PER_EPOCH)
+
+
+def tune(question: Question) -> pd.DataFrame:
+    "The share of starts that end in the global minimum for every surface x schedule x LR, on starts of their own."
+    starts, noise = draws(question, 0, min(TUNING_STARTS, question.starts))
+    rows = []
+    for name, surface in SURFACES.items():
+        for label in question.schedules:
+            for lr_max in LRS:
+                ended = descend(surface, starts, lr_curve(question, label, lr_max), noise)[-1]
+                rows.append((name, label, lr_max, len(starts), surface.in_lowest(ended).mean()))
+    return pd.DataFrame(rows, columns=["surface", "schedule", "lr_max", "n", "share"])
+
+
+def measure(question: Question, tuning: pd.DataFrame) -> pd.DataFrame:
+    "Every schedule at its best LR of the grid, from fresh starts; differences to the first schedule paired by start."
+    starts, noise = draws(question, 1, question.starts)
+    rows = []
+    for name, surface in SURFACES.items():
+        reference = None
+        for label in question.schedules:
+            lr_max = best_lr(tuning, name, label)
+            ended = descend(surface, starts, lr_curve(question, label, lr_max), noise)[-1]
+            hit = surface.in_lowest(ended).astype(float)
+            reference = hit if reference is None else reference
+            rows.append(
+                (name, label, lr_max, len(hit), hit.mean(), *wilson(hit.mean(), len(hit)), *paired(hit - reference))
+            )
+        untrained = surface.in_lowest(starts).mean()
+        rows.append((name, "start", np.nan, len(starts), untrained, *wilson(untrained, len(starts)), *[np.nan] * 3))
+    columns = "surface schedule lr_max n share low high diff diff_low diff_high".split()
+    return pd.DataFrame(rows, columns=columns)
+
+
+def best_lr(tuning: pd.DataFrame, surface: str, label: str) -> float:
+    "The LR with the highest share; the lowest such LR if several have it."
+    own = tuning[(tuning.surface == surface) & (tuning.schedule == label)]
+    return float(own.lr_max[own.share.idxmax()])
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """Wilson's (1927) 95 % interval of a share among `n`; unlike mean ± 2 standard errors it stays within [0, 1].
+
+    >>> [round(float(end), 3) for end in wilson(1.0, 20)]
+    [0.839, 1.0]
+    """
+    centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z / (1 + _Z**2 / n) * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
+    return centre - half, centre + half
+
+
+def paired(differences: np.ndarray) -> tuple[float, float, float]:
+    "Mean of the differences of 0-1 outcomes, and its 95 % interval (normal: there are hundreds of starts)."
+    mean, n = differences.mean(), len(differences)
+    half = _Z * differences.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
+    return mean, mean - half, mean + half
+
+
+def finding(shares: pd.DataFrame) -> str:
+    "The answer in one sentence: the best beside the first schedule, or beside the next best where it is the first."
+    wide, narrow = (shares[(shares.surface == s) & (shares.schedule != "start")] for s in SURFACES)
+    best, first, others = wide.loc[wide.share.idxmax()], wide.iloc[0], wide.iloc[1:]
+    said = f"{best.schedule} finds it from {best.share:.0%} of the starts"
+    if best.schedule != first.schedule:
+        said += f" and {first.schedule} from {first.share:.0%}"
+    elif len(others):
+        second = others.loc[others.share.idxmax()]
+        said += f" and the best of the others, {second.schedule}, from {second.share:.0%}"
+    top = narrow.loc[narrow.share.idxmax()]
+    base = shares[(shares.surface == "narrow") & (shares.schedule == "start")].iloc[0]
+    return (
+        f"Where the global minimum is wide, {said}; where it is narrow, the best share is {top.share:.0%} "
+        f"({base.share:.0%} of the starts lie in it already)"
+    )

@@ -1,0 +1,49 @@
+"""From the question of `lrlab gradient-descent` to its answer: descend, keep the counts, draw and tell."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lrlab.recipes.kitchen.figures import plots
+from lrlab.recipes.kitchen.machine.environment import environment
+from lrlab.recipes.kitchen.options import show_lr
+from lrlab.recipes.kitchen.store.store import Store
+from lrlab.recipes.studies.gradient_descent import figure as descent_figure
+from lrlab.recipes.studies.gradient_descent.descent import Question, finding, measure, tune
+from lrlab.recipes.studies.gradient_descent.surfaces import SURFACES
+
+
+@dataclass
+class Answer:
+    "`shares`: surface, schedule, lr_max, n, share, low, high, diff, diff_low, diff_high; `tuning`: the LR grid."
+
+    shares: pd.DataFrame
+    tuning: pd.DataFrame
+    text: str
+
+
+def answer(question: Question, out: Path | str, fresh: bool = False) -> Answer:
+    "Descend (or read what the folder has), draw and tell; writes tuning.csv, shares.csv and gradient_descent.png."
+    with Store(out) as store:
+        store.begin({"recipe": "gradient-descent", "question": question.to_dict(), **environment()}, fresh)
+        tuning = store.once("tuning", lambda: tune(question))
+        shares = store.once("shares", lambda: measure(question, tuning))
+        plots.save(descent_figure.draw(question, shares, tuning), store.out / "gradient_descent.png")
+        return Answer(shares, tuning, _text(shares, store.out))
+
+
+def _text(shares: pd.DataFrame, out: Path) -> str:
+    lines = []
+    for name in SURFACES:
+        head = f"{'global minimum ' + name:<24}{'lr_max':>8}  {'share % (95 % interval)':<26}points vs the first"
+        lines += [head, "-" * len(head)]
+        for row in shares[shares.surface == name].sort_values("share", ascending=False).itertuples():
+            label = "(before any step)" if row.schedule == "start" else row.schedule
+            lr = "" if np.isnan(row.lr_max) else show_lr(row.lr_max)
+            share = f"{100 * row.share:.1f} ({100 * row.low:.1f} to {100 * row.high:.1f})"
+            diff = f"{100 * row.diff:+.1f} ({100 * row.diff_low:+.1f} to {100 * row.diff_high:+.1f})"
+            lines.append(f"{label:<24}{lr:>8}  {share:<26}{'' if np.isnan(row.diff) else diff}".rstrip())
+        lines.append("")
+    return "\n".join([*lines, finding(shares) + ".", f"Figure: {out / 'gradient_descent.png'}"])

@@ -1,0 +1,122 @@
+"""The validation loss on the plane through three snapshots, and where two training runs went, seen on that plane.
+
+Garipov et al. 2018 (arXiv:1802.10026), figure 1: points w1 + x u + y v, u along w2 - w1 and v across it towards w3.
+Batch-norm statistics are measured anew at every point, as for any average of weights.
+"""
+
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+import torch
+from fastai.callback.core import Callback
+from torch.nn.functional import cross_entropy
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lrlab.callbacks import SnapshotEnsemble
+from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.grid.runner import Run
+from lrlab.recipes.kitchen.learner.precision import autocast, precision_of
+from lrlab.recipes.kitchen.runs.out_of_memory import split_batches
+from lrlab.recipes.kitchen.workloads import Workload
+
+RESOLUTION = 9  # points on a side
+STATISTICS_BATCHES = 4  # training batches for the batch-norm statistics of a point
+MARGIN = 0.5  # of the snapshots' extent, on every side of it
+
+
+class Path(Callback):
+    "The weights after every epoch, as vectors."
+
+    run_valid = False
+
+    def before_fit(self):
+        self.points = [_vector(self.learn.model)]
+
+    def after_epoch(self):
+        self.points.append(_vector(self.learn.model))
+
+
+def measure(
+    cyclic: Run, constant: Run, photos: Photos, workload: Workload, parts: int = 1
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The plane (x, y, valid_loss) and the paths (schedule, epoch, x, y, away) of two runs from the same weights.
+
+    `away` is a point's distance from the plane; the unit of all is the distance between the first two of the three
+    snapshots. Trains both runs again, because a results folder keeps no weights.
+    """
+    paths, snapshots = {}, SnapshotEnsemble(keep=3)
+    for run in (cyclic, constant):
+        learn, path = split_batches(workload.learner(run.seed, photos), parts), Path()
+        with learn.no_bar(), learn.no_logging():
+            workload.warm_up_head(learn)
+            cbs = [path, *([snapshots] if run is cyclic else [])]
+            learn.fit_schedule(run.epochs, run.shape, lr_max=run.lr_max, cbs=cbs)
+        paths[run.schedule] = torch.stack(path.points)
+    corners = []
+    for snapshot in snapshots.snapshots:
+        learn.model.load_state_dict(snapshot)
+        corners.append(_vector(learn.model))
+    origin, axes, unit = basis(*corners)
+    rows = []
+    for name, points in {**paths, "snapshot": torch.stack(corners)}.items():
+        flat = (points - origin) @ axes.T
+        away = (points - origin - flat @ axes).norm(dim=1)
+        table = torch.cat([flat, away[:, None]], dim=1) / unit
+        rows += [(name, epoch, *point) for epoch, point in enumerate(table.tolist())]
+    table = pd.DataFrame(rows, columns=["schedule", "epoch", "x", "y", "away"])
+    plane = _losses(learn, origin, axes * unit, table[table.schedule == "snapshot"])
+    return plane, table
+
+
+def basis(first: torch.Tensor, second: torch.Tensor, third: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float]:
+    "The plane's origin, its two orthonormal axes [2, n] and the distance from the first to the second point."
+    u, v = second - first, third - first
+    unit = u.norm()
+    u = u / unit
+    v = v - (v @ u) * u
+    return first, torch.stack([u, v / v.norm()]), unit.item()
+
+
+@torch.no_grad()
+def _losses(learn, origin: torch.Tensor, axes: torch.Tensor, corners: pd.DataFrame) -> pd.DataFrame:
+    "The validation loss on a square grid around the snapshots."
+    extent = max(np.ptp(corners.x), np.ptp(corners.y)) * (0.5 + MARGIN)
+    centre = [(corners[c].min() + corners[c].max()) / 2 for c in ("x", "y")]
+    xs, ys = (np.linspace(c - extent, c + extent, RESOLUTION) for c in centre)
+    train = [x.as_subclass(torch.Tensor) for x, _ in islice(learn.dls.train, STATISTICS_BATCHES)]
+    valid = [(x.as_subclass(torch.Tensor), y.as_subclass(torch.Tensor)) for x, y in learn.dls.valid]
+    model, rows = learn.model, []
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    for y in ys:
+        for x in xs:
+            _put(origin + x * axes[0] + y * axes[1], model)
+            with autocast(precision_of(learn), learn.dls.device):
+                _measure_norms(model, norms, train)
+                loss = sum(cross_entropy(model(x_).float(), y_, reduction="sum").item() for x_, y_ in valid)
+            rows.append((x, y, loss / sum(len(y_) for _, y_ in valid)))
+    return pd.DataFrame(rows, columns=["x", "y", "valid_loss"])
+
+
+def _measure_norms(model: torch.nn.Module, norms: list, batches: list[torch.Tensor]) -> None:
+    "Batch-norm statistics as the plain mean over `batches`; leaves the model in evaluation mode."
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+    model.eval()  # no dropout while measuring
+    for norm in norms:
+        norm.train()
+    for batch in batches:
+        model(batch)
+    model.eval()
+
+
+def _vector(model: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().reshape(-1) for p in model.parameters()])
+
+
+def _put(vector: torch.Tensor, model: torch.nn.Module) -> None:
+    start = 0
+    for p in model.parameters():
+        p.copy_(vector[start : start + p.numel()].reshape(p.shape))
+        start += p.numel()

@@ -1,0 +1,84 @@
+"""One run with restarts, its snapshots, their ensemble and their average; one cosine and one constant run beside it."""
+
+import time
+
+import pandas as pd
+import torch
+
+from lrlab.callbacks import Constant, CosineDecay, CosineRestarts, HyperHistory, SnapshotEnsemble, StopOnDivergence
+from lrlab.callbacks.averaging import measure_batchnorm
+from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.grid.lessons import LessonRun, run_row, why_diverged
+from lrlab.recipes.kitchen.grid.runner import EpochLog, Run
+from lrlab.recipes.kitchen.options import show_lr
+from lrlab.recipes.kitchen.runs.out_of_memory import split_batches
+from lrlab.recipes.kitchen.store.store import EPOCH_COLUMNS
+from lrlab.recipes.kitchen.workloads import Workload
+
+NO_MODELS = pd.DataFrame(columns=["model", "valid_loss", "accuracy"])
+
+
+def plan(lr_max: float, epochs: int, cycles: int, seeds: list[int]) -> list[Run]:
+    "Three runs of equal length for every seed."
+    shapes = {
+        "sgdr": CosineRestarts(cycle_len=epochs / cycles, cycle_mult=1),
+        "cosine": CosineDecay(),
+        "constant": Constant(),
+    }
+    return [Run(label, shape, lr_max, seed, epochs) for seed in seeds for label, shape in shapes.items()]
+
+
+def train(run: Run, photos: Photos, workload: Workload, threads: int = 1, parts: int = 1) -> LessonRun:
+    "One run, every batch in `parts`; `models.csv` says what each model made of it scores on the validation images."
+    torch.set_num_threads(threads)
+    start = time.perf_counter()
+    log, history, divergence = EpochLog(), HyperHistory(), StopOnDivergence()
+    ensemble = SnapshotEnsemble() if run.schedule == "sgdr" else None
+    learn = split_batches(workload.learner(run.seed, photos), parts)
+    with learn.no_bar(), learn.no_logging():
+        workload.warm_up_head(learn)
+        cbs = [log, history, divergence, *([ensemble] if ensemble else [])]
+        learn.fit_schedule(run.epochs, run.shape, lr_max=run.lr_max, cbs=cbs)
+        diverged = why_diverged(divergence, log)
+        models = NO_MODELS if diverged else _scores(learn, ensemble) if ensemble else _final(learn)
+    steps = history.to_df()
+    epochs = log.to_df(steps)
+    own = {"run_id": run.run_id, "schedule": run.schedule, "lr_max": show_lr(run.lr_max), "seed": run.seed}
+    row = run_row(run, epochs, steps, time.perf_counter() - start, diverged)
+    return LessonRun(row, epochs.assign(**own)[EPOCH_COLUMNS], steps, extra={"models.csv": models.assign(**own)})
+
+
+def _final(learn) -> pd.DataFrame:
+    loss, accuracy = learn.validate()
+    return pd.DataFrame({"model": ["final"], "valid_loss": [loss], "accuracy": [accuracy]})
+
+
+def _scores(learn, ensemble: SnapshotEnsemble) -> pd.DataFrame:
+    "Every snapshot alone, the mean of their predictions, and the mean of their weights with new batch-norm statistics."
+    rows, snapshots = [], ensemble.snapshots
+    for number, snapshot in enumerate(snapshots, 1):
+        learn.model.load_state_dict(snapshot)
+        rows.append((f"snapshot {number}", *learn.validate()))
+    preds, targets = ensemble.ensemble_preds(learn)
+    loss = torch.nn.functional.nll_loss(preds.clamp_min(1e-12).log(), targets.long()).item()
+    rows.append(("ensemble", loss, (preds.argmax(1) == targets).float().mean().item()))
+    set_weights(learn, average(snapshots))
+    rows.append(("average", *learn.validate()))
+    return pd.DataFrame(rows, columns=NO_MODELS.columns)
+
+
+def average(snapshots: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    "The mean of the weights; whole numbers (how many batches a batch norm has seen) are those of the last."
+    last = snapshots[-1]
+    return {
+        name: torch.stack([s[name].double() for s in snapshots]).mean(0).to(value.dtype)
+        if value.is_floating_point()
+        else value
+        for name, value in last.items()
+    }
+
+
+def set_weights(learn, state: dict[str, torch.Tensor]) -> None:
+    "Load weights that no training has visited: their batch-norm statistics are measured anew."
+    learn.model.load_state_dict(state)
+    measure_batchnorm(learn)

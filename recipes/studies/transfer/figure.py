@@ -1,0 +1,140 @@
+"""The figure of `lrlab transfer`: the LR of every layer group over time, how far it moved, and the accuracy."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from lrlab.recipes.kitchen.figures import canvas, plots
+from lrlab.recipes.studies.transfer.arms import ARMS, lr_by_group
+
+GROUP_COLOURS = ["#CC79A7", "#56B4E9", "#0072B2", "#000000"]  # from the stem to the head
+HINTS = {
+    "head_only": "body frozen",
+    "slice": "tiny LRs early",
+    "one_high_lr": "high LR everywhere",
+    "one_low_lr": "low LR everywhere",
+    "gradual": "slice, thawing",
+    "scratch": "random weights",
+}
+
+
+def draw(
+    runs: pd.DataFrame,
+    epochs: pd.DataFrame,
+    summary: pd.DataFrame,
+    moved: pd.DataFrame,
+    steps: dict[str, pd.DataFrame],
+    config: dict,
+    title: str,
+) -> Figure:
+    "One column an arm, best first: LRs above, movement in the middle; the accuracies of all below."
+    order, groups = list(summary.schedule), list(moved.group.unique())
+    colours = dict(zip(groups, GROUP_COLOURS[-len(groups) :], strict=False))
+    style = plots.style_of(list(ARMS))
+    fig = Figure(figsize=(13, 9.6))
+    bottom, top = canvas.heading(fig, title, _caption(config, int(summary.n.max())))
+    box = {"left": 0.08, "right": 0.985}
+    above = fig.add_gridspec(2, len(order), **box, top=top - 0.085, bottom=0.5, hspace=0.42, wspace=0.12)
+    axes = above.subplots(sharey="row", squeeze=False)
+    for (lrs, movement), arm in zip(axes.T, order, strict=True):
+        lrs.set_title(f"{arm}\n{HINTS[arm]}", fontsize=9.5, fontweight="bold", color=style[arm][0])
+        _lrs(lrs, steps[arm], colours)
+        _movement(movement, moved[moved.schedule == arm], colours)
+    axes[0, 0].set_ylabel("learning rate\n(log scale)")
+    axes[1, 0].set_ylabel("weights moved,\nrelative L2 (log scale)")
+    handles = [axes[0, 0].plot([], [], color=colour, lw=2.5, label=group)[0] for group, colour in colours.items()]
+    fig.legend(handles, groups, loc="upper right", ncols=len(groups), frameon=False, fontsize=9.5,
+               bbox_to_anchor=(0.985, top + 0.015), title="layer group, from the input to the head")  # fmt: skip
+    below = fig.add_gridspec(1, 2, **box, top=0.405, bottom=bottom + 0.06, wspace=0.3)
+    curves, finals = below.subplots()
+    _curves(curves, epochs, order, style, config["data"]["majority"])
+    _finals(finals, runs, summary, style)
+    return fig
+
+
+def _caption(config: dict, n: int) -> str:
+    data, question = config["data"], config["question"]
+    return (
+        f"{data['title']}, {data['images']['train']} training and {data['images']['valid']} validation images of "
+        f"{data['size']} px, {question['arch']}, batch size {question['bs']}, {n} seeds. Every arm: 1 epoch of the "
+        f"head on the frozen body, then {question['epochs']} epochs of 1cycle; scratch has random weights and trains "
+        f"{question['epochs'] + 1}. Movement: ||after - before|| / ||before|| of a group's weights over the arm's own "
+        "epochs; bars are means, dots the seeds. Accuracy: mean and 95 % interval over seeds; differences to the slice "
+        "paired by seed."
+    )
+
+
+def _lrs(ax, steps: pd.DataFrame, colours: dict) -> None:
+    "The LR of every group of one run; a frozen group has no line."
+    lrs = lr_by_group(steps, len(colours))
+    epoch = np.arange(len(lrs)) * steps.epoch.nunique() / len(lrs)
+    for group, (name, colour) in enumerate(colours.items()):
+        same = group + 1 < lrs.shape[1] and np.allclose(lrs[:, group], lrs[:, -1], equal_nan=True)
+        ax.plot(epoch, lrs[:, group], color=colours[list(colours)[-1]] if same else colour, lw=1.8, label=name)
+    ax.set(yscale="log", xlim=(0, steps.epoch.nunique()))
+    ax.set_xlabel("epoch after the head's", fontsize=9)
+    canvas.plain(ax, whole_epochs=True)
+
+
+def _movement(ax, moved: pd.DataFrame, colours: dict) -> None:
+    for place, (group, colour) in enumerate(colours.items()):
+        values = moved[moved.group == group].moved
+        if values.max() == 0:
+            ax.text(place, 0.03, "0", transform=ax.get_xaxis_transform(), ha="center", fontsize=9)
+            continue
+        ax.bar(place, values.mean(), color=colour, alpha=0.75, width=0.7)
+        ax.plot(np.full(len(values), place), values, "o", color="white", mec="black", ms=3.5, mew=0.8)
+        ax.text(place, values.max() * 1.35, f"{100 * values.mean():.2g}%", ha="center", fontsize=7.5)
+    ax.set(yscale="log", xlim=(-0.6, len(colours) - 0.4))
+    ax.set_xticks(range(len(colours)), list(colours), fontsize=8.5)
+    ax.set_ylim(bottom=1e-6, top=8)
+    canvas.plain(ax)
+
+
+def _curves(ax, epochs: pd.DataFrame, order: list[str], style: dict, majority: float) -> None:
+    "Mean accuracy over seeds after every epoch, labelled at its end; scratch's first epoch is the others' head epoch."
+    for arm in order:
+        mean = epochs[epochs.schedule == arm].groupby("epoch").accuracy.mean()
+        epoch = mean.index + (arm != "scratch")
+        ax.plot(epoch, mean, color=style[arm][0], ls=style[arm][1], marker="o", ms=4, label=arm)
+    ax.axhline(majority, color="#777777", ls=":", lw=1, label="most frequent class")
+    ax.set_xlim(0.7, epochs.epoch.max() + 1.3 - (epochs.schedule == "scratch").any())
+    ax.set(xlabel="epoch, the head's included", ylabel="validation accuracy (mean)")
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    low, high = ax.get_ylim()
+    ax.set_ylim(low - 0.35 * (high - low), high)  # room for the legend below all curves
+    ax.legend(fontsize=8.5, frameon=False, ncols=3, loc="lower right")
+    canvas.plain(ax, whole_epochs=True)
+
+
+def _finals(ax, runs: pd.DataFrame, summary: pd.DataFrame, style: dict) -> None:
+    "A sorted dot plot with every seed, the interval, and the difference to the slice in words."
+    reference = "slice" if (summary.schedule == "slice").any() else runs.schedule.iloc[0]
+    for y, row in enumerate(summary.itertuples()):
+        colour = style[row.schedule][0]
+        seeds = runs[(runs.schedule == row.schedule) & (runs.status == "ok")].accuracy
+        ax.plot(seeds, np.full(len(seeds), y + 0.2), "o", color=colour, ms=4, alpha=0.45, mew=0)
+        ax.plot([row.accuracy_low, row.accuracy_high], [y, y], color=colour, lw=2.2, solid_capstyle="round")
+        ax.plot(row.accuracy_mean, y, "o", color=colour, ms=8, mec="white")
+        said = _said(summary.iloc[y], reference)
+        ax.text(1.0, y - 0.28, said, transform=ax.get_yaxis_transform(), fontsize=8.5, ha="right", va="center")
+    ax.set_yticks(range(len(summary)), summary.schedule)
+    ax.set_ylim(len(summary) - 0.5, -0.6)
+    compared = f"; points: difference to {reference}" if len(summary) > 1 else ""
+    ax.set_xlabel(f"validation accuracy after the last epoch{compared}")
+    ax.xaxis.set_major_locator(MaxNLocator(6))
+    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    ax.grid(axis="x", color="#EEEEEE")
+    ax.set_axisbelow(True)
+    canvas.plain(ax)
+
+
+def _said(row: pd.Series, reference: str) -> str:
+    "An arm that finished has no difference where the reference did not."
+    if pd.isna(row.accuracy_mean):
+        return "diverged"
+    if row.schedule == reference:
+        return f"{row.accuracy_mean:.1%}"
+    compared = "no comparison" if pd.isna(row["diff"]) else f"{100 * row['diff']:+.1f} points: {row.verdict}"
+    return f"{row.accuracy_mean:.1%}, {compared}"

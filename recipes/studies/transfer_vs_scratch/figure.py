@@ -1,0 +1,88 @@
+"""The figure of `lrlab transfer-vs-scratch`: two heat maps on one scale, and accuracy against optimizer steps."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import PercentFormatter
+
+from lrlab.recipes.kitchen.figures import canvas
+
+LOOK = {"pretrained": ("#0072B2", "-", "o"), "scratch": ("#D55E00", "--", "s")}
+
+
+def draw(cells: pd.DataFrame, config: dict, title: str) -> Figure:
+    "Mean accuracy by LR and epochs, the best cell framed; beside them the best LR at every length, by its cost."
+    fig = Figure(figsize=(13, 5.4))
+    axes = fig.subplots(1, 3, width_ratios=(1, 1, 1.05))
+    low, high = cells.accuracy.min(), cells.accuracy.max()
+    for ax, start in zip(axes, LOOK, strict=False):
+        image = _heat_map(ax, cells[cells.start == start], low, high)
+        ax.set_title(start, fontsize=11, fontweight="bold", color=LOOK[start][0])
+        bar = fig.colorbar(image, ax=ax, format=PercentFormatter(1, decimals=0), shrink=0.85)
+        bar.ax.tick_params(labelsize=8.5)
+    axes[0].set_ylabel("lr_max of the head")
+    axes[1].set_ylabel("lr_max")
+    _cost(axes[2], cells)
+    data, question = config["data"], config["question"]
+    caption = (
+        f"{data['title']}, {data['images']['train']} training and {data['images']['valid']} validation images of "
+        f"{data['size']} px, {question['arch']}, batch size {question['bs']}, 1cycle, {len(question['seeds'])} seeds; "
+        "all layers train from the first epoch on, pretrained ones at slice(lr/100, lr). Cells: mean validation "
+        "accuracy in percent, ± half of its 95 % interval; framed: the best. Always the most frequent class: "
+        f"{data['majority']:.1%}. A step costs the same from either start."
+    )
+    canvas.titled(fig, title, caption)
+    return fig
+
+
+def _heat_map(ax, cells: pd.DataFrame, low: float, high: float):
+    above, below = cells.accuracy_high - cells.accuracy, cells.accuracy - cells.accuracy_low
+    cells = cells.assign(half=np.fmax(above, below))  # one of them may be clipped
+    table, half = (cells.pivot(index="lr", columns="epochs", values=v) for v in ("accuracy", "half"))
+    image = ax.imshow(table, cmap="cividis", vmin=low, vmax=high, origin="lower", aspect="auto")
+    ax.set_xticks(range(table.shape[1]), [str(n) for n in table.columns])
+    ax.set_yticks(range(table.shape[0]), [f"{lr:g}" for lr in table.index])
+    ax.set_xlabel("epochs")
+    for (row, column), value in np.ndenumerate(table.to_numpy()):
+        if np.isfinite(value):
+            spread = 100 * half.to_numpy()[row, column]
+            said = f"{100 * value:.1f}" + (f"\n±{spread:.1f}" if np.isfinite(spread) else "")
+            dark = (value - low) < 0.5 * (high - low)
+            ax.text(column, row, said, ha="center", va="center", fontsize=9, color="white" if dark else "black")
+        else:
+            ax.text(column, row, "none\nfinished", ha="center", va="center", fontsize=8)
+    if table.notna().any().any():
+        best_row, best_column = np.unravel_index(np.nanargmax(table), table.shape)
+        ax.add_patch(
+            Rectangle((best_column - 0.5, best_row - 0.5), 1, 1, fill=False, ec="#D55E00", lw=3, clip_on=False)
+        )
+    return image
+
+
+def _cost(ax, cells: pd.DataFrame) -> None:
+    "The best LR at every length: accuracy with its interval against the cost, the optimizer steps of one run."
+    for start, (colour, dash, marker) in LOOK.items():
+        own = cells[(cells.start == start) & cells.accuracy.notna()]
+        top = own.loc[own.groupby("epochs").accuracy.idxmax()] if len(own) else own
+        ax.plot(top.steps, top.accuracy, color=colour, ls=dash, marker=marker, lw=1.8, label=start)
+        ax.vlines(
+            top.steps + (2 if start == "scratch" else -2) / 300 * cells.steps.max(),
+            top.accuracy_low,
+            top.accuracy_high,
+            color=colour,
+            lw=1.4,
+            alpha=0.6,
+        )
+        # Away from the other curve, and from its own, which mostly rises.
+        beside, ha = ((5, -20), "left") if start == "scratch" else ((-5, 6), "right")
+        for row in top.itertuples():
+            label = f"{row.epochs} ep, LR {row.lr:g}"
+            ax.annotate(
+                label, (row.steps, row.accuracy), beside, textcoords="offset points", ha=ha, fontsize=8, color=colour
+            )
+    ax.set(title="best LR at every length", xlabel="optimizer steps of one run", ylabel="validation accuracy")
+    ax.set_xlim(0, 1.35 * cells.steps.max())
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    ax.legend(fontsize=9, frameon=False, loc="lower right")
+    canvas.plain(ax)
