@@ -1,6 +1,7 @@
 """What all tests share: one thread, no windows, and a cache of their own."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +48,18 @@ def photo_folder(tmp_path):
     for i, name in enumerate(("left", "right")):
         write_photos(tmp_path / "photos" / name, 24, seed=i)
     return tmp_path / "photos"
+
+
+@pytest.fixture(scope="session")
+def healthy(tmp_path_factory):
+    "A folder of two classes as it should be, made once."
+    folder = tmp_path_factory.mktemp("healthy")
+    for i, name in enumerate(("left", "right")):
+        write_photos(folder / name, 24, seed=i, size=12)
+    return folder
+
+
+@pytest.fixture
+def photos_folder(healthy, tmp_path):
+    "A copy of `healthy` for a test to spoil."
+    return Path(shutil.copytree(healthy, tmp_path / "photos"))

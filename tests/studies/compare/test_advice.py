@@ -14,7 +14,7 @@ from lrlab.recipes.studies.compare import advice as answer
 from lrlab.recipes.studies.compare import protocol
 from lrlab.recipes.studies.compare.advice import Advice
 from tests.conftest import write_photos
-from tests.recipes.test_stats import runs_table
+from tests.kitchen.stats.test_stats import runs_table
 
 
 def test_the_finding_names_no_winner_without_one():
