@@ -94,7 +94,7 @@ def test_the_installed_command_works_elsewhere(installed, built, tmp_path):
 def test_the_installed_package_works_beside_a_users_own_callbacks(installed, tmp_path):
     (tmp_path / "callbacks.py").write_text("MINE = True\n")
     code = (
-        "import callbacks, lrlab.callbacks, lrlab.recipes.kitchen.stats.stats\n"
+        "import callbacks, lrlab.callbacks, lrlab.recipes.kitchen.stats.intervals\n"
         "assert callbacks.MINE\n"
         "print(lrlab.callbacks.__file__)"
     )

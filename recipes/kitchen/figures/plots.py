@@ -12,7 +12,8 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from lrlab.recipes.kitchen.options import show_lr
-from lrlab.recipes.kitchen.stats.stats import judged, mean_interval
+from lrlab.recipes.kitchen.stats.intervals import mean_interval
+from lrlab.recipes.kitchen.stats.summary import judged
 
 # Okabe & Ito (2008), told apart by colour-blind readers, ordered so that neighbours also differ in grey.
 COLOURS = ["#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#B8860B", "#7F3C8D"]

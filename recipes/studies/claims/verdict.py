@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lrlab.recipes.kitchen.stats.stats import LEVEL, difference_interval, holm_levels, paired_p
+from lrlab.recipes.kitchen.stats.intervals import LEVEL, difference_interval, holm_levels, paired_p
 from lrlab.recipes.studies.learning_rate.diagnosis import majority
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold here", "undecided"

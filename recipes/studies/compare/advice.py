@@ -10,7 +10,8 @@ import pandas as pd
 
 from lrlab.recipes.kitchen.models import torchvision_compat as vision
 from lrlab.recipes.kitchen.options import LR, parse_lr, show_lr
-from lrlab.recipes.kitchen.stats.stats import POWER, seeds_to_separate, top_two
+from lrlab.recipes.kitchen.stats.power import POWER, seeds_to_separate
+from lrlab.recipes.kitchen.stats.summary import top_two
 from lrlab.recipes.studies.compare.results import Results
 
 

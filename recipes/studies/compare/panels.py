@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatt
 
 from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.options import parse_lr
-from lrlab.recipes.kitchen.stats.stats import mean_interval
+from lrlab.recipes.kitchen.stats.intervals import mean_interval
 
 PANEL, WIDE_PANEL = (2.35, 1.6), (2.9, 1.9)  # width and height of one panel in inches
 NARROWEST = 9.0  # inches of a file that stands alone: its title needs room

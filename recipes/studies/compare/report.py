@@ -8,7 +8,7 @@ import pandas as pd
 from lrlab.recipes.kitchen.errors import Refused
 from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.grid import tuning as tune
-from lrlab.recipes.kitchen.stats.stats import summarize
+from lrlab.recipes.kitchen.stats.summary import summarize
 from lrlab.recipes.kitchen.store.store import Store, write_atomically
 from lrlab.recipes.studies.compare import advice as answer
 from lrlab.recipes.studies.compare import panels, protocol, report_html

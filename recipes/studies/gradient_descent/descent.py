@@ -4,16 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri
 
 from lrlab.callbacks import Schedule
+from lrlab.recipes.kitchen.stats.intervals import large_sample_interval, wilson_interval
 from lrlab.recipes.studies.gradient_descent.surfaces import SURFACES
 
 STEPS_PER_EPOCH = 20  # of the imagined training set; schedules count in epochs
 LRS = tuple(float(f"{10**e:.2g}") for e in np.arange(-1.5, 1.01, 0.25))  # the common grid on which every LR is tuned
 TUNING_STARTS = 250
 SPREAD = 4.0  # starts are uniform in a square of this half-width
-_Z = ndtri(0.975)
 
 
 @dataclass(frozen=True)
@@ -79,37 +78,22 @@ def measure(question: Question, tuning: pd.DataFrame) -> pd.DataFrame:
             ended = descend(surface, starts, lr_curve(question, label, lr_max), noise)[-1]
             hit = surface.in_lowest(ended).astype(float)
             reference = hit if reference is None else reference
-            rows.append(
-                (name, label, lr_max, len(hit), hit.mean(), *wilson(hit.mean(), len(hit)), *paired(hit - reference))
-            )
-        untrained = surface.in_lowest(starts).mean()
-        rows.append((name, "start", np.nan, len(starts), untrained, *wilson(untrained, len(starts)), *[np.nan] * 3))
+            differences = large_sample_interval(hit - reference)
+            rows.append((name, label, lr_max, len(hit), *_share(hit), *differences))
+        rows.append((name, "start", np.nan, len(starts), *_share(surface.in_lowest(starts)), *[np.nan] * 3))
     columns = "surface schedule lr_max n share low high diff diff_low diff_high".split()
     return pd.DataFrame(rows, columns=columns)
+
+
+def _share(hit: np.ndarray) -> tuple[float, float, float]:
+    "The share of hits and its interval."
+    return hit.mean(), *wilson_interval(hit.sum(), len(hit))
 
 
 def best_lr(tuning: pd.DataFrame, surface: str, label: str) -> float:
     "The LR with the highest share; the lowest such LR if several have it."
     own = tuning[(tuning.surface == surface) & (tuning.schedule == label)]
     return float(own.lr_max[own.share.idxmax()])
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """Wilson's (1927) 95 % interval of a share among `n`; unlike mean ± 2 standard errors it stays within [0, 1].
-
-    >>> [round(float(end), 3) for end in wilson(1.0, 20)]
-    [0.839, 1.0]
-    """
-    centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z / (1 + _Z**2 / n) * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
-    return centre - half, centre + half
-
-
-def paired(differences: np.ndarray) -> tuple[float, float, float]:
-    "Mean of the differences of 0-1 outcomes, and its 95 % interval (normal: there are hundreds of starts)."
-    mean, n = differences.mean(), len(differences)
-    half = _Z * differences.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
-    return mean, mean - half, mean + half
 
 
 def finding(shares: pd.DataFrame) -> str:

@@ -14,7 +14,7 @@ from lrlab.recipes.kitchen.grid.engines import Place
 from lrlab.recipes.kitchen.grid.lessons import failures, not_failed, stored_runs
 from lrlab.recipes.kitchen.grid.runner import Run
 from lrlab.recipes.kitchen.machine.environment import environment
-from lrlab.recipes.kitchen.stats.stats import mean_interval
+from lrlab.recipes.kitchen.stats.intervals import mean_interval
 from lrlab.recipes.kitchen.store.store import Store, write_atomically
 from lrlab.recipes.kitchen.workloads import Workload, use_threads
 from lrlab.recipes.studies.compare.advice import interval

@@ -12,7 +12,7 @@ from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.grid.lessons import extra_table, failures, not_failed, stored_runs, train_missing
 from lrlab.recipes.kitchen.machine.environment import environment
 from lrlab.recipes.kitchen.runs.out_of_memory import batch_size, said, with_smaller_batches
-from lrlab.recipes.kitchen.stats.stats import difference_interval, mean_interval
+from lrlab.recipes.kitchen.stats.intervals import difference_interval, mean_interval
 from lrlab.recipes.kitchen.store.store import Store, write_atomically
 from lrlab.recipes.kitchen.workloads import Workload, use_threads
 from lrlab.recipes.studies.compare.advice import interval

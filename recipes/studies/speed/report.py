@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from lrlab.recipes.kitchen.figures import plots
-from lrlab.recipes.kitchen.stats.stats import mean_interval
+from lrlab.recipes.kitchen.stats.intervals import mean_interval
 
 RUNS, EPOCHS = 24, 7  # of the default comparison
 STOCK, SMALL_FILES, LRLAB = "stock fastai, from files", "stock fastai, from small copies", "lrlab"

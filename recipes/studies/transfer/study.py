@@ -14,7 +14,7 @@ from lrlab.recipes.kitchen.machine.environment import environment
 from lrlab.recipes.kitchen.options import show_lr
 from lrlab.recipes.kitchen.runs.frozen_body import head_learner
 from lrlab.recipes.kitchen.runs.out_of_memory import batch_size, said, split_batches, with_smaller_batches
-from lrlab.recipes.kitchen.stats.stats import summarize
+from lrlab.recipes.kitchen.stats.summary import summarize
 from lrlab.recipes.kitchen.store.store import Store, write_atomically
 from lrlab.recipes.kitchen.workloads import Workload, use_threads
 from lrlab.recipes.studies.compare.advice import interval

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from lrlab.recipes import compare
-from lrlab.recipes.kitchen.stats.stats import summarize
+from lrlab.recipes.kitchen.stats.summary import summarize
 from lrlab.recipes.studies.compare import advice as answer
 from lrlab.recipes.studies.compare import protocol
 from lrlab.recipes.studies.compare.advice import Advice
 from tests.conftest import write_photos
-from tests.kitchen.stats.test_stats import runs_table
+from tests.kitchen.stats.test_summary import runs_table
 
 
 def test_the_finding_names_no_winner_without_one():

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import approx_fprime
-from scipy.stats import binomtest
 
 from lrlab.callbacks import Constant
 from lrlab.recipes import cli, gradient_descent
@@ -39,12 +38,6 @@ def test_the_global_minimum_is_what_the_name_says(name):
     widths = np.array(surface.widths)
     assert widths[surface.lowest] == (widths.max() if name == "wide" else widths.min())
     assert surface.in_lowest(surface.minima).tolist() == [i == surface.lowest for i in range(len(widths))]
-
-
-@pytest.mark.parametrize("hits, n", [(0, 10), (7, 10), (1000, 1000), (341, 1000)])
-def test_wilson_is_scipys(hits, n):
-    theirs = binomtest(hits, n).proportion_ci(0.95, "wilson")
-    assert descent.wilson(hits / n, n) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
 
 
 def test_a_tiny_lr_leaves_every_start_in_its_own_basin():

@@ -1,4 +1,4 @@
-"""Statistics against scipy, on known cases, and on simulated ties."""
+"""The summary of a comparison: known cases, and simulated ties."""
 
 from itertools import combinations
 
@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
 
-from lrlab.recipes.kitchen.stats import stats
+from lrlab.recipes.kitchen.stats import intervals
+from lrlab.recipes.kitchen.stats.summary import summarize
 
 
 def runs_table(accuracy: dict[str, list[float]], status: dict | None = None) -> pd.DataFrame:
@@ -22,46 +23,8 @@ def runs_table(accuracy: dict[str, list[float]], status: dict | None = None) -> 
     return table
 
 
-def test_mean_interval_is_scipys():
-    values = [0.71, 0.74, 0.79, 0.72, 0.75]
-    expected = scipy_stats.t.interval(0.95, 4, np.mean(values), scipy_stats.sem(values))
-    assert stats.mean_interval(values) == pytest.approx((np.mean(values), *expected))
-
-
-def test_few_values_have_no_interval():
-    assert np.isnan(stats.mean_interval([])).all()
-    assert stats.mean_interval([0.5])[0] == 0.5
-    assert np.isnan(stats.mean_interval([0.5])[1:]).all()
-
-
-def test_paired_p_is_scipys():
-    a, b = np.array([0.7, 0.75, 0.72, 0.8]), np.array([0.71, 0.73, 0.7, 0.76])
-    assert stats.paired_p(a - b) == pytest.approx(scipy_stats.ttest_rel(a, b).pvalue)
-
-
-def test_holm_rejects_exactly_where_the_interval_excludes_zero():
-    "Against the textbook procedure, for many random sets of differences."
-    rng = np.random.default_rng(0)
-    for _ in range(300):
-        differences = rng.normal(rng.uniform(-1.5, 1.5, 6)[:, None], 1.0, (6, 5))
-        p = [stats.paired_p(d) for d in differences]
-        order = np.argsort(p)
-        rejected = np.zeros(6, bool)
-        for k, i in enumerate(order):
-            if p[i] > 0.05 / (6 - k):
-                break
-            rejected[i] = True
-        for d, level, reject in zip(differences, stats.holm_levels(p), rejected, strict=True):
-            _, low, high = stats.mean_interval(d, level)
-            assert (low > 0 or high < 0) == reject
-
-
-def test_holm_ignores_what_cannot_be_tested():
-    assert stats.holm_levels([0.001, np.nan]) == pytest.approx([0.95, 0.95])
-
-
 def test_summary_ranks_and_judges():
-    table = stats.summarize(
+    table = summarize(
         runs_table({"constant": [0.70, 0.72, 0.71], "good": [0.80, 0.83, 0.81], "same": [0.71, 0.71, 0.71]})
     )
     assert list(table.schedule) == ["good", "same", "constant"] or list(table.schedule) == ["good", "constant", "same"]
@@ -73,27 +36,27 @@ def test_summary_ranks_and_judges():
 
 def test_equal_differences_do_not_make_a_winner():
     "Two seeds that differ by one image each say nothing about the spread."
-    table = stats.summarize(runs_table({"constant": [0.70, 0.72], "lucky": [0.71, 0.73]}))
+    table = summarize(runs_table({"constant": [0.70, 0.72], "lucky": [0.71, 0.73]}))
     assert set(table.verdict) == {"tied"}
 
 
 def test_one_seed_names_no_winner():
-    table = stats.summarize(runs_table({"constant": [0.5], "other": [0.9]}))
+    table = summarize(runs_table({"constant": [0.5], "other": [0.9]}))
     assert set(table.verdict) == {"tied"}
 
 
 def test_a_schedule_that_loses_a_seed_is_worse():
     accuracy = {"constant": [0.7, 0.7, 0.71], "wild": [0.9, 0.9, 0.9], "dead": [0.1, 0.1, 0.1]}
     status = {("wild", 1): "diverged", **{("dead", seed): "diverged" for seed in range(3)}}
-    table = stats.summarize(runs_table(accuracy, status)).set_index("schedule")
+    table = summarize(runs_table(accuracy, status)).set_index("schedule")
     assert table.verdict["wild"] == "worse" and table.diverged["wild"] == 1 and table.n["wild"] == 2
     assert table.verdict["dead"] == "worse" and table.n["dead"] == 0 and np.isnan(table.accuracy_mean["dead"])
 
 
 def test_pairing_by_seed_not_by_position():
     runs = runs_table({"constant": [0.1, 0.2, 0.3], "other": [0.2, 0.31, 0.4]})
-    shuffled = stats.summarize(runs.sample(frac=1, random_state=3), reference="constant")
-    pd.testing.assert_frame_equal(shuffled, stats.summarize(runs), check_dtype=False)
+    shuffled = summarize(runs.sample(frac=1, random_state=3), reference="constant")
+    pd.testing.assert_frame_equal(shuffled, summarize(runs), check_dtype=False)
 
 
 def simulated_ties(schedules: int = 8, seeds: int = 3, comparisons: int = 2000):
@@ -114,7 +77,7 @@ def test_false_positives_against_the_reference():
     for accuracy in simulated_ties():
         values = np.array(list(accuracy.values()))
         p = scipy_stats.ttest_1samp(values[1:] - values[0], 0, axis=1).pvalue
-        wrong += any(p <= 1 - np.array(stats.holm_levels(p)))
+        wrong += any(p <= 1 - np.array(intervals.holm_levels(p)))
     assert 0 < wrong / 2000 < AT_MOST
 
 
@@ -130,7 +93,7 @@ def test_false_positives_against_the_best_mean():
         best = values.mean(1).argmax()
         p = scipy_stats.ttest_1samp(values[first] - values[second], 0, axis=1).pvalue
         with_best = (first == best) | (second == best)
-        fair += any((p <= 1 - np.array(stats.holm_levels(p)))[with_best])
+        fair += any((p <= 1 - np.array(intervals.holm_levels(p)))[with_best])
         naive += p[with_best].min() <= 0.05 / 7
     assert fair / 2000 < AT_MOST < naive / 2000
 
@@ -139,54 +102,28 @@ def test_the_summary_uses_those_levels():
     "The functions of the two simulations above are what `summarize` judges by: same verdicts on random tables."
     for accuracy in simulated_ties(4, 5, 25):
         accuracy["s2"] = accuracy["s2"] + 0.03
-        table = stats.summarize(runs_table({name: list(values) for name, values in accuracy.items()})).set_index(
-            "schedule"
-        )
+        table = summarize(runs_table({name: list(values) for name, values in accuracy.items()})).set_index("schedule")
         others = ["s1", "s2", "s3"]
-        levels = stats.holm_levels([stats.paired_p(accuracy[s] - accuracy["s0"]) for s in others])
+        levels = intervals.holm_levels([intervals.paired_p(accuracy[s] - accuracy["s0"]) for s in others])
         for s, level in zip(others, levels, strict=True):
-            _, low, high = stats.difference_interval(accuracy[s] - accuracy["s0"], level)
+            _, low, high = intervals.difference_interval(accuracy[s] - accuracy["s0"], level)
             assert (table.diff_low[s], table.diff_high[s]) == pytest.approx((low, high))
             assert table.verdict[s] == ("better" if low > 0 else "worse" if high < 0 else "tied")
         best = table.index[0]
         pairs = list(combinations(accuracy, 2))
-        levels = stats.holm_levels([stats.paired_p(accuracy[a] - accuracy[b]) for a, b in pairs])
+        levels = intervals.holm_levels([intervals.paired_p(accuracy[a] - accuracy[b]) for a, b in pairs])
         for (a, b), level in zip(pairs, levels, strict=True):
             if best in (a, b):
                 other = a if b == best else b
-                _, low, high = stats.difference_interval(accuracy[other] - accuracy[best], level)
+                _, low, high = intervals.difference_interval(accuracy[other] - accuracy[best], level)
                 assert (table.behind_low[other], table.behind_high[other]) == pytest.approx((low, high))
                 assert table.leads[other] == (not high < 0)
-
-
-def test_power_is_that_of_the_textbook():
-    """Cohen (1988), statsmodels' TTestPower and G*Power agree on these: d = 0.5 needs 34 pairs for 80 %, d = 0.8 15.
-
-    statsmodels 0.15.0, TTestPower().solve_power(effect, power=..., alpha=0.05): 33.37, 14.30, and 9.43 for the third.
-    """
-    rng = np.random.default_rng(0)
-    for effect, power, expected in [(0.5, 0.8, 34), (0.8, 0.8, 15), (1.2, 0.9, 10)]:
-        pilot = rng.normal(size=7)
-        pilot = (pilot - pilot.mean()) / pilot.std(ddof=1) + effect  # exactly this effect, whatever the draw
-        assert stats.seeds_to_separate(pilot, power) == expected
-
-
-@pytest.mark.parametrize("effect, n", [(0.7, 6), (1.5, 4)])
-def test_power_is_the_share_of_simulated_tests_that_find_the_difference(effect, n):
-    differences = np.random.default_rng(2).normal(effect, 1, (20_000, n))
-    found = (scipy_stats.ttest_1samp(differences, 0, axis=1).pvalue < 0.05).mean()
-    assert stats.t_test_power(effect, n) == pytest.approx(found, abs=0.011)
-
-
-def test_seeds_cannot_be_counted_without_a_spread():
-    for differences in ([0.01], [0.01, 0.01], [0.0, 0.0], [], [1e-6, -1e-6 + 1e-12, 0.3, -0.3]):
-        assert stats.seeds_to_separate(differences) is None
 
 
 def test_a_reference_that_diverged_is_beaten_by_those_that_did_not():
     accuracy = {"constant": [0.7, 0.7, 0.7], "calm": [0.6, 0.61, 0.62], "wild": [0.9, 0.9, 0.9]}
     status = {("constant", 0): "diverged", ("wild", 0): "diverged"}
-    table = stats.summarize(runs_table(accuracy, status)).set_index("schedule")
+    table = summarize(runs_table(accuracy, status)).set_index("schedule")
     assert table.verdict["calm"] == "better" and table.verdict["wild"] == "tied"
     assert not table.leads["wild"] and not table.leads["constant"] and table.leads["calm"]
 
@@ -194,7 +131,7 @@ def test_a_reference_that_diverged_is_beaten_by_those_that_did_not():
 def test_a_run_that_failed_says_nothing_about_its_schedule():
     "Out of memory, a killed process: fewer seeds, not a worse schedule."
     accuracy = {"constant": [0.70, 0.72, 0.71], "unlucky": [0.71, 0.71, 0.71]}
-    table = stats.summarize(runs_table(accuracy, {("unlucky", 1): "failed"})).set_index("schedule")
+    table = summarize(runs_table(accuracy, {("unlucky", 1): "failed"})).set_index("schedule")
     assert table.verdict["unlucky"] == "tied" and table.failed["unlucky"] == 1 and table.n["unlucky"] == 2
 
 
@@ -202,28 +139,18 @@ def test_every_budget_is_judged_by_itself_and_test_images_count_first():
     short, long = (runs_table({"a": [0.5, 0.6, 0.5], "b": [0.7, 0.8, 0.72]}).assign(budget=n) for n in (3, 12))
     long["test_accuracy"] = [0.9, 0.91, 0.92, 0.4, 0.41, 0.43]
     short["test_accuracy"] = long.test_accuracy
-    table = stats.summarize(pd.concat([short, long], ignore_index=True))
+    table = summarize(pd.concat([short, long], ignore_index=True))
     assert table.budget.tolist() == [12, 12, 3, 3] and set(table.measured_on) == {"test"}
     assert table.schedule.tolist() == ["a", "b"] * 2 and table.n.tolist() == [3] * 4
     long.loc[0, "test_accuracy"] = np.nan
-    assert set(stats.summarize(long).measured_on) == {"validation"}, "not some on the one and some on the other"
-
-
-def test_equal_differences_of_float32_accuracies_have_no_spread_to_judge_by():
-    "One image more of 1,797 twice, from different accuracies: their float32 values differ in the last bits."
-    accuracies = np.float32([[[900, 901], [1000, 1001]]])[0] / np.float32(1797)
-    differences = [float(b) - float(a) for a, b in accuracies]
-    assert differences[0] != differences[1]
-    mean, low, high = stats.difference_interval(differences)
-    assert mean == pytest.approx(1 / 1797, rel=1e-4) and np.isnan(low) and np.isnan(high)
-    assert np.isnan(stats.paired_p(differences)) and stats.seeds_to_separate(differences) is None
+    assert set(summarize(long).measured_on) == {"validation"}, "not some on the one and some on the other"
 
 
 def test_without_a_run_of_the_reference_nothing_is_compared_with_it():
     "As in folders merged of different schedules and budgets: unknown is not the same as tied."
     short = runs_table({"good": [0.8, 0.83, 0.81], "bad": [0.4, 0.41, 0.42]}).assign(budget=3)
     long = runs_table({"constant": [0.7, 0.72, 0.71], "good": [0.8, 0.83, 0.81]}).assign(budget=12)
-    table = stats.summarize(pd.concat([long, short], ignore_index=True), "constant")
+    table = summarize(pd.concat([long, short], ignore_index=True), "constant")
     own = table[table.budget == 3]
     assert own[["diff", "diff_low", "diff_high", "p_value"]].isna().all(axis=None) and set(own.verdict) == {""}
     assert own.leads.tolist() == [True, False] and set(table[table.budget == 12].verdict) == {"better", "tied"}
