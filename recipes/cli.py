@@ -57,7 +57,7 @@ def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None
     returns may name its own `exit_code`.
     """
     argv = sys.argv[1:] if argv is None else argv
-    from lrlab.recipes.kitchen.errors import UserError
+    from lrlab.recipes.kitchen.errors import UserError, with_options
 
     _print_anywhere()
     parser = anno_parser(recipe, prog=prog)
@@ -77,7 +77,7 @@ def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None
         result = recipe(*options.pop("dirs", ()), **options)
         sys.stdout.flush()  # a closed pipe shows itself here and not while Python exits
     except UserError as error:
-        return _complain(str(error), error.exit_code)
+        return _complain(with_options(str(error)), error.exit_code)
     except KeyboardInterrupt:
         print("\nStopped. What was finished is kept; the same command continues.", file=sys.stderr)
         return STOPPED
@@ -179,7 +179,7 @@ def _hyphens(flag: str) -> str:
 
 
 def _complain(sentence: str, code: int = 2) -> int:
-    from lrlab.recipes.kitchen.errors import printable
+    from lrlab.recipes.kitchen.text import printable
 
     print(f"lrlab: {printable(sentence)}", file=sys.stderr)
     return code

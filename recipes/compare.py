@@ -36,7 +36,7 @@ def main(
     quick: bool = False,  # A smoke run: 2 epochs, 2 seeds, 4 schedules
 ):
     "Compare learning-rate schedules on the same data, weights, batches and budget."
-    from lrlab.recipes.kitchen import options, workloads
+    from lrlab.recipes.kitchen import options, schedule_names, workloads
     from lrlab.recipes.studies.compare import study as comparison
     from lrlab.recipes.kitchen.grid import tuning  # isort: skip
     from lrlab.recipes.kitchen.errors import UserError
@@ -51,11 +51,11 @@ def main(
         options.check_range("tune_seeds", tune_seeds, 1, 100)
         lr_max = "find" if lr_max == "slice(3e-6,3e-3)" else lr_max  # the centre of the grid
     elif (tune_points, tune_seeds) != (5, 2):
-        raise UserError("--tune-points and --tune-seeds are for --tune")
+        raise UserError("`tune_points` and `tune_seeds` are for `tune`")
     question = comparison.Question(
         workload=workloads.checked(data, arch, size, bs, precision, weights, cache=not no_cache),
         seeds=options.parse_seeds(seeds),
-        schedules={budget: options.parse_schedules(schedules, budget) for budget in budgets},
+        schedules={budget: schedule_names.parse_schedules(schedules, budget) for budget in budgets},
         lr_max=options.parse_lr(lr_max),
         threads=options.in_range("threads", threads, 1, 256),
         tuning=tuning.Tuning(tune_points, tune_seeds) if tune else None,

@@ -20,7 +20,7 @@ def main(
     quick: bool = False,  # A smoke run: 100 starts
 ):
     "Show what the learning rate does on surfaces one can see, and how often each schedule finds the global minimum."
-    from lrlab.recipes.kitchen import options
+    from lrlab.recipes.kitchen import options, schedule_names
     from lrlab.recipes.kitchen.errors import UserError
     from lrlab.recipes.studies.gradient_descent import descent
     from lrlab.recipes.studies.gradient_descent import study as descent_answer
@@ -30,12 +30,12 @@ def main(
     options.check_range("starts", starts, 5, 100_000)
     options.check_range("noise", noise, 0.0, 100.0)
     options.check_range("seed", seed, 0, 2**32 - 1)
-    parsed = options.parse_schedules(schedules, epochs)
+    parsed = schedule_names.parse_schedules(schedules, epochs)
     for label, schedule in parsed.items():
         try:
             schedule.multipliers(epochs * descent.STEPS_PER_EPOCH, descent.STEPS_PER_EPOCH)
         except ValueError as error:
-            raise UserError(f"--schedules {label}: {error}") from error
+            raise UserError(f"`schedules` {label}: {error}") from error
     question = descent.Question(parsed, epochs, starts, float(noise), seed)
     result = descent_answer.answer(question, out or f"results/gradient_descent{'-quick' * quick}", fresh)
     print(result.text)

@@ -43,7 +43,7 @@ def main(
     high, low = options.parse_one_lr(high, "high"), options.parse_one_lr(low, "low")
     lr_lesson.check_order(low, right, high)
     if long <= epochs:
-        raise UserError(f"--long {long}: expected more than the --epochs {epochs} that are right")
+        raise UserError(f"`long` {long}: expected more than the `epochs` {epochs} that are right")
     workload = workloads.checked(data, arch, size, bs, precision, cache=not no_cache)
     question = lr_lesson.Question(
         workload=replace(workload, scratch=arch != "small"),

@@ -23,8 +23,9 @@ def main(
     from importlib import import_module
     from pathlib import Path
 
-    from lrlab.recipes.kitchen.errors import UserError, printable
+    from lrlab.recipes.kitchen.errors import UserError
     from lrlab.recipes.kitchen.store.store import Store
+    from lrlab.recipes.kitchen.text import printable
     from lrlab.recipes.studies.compare import report
 
     if not dirs:
@@ -37,7 +38,7 @@ def main(
     if recipe not in DRAWN_BY:
         raise UserError(f"{stores[0].out}: the same `lrlab {printable(recipe)}` again redraws it, without training")
     if (len(stores) > 1 or out) and any(store.config.get("recipe", "compare") != "compare" for store in stores):
-        raise UserError("only results of lrlab compare can be merged, or drawn into another folder with --out")
+        raise UserError("only results of lrlab compare can be merged, or drawn into another folder with `out`")
     try:
         if len(stores) == 1 and not out:
             with stores[0] as store:
@@ -45,7 +46,7 @@ def main(
         else:
             target = Path(out or "results/report")
             if target.resolve() in [store.out.resolve() for store in stores]:
-                raise UserError(f"--out {target}: is one of the folders to be merged; choose another")
+                raise UserError(f"`out` {target}: is one of the folders to be merged; choose another")
             with Store(target) as store:
                 result = report.merged(stores, store)
     except (UserError, OSError):

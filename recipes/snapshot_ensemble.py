@@ -37,7 +37,7 @@ def main(
     options.check_range("epochs", epochs, 1, 10_000)
     options.check_range("cycles", cycles, 2, 1000)
     if cycles > epochs:
-        raise UserError(f"--cycles {cycles}: expected at most one cycle an epoch, and there are {epochs} epochs")
+        raise UserError(f"`cycles` {cycles}: expected at most one cycle an epoch, and there are {epochs} epochs")
     question = snapshot_answer.Question(
         workload=workloads.checked(data, arch, size, bs, precision, weights, cache=not no_cache),
         epochs=epochs,

@@ -40,10 +40,10 @@ def main(
     options.check_range("epochs", epochs, 1, 10_000)
     workload = workloads.checked(data, arch, size, bs, precision, weights, cache=not no_cache)
     if not workload.pretrained:
-        raise UserError("--arch small has no pretrained weights; choose efficientnet_lite0 or a torchvision name")
+        raise UserError("`arch` small has no pretrained weights; choose efficientnet_lite0 or a torchvision name")
     parsed = options.parse_lr(lr, "lr")
     if not isinstance(parsed, slice) or parsed.start is None:
-        raise UserError(f"--lr {lr}: expected the LRs of the first layers and of the head, such as slice(3e-6,3e-3)")
+        raise UserError(f"`lr` {lr}: expected the LRs of the first layers and of the head, such as slice(3e-6,3e-3)")
     low = options.parse_one_lr(low, "low")
     threads = options.in_range("threads", threads, 1, 256)
     ways = tuple(transfer_arms.parse_arms(arms))

@@ -35,10 +35,10 @@ def main(
         lrs, epochs, seeds = "1e-2", "1", "1" if str(seeds) == "3" else seeds
     workload = workloads.checked(data, arch, size, bs, precision, weights, cache=not no_cache)
     if not workload.pretrained:
-        raise UserError("--arch small has no pretrained weights; choose efficientnet_lite0 or a torchvision name")
+        raise UserError("`arch` small has no pretrained weights; choose efficientnet_lite0 or a torchvision name")
     grid = [options.parse_one_lr(part, "lrs") for part in str(lrs).split(",")]
     if len(set(grid)) < len(grid):
-        raise UserError(f"--lrs {lrs}: expected different numbers such as 3e-4,1e-3")
+        raise UserError(f"`lrs` {lrs}: expected different numbers such as 3e-4,1e-3")
     threads = options.in_range("threads", threads, 1, 256)
     budgets = options.parse_epochs(epochs)
     question = lr_epochs.Question(workload, grid, budgets, options.parse_seeds(seeds), threads)

@@ -137,7 +137,7 @@ def checked(
     if weights is None:
         return Workload(data, arch, size, bs, precision, cache)
     if not is_pretrained(arch):
-        raise UserError("--arch small takes no --weights; choose efficientnet_lite0, or a torchvision or timm name")
+        raise UserError("`arch` small takes no `weights`; choose efficientnet_lite0, or a torchvision or timm name")
     read_weights(weights)  # complains now rather than after the data
     return Workload(data, arch, size, bs, precision, cache, weights=str(weights), weights_sha256=sha256(weights))
 

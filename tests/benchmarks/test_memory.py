@@ -6,7 +6,7 @@ import sys
 FIFTY_RUNS = """
 import resource, sys
 from lrlab.recipes.kitchen.grid.runner import plan_runs, run_grid
-from lrlab.recipes.kitchen.options import parse_schedules
+from lrlab.recipes.kitchen.schedule_names import parse_schedules
 from lrlab.recipes.kitchen.workloads import Workload
 
 workload = Workload(sys.argv[1], size=16, bs=16)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrlab.callbacks import CosineRestarts, OneCycle, Schedule, Triangular, warmup
-from lrlab.recipes.kitchen import options
+from lrlab.recipes.kitchen import options, schedule_names
 from lrlab.recipes.kitchen.errors import UserError
 
 
@@ -32,7 +32,7 @@ def test_learning_rates(text, value):
     ["", "0", "-1e-3", "nan", "inf", "three", "slice()", "slice(1e-3,1e-6)", "slice(0,1)", "slice(1,2,3)", "1e-3,1e-2"],
 )
 def test_impossible_learning_rates_are_named(text):
-    with pytest.raises(UserError, match="--lr-max"):
+    with pytest.raises(UserError, match="`lr_max`"):
         options.parse_lr(text)
 
 
@@ -55,16 +55,16 @@ def test_seeds(text, seeds):
 
 @pytest.mark.parametrize("text", ["0", "-1", "1,1", "x", "", "1.5", "-3,2", "99999"])
 def test_impossible_seeds_are_named(text):
-    with pytest.raises(UserError, match="--seeds"):
+    with pytest.raises(UserError, match="`seeds`"):
         options.parse_seeds(text)
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 5, 7, 8, 12, 30])
-@pytest.mark.parametrize("name", options.NAMES)
+@pytest.mark.parametrize("name", schedule_names.NAMES)
 def test_every_named_schedule_ends_with_the_run(name, epochs):
     "Decays are down and cycles are at their end when the budget is spent, whatever the budget."
     steps_per_epoch = 31
-    schedule = options.parse_schedules(name, epochs)[name]
+    schedule = schedule_names.parse_schedules(name, epochs)[name]
     multipliers = schedule.multipliers(epochs * steps_per_epoch, steps_per_epoch)
     assert len(multipliers) == epochs * steps_per_epoch
     if name not in ("constant", "inverse_sqrt"):
@@ -74,12 +74,12 @@ def test_every_named_schedule_ends_with_the_run(name, epochs):
 
 
 def test_sgdr_doubles_its_cycles_in_the_default_budget():
-    assert options.parse_schedules("sgdr", 7)["sgdr"] == CosineRestarts(cycle_len=1.0, cycle_mult=2)
+    assert schedule_names.parse_schedules("sgdr", 7)["sgdr"] == CosineRestarts(cycle_len=1.0, cycle_mult=2)
 
 
 def test_names_and_calls_mix():
     text = 'cosine, OneCycle(pct_start=0.3), one-cycle, warmup(Triangular(cycle_len="30 steps"), "10%")'
-    schedules = options.parse_schedules(text, 5)
+    schedules = schedule_names.parse_schedules(text, 5)
     assert list(schedules)[:3] == ["cosine", "OneCycle(pct_start=0.3)", "one_cycle"]
     assert schedules["OneCycle(pct_start=0.3)"] == OneCycle(pct_start=0.3)
     assert list(schedules.values())[3] == warmup(Triangular(cycle_len="30 steps"), "10%")
@@ -105,14 +105,14 @@ def test_names_and_calls_mix():
 )
 def test_bad_schedules_are_explained(text, says):
     with pytest.raises(UserError, match=says):
-        options.parse_schedules(text, 5)
+        schedule_names.parse_schedules(text, 5)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=60) | st.text("()[]{},.'\"=*_abcOneCycleCosineDecay0123 ", max_size=60))
 def test_no_text_gives_anything_but_schedules_or_one_sentence(text):
     try:
-        schedules = options.parse_schedules(text, 5)
+        schedules = schedule_names.parse_schedules(text, 5)
     except UserError as error:
         assert str(error)
     else:
@@ -121,7 +121,7 @@ def test_no_text_gives_anything_but_schedules_or_one_sentence(text):
 
 @pytest.mark.parametrize("jobs", ["0", "-1", "many", "1.5", "1000"])
 def test_impossible_jobs_are_named(jobs):
-    with pytest.raises(UserError, match="--jobs"):
+    with pytest.raises(UserError, match="`jobs`"):
         options.parse_jobs(jobs)
 
 

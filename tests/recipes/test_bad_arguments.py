@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from lrlab import callbacks
 from lrlab.recipes import cli
-from lrlab.recipes.kitchen import options
+from lrlab.recipes.kitchen import options, schedule_names
 from lrlab.recipes.kitchen.data import image_set as data
 from lrlab.recipes.kitchen.errors import UserError
 from tests.conftest import write_photos
@@ -357,7 +357,7 @@ def test_no_options_give_a_traceback(words, empty_place, capsys):
 
 
 LITERALS = ["1", "0.3", "'10%'", "'3 steps'", "nan", "x", "()", "None", "True", "1e308", "-1", "'\\x1b'"]
-CALLED = st.sampled_from([*options.SCHEDULE_NAMES, "eval", "slice"])
+CALLED = st.sampled_from([*schedule_names.SCHEDULE_NAMES, "eval", "slice"])
 
 
 def nested(inner):
@@ -371,9 +371,9 @@ def nested(inner):
 def test_schedule_expressions_are_schedules_or_one_sentence(expression):
     "Whatever is nested in whatever; what was built can be asked for its LRs or says why not."
     try:
-        (schedule,) = options.parse_schedules(expression, 3).values()
+        (schedule,) = schedule_names.parse_schedules(expression, 3).values()
     except UserError as error:
-        assert str(error).startswith("--schedules")
+        assert str(error).startswith("`schedules`")
         return
     try:
         multipliers = schedule.multipliers(30, 10)
@@ -391,35 +391,35 @@ def workload(**values):
 
 PUBLIC = [  # public functions, called from somebody's notebook: (call, what the ValueError says)
     (lambda: workload(data="solr"), "did you mean solar"),
-    (lambda: workload(data=5), "--data 5"),
+    (lambda: workload(data=5), "`data` 5"),
     (lambda: workload(arch="smal"), "did you mean .*small"),
-    (lambda: workload(arch=None), "--arch None"),
-    (lambda: workload(bs=0), "--bs 0"),
-    (lambda: workload(bs="64"), "--bs 64: expected a whole number"),
-    (lambda: workload(bs=float("nan")), "--bs nan"),
-    (lambda: workload(bs=5000), "--bs 5000: there are only"),
-    (lambda: workload(size=1), "--size 1"),
-    (lambda: workload(size=10_000), "--size 10000"),
-    (lambda: workload(size=True), "--size True"),
-    (lambda: workload(seed=-1), "--seed -1"),
-    (lambda: workload(seed=2**40), "--seed"),
-    (lambda: workload(seed=0.5), "--seed 0.5"),
-    (lambda: workload(precision="fp61"), "--precision fp61"),
-    (lambda: data.load("digits", size=0), "--size 0"),
+    (lambda: workload(arch=None), "`arch` None"),
+    (lambda: workload(bs=0), "`bs` 0"),
+    (lambda: workload(bs="64"), "`bs` 64: expected a whole number"),
+    (lambda: workload(bs=float("nan")), "`bs` nan"),
+    (lambda: workload(bs=5000), "`bs` 5000: there are only"),
+    (lambda: workload(size=1), "`size` 1"),
+    (lambda: workload(size=10_000), "`size` 10000"),
+    (lambda: workload(size=True), "`size` True"),
+    (lambda: workload(seed=-1), "`seed` -1"),
+    (lambda: workload(seed=2**40), "`seed`"),
+    (lambda: workload(seed=0.5), "`seed` 0.5"),
+    (lambda: workload(precision="fp61"), "`precision` fp61"),
+    (lambda: data.load("digits", size=0), "`size` 0"),
     (lambda: data.stratified_split([0, 1], share=2.0), "share"),
-    (lambda: options.parse_lr(None), "--lr-max"),
-    (lambda: options.parse_lr([1e-3]), "--lr-max"),
-    (lambda: options.parse_lr(True), "--lr-max"),
-    (lambda: options.parse_lr(slice(None)), "--lr-max"),
-    (lambda: options.parse_lr(slice(1, "x")), "--lr-max"),
-    (lambda: options.parse_lr(b"1e-3"), "--lr-max"),
-    (lambda: options.parse_seeds(None), "--seeds"),
-    (lambda: options.parse_seeds(2.5), "--seeds"),
-    (lambda: options.parse_schedules(None, 5), "--schedules"),
-    (lambda: options.parse_schedules(5, 5), "--schedules"),
-    (lambda: options.parse_jobs(None), "--jobs"),
-    (lambda: options.check_range("epochs", "3", 1, 9), "--epochs 3"),
-    (lambda: options.check_range("noise", float("nan"), 0.0, 9.0), "--noise nan"),
+    (lambda: options.parse_lr(None), "`lr_max`"),
+    (lambda: options.parse_lr([1e-3]), "`lr_max`"),
+    (lambda: options.parse_lr(True), "`lr_max`"),
+    (lambda: options.parse_lr(slice(None)), "`lr_max`"),
+    (lambda: options.parse_lr(slice(1, "x")), "`lr_max`"),
+    (lambda: options.parse_lr(b"1e-3"), "`lr_max`"),
+    (lambda: options.parse_seeds(None), "`seeds`"),
+    (lambda: options.parse_seeds(2.5), "`seeds`"),
+    (lambda: schedule_names.parse_schedules(None, 5), "`schedules`"),
+    (lambda: schedule_names.parse_schedules(5, 5), "`schedules`"),
+    (lambda: options.parse_jobs(None), "`jobs`"),
+    (lambda: options.check_range("epochs", "3", 1, 9), "`epochs` 3"),
+    (lambda: options.check_range("noise", float("nan"), 0.0, 9.0), "`noise` nan"),
     (lambda: callbacks.OneCycle(pct_start=float("nan")), "pct_start must be .* got nan"),
     (lambda: callbacks.CosineRestarts(cycle_len=float("inf")), "cycle_len must be .* got inf"),
     (lambda: callbacks.StepDecay(gamma="0.5"), "gamma must be .* got '0.5'"),

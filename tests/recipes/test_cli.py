@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from lrlab.recipes import cli
-from lrlab.recipes.kitchen.errors import UserError, printable
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.text import printable
 
 HEAVY = ("torch", "fastai", "pandas", "matplotlib", "numpy", "scipy", "PIL")
 
@@ -67,7 +68,7 @@ def test_options_with_hyphens_or_underscores_and_negative_values(argv, printed, 
 @pytest.mark.parametrize(
     ("error", "code", "says"),
     [
-        (UserError("--x 5: too large"), 2, "--x 5: too large"),
+        (UserError("`x` 5: too large"), 2, "--x 5: too large"),
         (OSError(28, "No space left on device", "/full/runs.csv"), 1, "No space left on device (/full/runs.csv)"),
         (MemoryError(), 1, "out of memory"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), 1, "out of memory"),

@@ -11,7 +11,8 @@ import fastai.data
 from fastai.data.external import fastai_cfg
 from fastdownload.core import FastDownload
 
-from lrlab.recipes.kitchen.errors import UserError, printable
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.text import printable
 
 
 def untar(url: str) -> Path:

@@ -190,7 +190,7 @@ def make_dataloaders(photos: Photos, bs: int = DEFAULT_BS, colour: bool = False,
     """
     images = len(photos.splits["train"])
     if bs > max(images, DEFAULT_BS):
-        raise UserError(f"--bs {bs}: there are only {images} training images")
+        raise UserError(f"`bs` {bs}: there are only {images} training images")
     categorize = Categorize(vocab=CategoryMap(list(photos.classes), sort=False), sort=False)
     rows = list(range(len(photos.labels)))
     splits = [photos.splits[name].tolist() for name in ("train", "valid", "test") if name in photos.splits]

@@ -12,7 +12,7 @@ from joblib import Parallel, cpu_count, delayed
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lrlab.recipes.kitchen.data.pixel_cache import cached_array, reserve
-from lrlab.recipes.kitchen.errors import printable
+from lrlab.recipes.kitchen.text import printable
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 # By content, whatever the name says, but only these: Pillow would run Ghostscript on a PostScript file called .jpg.

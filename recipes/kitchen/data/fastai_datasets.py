@@ -94,11 +94,11 @@ def fastai_photos(name: str, size: int, cache: bool = True) -> Photos:
         listed = label(root)
     except (OSError, IndexError, ValueError) as error:
         again = "delete it, and it is fetched again"
-        raise UserError(f"--data {name}: {root} is not laid out as expected ({error}); {again}") from error
+        raise UserError(f"`data` {name}: {root} is not laid out as expected ({error}); {again}") from error
     classes = tuple(sorted({c for _, c, _ in listed}))
     if len(classes) < 2:
         raise UserError(
-            f"--data {name}: {root} holds {len(listed)} labelled images; delete it, and it is fetched again"
+            f"`data` {name}: {root} holds {len(listed)} labelled images; delete it, and it is fetched again"
         )
     files = [file for file, _, _ in listed]
     images, unreadable = photos_array(files, size, cache)
@@ -129,7 +129,7 @@ def _fetched(name: str) -> Path:
     except Exception as error:  # the network, the disk, an archive cut short
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"--data {name}: not in $FASTAI_HOME, and it could not be downloaded ({reason}); "
+            f"`data` {name}: not in $FASTAI_HOME, and it could not be downloaded ({reason}); "
             "solar and digits need no network"
         ) from error
 
@@ -161,7 +161,7 @@ def read_idx(folder: Path, name: str) -> np.ndarray:
     "An IDX file of bytes, gzipped or not (LeCun): two zeros, type 8, the number of axes, their lengths, the values."
     file = next((f for f in (folder / f"{name}.gz", folder / name) if f.is_file()), None)
     if file is None:
-        raise UserError(f"--data fashion_mnist: {folder / name} is not there")
+        raise UserError(f"`data` fashion_mnist: {folder / name} is not there")
     try:
         content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
         kind, axes = struct.unpack(">HBB", content[:4])[1:]
@@ -170,7 +170,7 @@ def read_idx(folder: Path, name: str) -> np.ndarray:
             raise ValueError(f"values of type {kind} instead of bytes")
         return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
     except (OSError, EOFError, ValueError, struct.error) as error:
-        raise UserError(f"--data fashion_mnist: {file} is damaged ({error})") from error
+        raise UserError(f"`data` fashion_mnist: {file} is damaged ({error})") from error
 
 
 def _torchvision_fashion() -> Path:
@@ -183,7 +183,7 @@ def _torchvision_fashion() -> Path:
         return Path(FashionMNIST(cache_root(), download=True).raw_folder)
     except (OSError, RuntimeError) as error:
         raise UserError(
-            "--data fashion_mnist: neither Debian's package dataset-fashion-mnist is installed nor could torchvision "
+            "`data` fashion_mnist: neither Debian's package dataset-fashion-mnist is installed nor could torchvision "
             f"download it ({str(error).splitlines()[0]}); apt-get install dataset-fashion-mnist"
         ) from error
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrlab.recipes.kitchen.data.decode import SUFFIXES
-from lrlab.recipes.kitchen.errors import UserError, printable
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.text import printable
 
 SPLITS = {"train": ("train", "training"), "valid": ("valid", "val", "validation"), "test": ("test", "testing")}
 NOT_CLASSES = {"__MACOSX", "@eaDir", "lost+found"}  # what archivers, network disks and file systems leave behind
@@ -37,12 +38,12 @@ def listing(folder: Path) -> Listing:
         return _listing(folder)
     except OSError as error:
         where = printable(error.filename or folder)
-        raise UserError(f"--data {folder}: {where} cannot be read ({error.strerror or error})") from error
+        raise UserError(f"`data` {folder}: {where} cannot be read ({error.strerror or error})") from error
 
 
 def _listing(folder: Path) -> Listing:
     if not folder.is_dir():
-        raise UserError(f"--data {folder}: a file; expected a folder of images, with one folder per class")
+        raise UserError(f"`data` {folder}: a file; expected a folder of images, with one folder per class")
     found = {part: _by_class(where) for part, where in _parts(folder).items()}
     classes = tuple(sorted({c for by_class in found.values() for c, files in by_class.items() if files}))
     _check(folder, found, classes)
@@ -57,7 +58,7 @@ def _parts(folder: Path) -> dict[str, Path]:
     for part, names in SPLITS.items():
         found = [f for f in _subfolders(folder) if f.name.lower() in names]
         if len(found) > 1:
-            raise UserError(f"--data {folder}: both {found[0].name} and {found[1].name}; which is for {part}?")
+            raise UserError(f"`data` {folder}: both {found[0].name} and {found[1].name}; which is for {part}?")
         parts |= {part: found[0]} if found else {}
     if "train" not in parts:
         return {"all": folder}
@@ -81,7 +82,7 @@ def _by_class(folder: Path) -> FilesByClass:
         raw = unicodedata.normalize("NFC", subfolder.name)
         name = printable(raw)
         if names.setdefault(name, raw) != raw:
-            raise UserError(f"--data {folder}: two class folders look the same in print, {raw!r} and {names[name]!r}")
+            raise UserError(f"`data` {folder}: two class folders look the same in print, {raw!r} and {names[name]!r}")
         found[name] = found.get(name, []) + sorted(_images_below(subfolder))
     return found
 
@@ -109,23 +110,23 @@ def _raise(error: OSError):
 
 def _check(folder: Path, found: dict[str, FilesByClass], classes: tuple[str, ...]) -> None:
     if not classes:
-        raise UserError(f"--data {folder}: no images found; {_instead(folder)}")
+        raise UserError(f"`data` {folder}: no images found; {_instead(folder)}")
     if len(classes) == 1:
         inside = _subfolders(folder / classes[0]) if (folder / classes[0]).is_dir() else []
-        hint = f"; did you mean --data {folder / classes[0]}?" if len(inside) > 1 else ""
+        hint = f"; did you mean `data` {folder / classes[0]}?" if len(inside) > 1 else ""
         raise UserError(
-            f"--data {folder}: only one class ({classes[0]}) has images; a classifier needs at least two{hint}"
+            f"`data` {folder}: only one class ({classes[0]}) has images; a classifier needs at least two{hint}"
         )
     for part in ("train", "valid"):
         if part in found and not any(found[part].values()):
-            raise UserError(f"--data {folder}: the {part} folder has no images")
+            raise UserError(f"`data` {folder}: the {part} folder has no images")
     untrained = [c for c in classes if "train" in found and not found["train"].get(c)]
     if untrained:
         near = difflib.get_close_matches(untrained[0], [c for c in classes if c not in untrained], n=1)
         hint = f"; is it {near[0]}?" if near else ""
-        raise UserError(f"--data {folder}: class {untrained[0]} has no training images{hint}")
+        raise UserError(f"`data` {folder}: class {untrained[0]} has no training images{hint}")
     if all(len(files) < 2 for files in found.get("all", {"": ["several"] * 2}).values()):
-        raise UserError(f"--data {folder}: one image per class leaves none for validation")
+        raise UserError(f"`data` {folder}: one image per class leaves none for validation")
 
 
 def _instead(folder: Path) -> str:

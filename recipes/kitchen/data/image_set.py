@@ -14,9 +14,10 @@ import numpy as np
 from lrlab.recipes.kitchen.data.checks import remarks
 from lrlab.recipes.kitchen.data.decode import photos_array
 from lrlab.recipes.kitchen.data.image_folder import Listing, listing, some
-from lrlab.recipes.kitchen.errors import UserError, printable
+from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.machine.optional_packages import needed
 from lrlab.recipes.kitchen.options import check_range
+from lrlab.recipes.kitchen.text import printable
 
 SPLIT_SEED = 42  # the split is part of the data: the same for every run, whatever its seed
 VALID_SHARE = 0.25
@@ -135,12 +136,12 @@ def _folder(name: str) -> Path:
         reason = getattr(error, "strerror", None) or str(error)
     near = difflib.get_close_matches(name, DATASETS, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    raise UserError(f"--data {name}: {reason}, and not one of the datasets {', '.join(DATASETS)}{hint}")
+    raise UserError(f"`data` {name}: {reason}, and not one of the datasets {', '.join(DATASETS)}{hint}")
 
 
 def solar(size: int, cache: bool = True) -> Photos:
     "2,624 electroluminescence photos of solar cells (Deitsch et al. 2019), defective if the defect probability > 0.5."
-    root = Path(str(needed("elpv_dataset", "--data solar").__file__)).parent / "data"
+    root = Path(str(needed("elpv_dataset", "`data` solar").__file__)).parent / "data"
     with open(root / "labels.csv", encoding="utf-8") as table:
         rows = [line.split() for line in table if line.strip()]
     files = [root / row[0] for row in rows]
@@ -149,7 +150,7 @@ def solar(size: int, cache: bool = True) -> Photos:
     images, unreadable = photos_array(files, size, cache)
     if unreadable:
         position, reason = next(iter(unreadable.items()))
-        raise UserError(f"--data solar: {files[position]} cannot be read ({reason}); reinstall elpv-dataset")
+        raise UserError(f"`data` solar: {files[position]} cannot be read ({reason}); reinstall elpv-dataset")
     card = {
         "title": "Solar cells (elpv-dataset)",
         "source": "Deitsch et al., Solar Energy 185 (2019); label: defect probability > 0.5",
@@ -167,7 +168,7 @@ def digits(size: int, cache: bool = True) -> Photos:
     from sklearn.datasets import load_digits
 
     if size > MOST_ENLARGED:  # they are made in memory, and there is nothing to see that 8 pixels do not show
-        raise UserError(f"--size {size}: the digits have 8 pixels of a side; expected at most {MOST_ENLARGED}")
+        raise UserError(f"`size` {size}: the digits have 8 pixels of a side; expected at most {MOST_ENLARGED}")
     raw = load_digits()
     small = (raw.images * (255 / 16)).round().astype(np.uint8)
     resized = [np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)) for image in small]
@@ -202,7 +203,7 @@ def from_folder(folder: Path, size: int, cache: bool = True) -> Photos:
     else:
         splits = {part: keep[[found.parts[i] == part for i in keep]] for part in dict.fromkeys(found.parts)}
     if not len(splits["valid"]):
-        raise UserError(f"--data {folder}: no readable image is left for validation")
+        raise UserError(f"`data` {folder}: no readable image is left for validation")
     names = tuple(printable(file.relative_to(folder)) for file in found.files)
     title, source = printable(folder.resolve().name), printable(folder.resolve())
     card: dict = {"title": title, "source": source, "licence": "the owner's"}
@@ -215,7 +216,7 @@ def part_of(photos: Photos, most: int) -> Photos:
     "About `most` images of each part of the split: of every class its share, at least one, always the same."
     if most < len(photos.classes):
         raise UserError(
-            f"--data {photos.name}:{most}: expected at least one image for each of {len(photos.classes)} classes"
+            f"`data` {photos.name}:{most}: expected at least one image for each of {len(photos.classes)} classes"
         )
     splits = {
         name: rows if len(rows) <= most else rows[share_of_every_class(photos.labels[rows], most / len(rows))]
@@ -263,7 +264,7 @@ def check_unreadable(data: str, files: Sequence[Path], unreadable: dict[int, str
     if len(unreadable) > MOST_UNREADABLE * len(files):
         position, reason = next(iter(unreadable.items()))
         raise UserError(
-            f"--data {data}: {len(unreadable)} of {len(files)} images cannot be read, more than "
+            f"`data` {data}: {len(unreadable)} of {len(files)} images cannot be read, more than "
             f"{MOST_UNREADABLE:.0%} ({printable(files[position])}: {reason})"
         )
 
@@ -273,4 +274,4 @@ def _check_classes(folder: Path, found: Listing, unreadable: dict[int, str]) -> 
     for i, reason in unreadable.items():
         if (found.parts[i], found.labels[i]) not in left:
             example = f"{printable(found.files[i])}: {reason}"
-            raise UserError(f"--data {folder}: no image of class {found.labels[i]} can be read ({example})")
+            raise UserError(f"`data` {folder}: no image of class {found.labels[i]} can be read ({example})")

@@ -94,7 +94,7 @@ def reserve(file: Path, size: int) -> None:
         free = shutil.disk_usage(file.parent).free
         raise UserError(
             f"the decoded photos take {size / 1e6:.0f} MB and {file.parent.parent} has {free / 1e6:.0f} MB left; "
-            "choose a smaller --size, or set LRLAB_CACHE to a folder on a larger disk"
+            "choose a smaller `size`, or set LRLAB_CACHE to a folder on a larger disk"
         ) from error
 
 

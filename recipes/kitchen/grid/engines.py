@@ -40,9 +40,9 @@ class Place(NamedTuple):
 def place_for(engine: str, jobs: int | str, address: str | None) -> Place:
     "The place that the options describe. Raises UserError for an unknown engine or number of jobs."
     if engine not in ENGINES:
-        raise UserError(f"--engine {engine}: expected one of {', '.join(ENGINES)}")
+        raise UserError(f"`engine` {engine}: expected one of {', '.join(ENGINES)}")
     if address and engine != "ray":
-        raise UserError("--address is for --engine ray")
+        raise UserError("`address` is for `engine` ray")
     number = None if str(jobs).strip().lower() == "auto" else parse_jobs(jobs)
     place = Place(engine, number, address)
     if engine == "ray":
@@ -119,7 +119,7 @@ def _named(task: Callable, run: Any, shared: Any) -> tuple[str, Any]:
 @cache
 def _keep_what_is_loaded() -> None:
     "Once a worker: half a million objects of torch and fastai, which no collection between two runs has to visit."
-    gc.collect()  # what the measuring of --jobs has left
+    gc.collect()  # what the measuring of `jobs` has left
     gc.freeze()
 
 
@@ -157,17 +157,17 @@ def _on_node(task: Callable, run: Any, shared: Any) -> Any:
 
 
 def join_cluster(place: Place):
-    "The `ray` module, connected: to `--address`, else to a Ray started for this command on this machine."
+    "The `ray` module, connected: to `address`, else to a Ray started for this command on this machine."
     try:
         import ray
     except ImportError as error:
-        raise UserError("--engine ray needs Ray: pip install 'lrlab[ray]'") from error
+        raise UserError("`engine` ray needs Ray: pip install 'lrlab[ray]'") from error
     if not ray.is_initialized():
         try:
             ray.init(address=place.address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UserError(
-                f"--address {place.address}: no Ray cluster answers there ({_first_line(error)})"
+                f"`address` {place.address}: no Ray cluster answers there ({_first_line(error)})"
             ) from error
     return ray
 

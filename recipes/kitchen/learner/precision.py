@@ -22,9 +22,9 @@ CPU_BS = 16  # images of a step on a CPU: enough to tell, and no waiting for lar
 def check_precision(precision: str) -> None:
     "Raise UserError unless this machine can compute in `precision`."
     if precision not in PRECISIONS:
-        raise UserError(f"--precision {precision}: expected one of {', '.join(PRECISIONS)}")
+        raise UserError(f"`precision` {precision}: expected one of {', '.join(PRECISIONS)}")
     if precision == "fp16" and not torch.cuda.is_available():
-        raise UserError("--precision fp16 needs a GPU; choose fp32, bf16 or auto")
+        raise UserError("`precision` fp16 needs a GPU; choose fp32, bf16 or auto")
 
 
 def precision_callbacks(precision: str) -> list[type[Callback]]:

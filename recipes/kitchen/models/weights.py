@@ -16,23 +16,23 @@ def read_weights(file: Path | str) -> dict[str, torch.Tensor]:
     "Tensors by name. Raises UserError for a file that is missing, damaged, of another kind, or more than tensors."
     file = Path(file).expanduser()
     if file.suffix.lower() not in _SUFFIXES:
-        raise UserError(f"--weights {file}: expected a file that ends in {', '.join(_SUFFIXES)}")
+        raise UserError(f"`weights` {file}: expected a file that ends in {', '.join(_SUFFIXES)}")
     if not file.is_file():
-        raise UserError(f"--weights {file}: no such file")
+        raise UserError(f"`weights` {file}: no such file")
     try:
         state = _read(file)
     except ImportError as error:
-        raise UserError(f"--weights {file}: needs the package safetensors: pip install safetensors") from error
+        raise UserError(f"`weights` {file}: needs the package safetensors: pip install safetensors") from error
     except Exception as error:  # both libraries raise half a dozen kinds for a damaged file
         reason = str(error).strip().split("\n")[0].rstrip(".")[:160]
         raise UserError(
-            f"--weights {file}: cannot be read as weights; damaged, or not only tensors ({reason})"
+            f"`weights` {file}: cannot be read as weights; damaged, or not only tensors ({reason})"
         ) from error
     for key in _NESTED:
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
     if not isinstance(state, dict) or not state or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise UserError(f"--weights {file}: holds no weights; expected tensors by name, as in model.state_dict()")
+        raise UserError(f"`weights` {file}: holds no weights; expected tensors by name, as in model.state_dict()")
     return {name.removeprefix("module."): tensor for name, tensor in state.items()}
 
 
@@ -47,13 +47,13 @@ def load_weights(
     missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
     if missing:
         raise UserError(
-            f"--weights {file}: {len(missing)} of the model's {len(own)} tensors are not in it, first {missing[0]}; "
-            "is --arch the model that was saved?"
+            f"`weights` {file}: {len(missing)} of the model's {len(own)} tensors are not in it, first {missing[0]}; "
+            "is `arch` the model that was saved?"
         )
     for name in own:
         if name in state and state[name].shape != own[name].shape:
             raise UserError(
-                f"--weights {file}: {name} has shape {list(state[name].shape)}, the model's has {list(own[name].shape)}"
+                f"`weights` {file}: {name} has shape {list(state[name].shape)}, the model's has {list(own[name].shape)}"
             )
     model.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
 

@@ -52,7 +52,7 @@ class Store:
             self._lock.acquire()
         except Timeout:
             raise Refused(
-                f"--out {self.out}: another lrlab command is writing there; wait for it or choose another"
+                f"`out` {self.out}: another lrlab command is writing there; wait for it or choose another"
             ) from None
         except OSError as error:
             raise self._cannot_write(error) from error
@@ -67,7 +67,7 @@ class Store:
     def _cannot_write(self, error: OSError) -> UserError:
         done = sum(1 for _ in self.runs.glob("[!.]*/run.json")) if self.runs.is_dir() else 0
         kept = f"; {done} finished runs are kept there, the same command continues" if done else ""
-        return UserError(f"--out {self.out}: cannot be written ({error.strerror or error}){kept}")
+        return UserError(f"`out` {self.out}: cannot be written ({error.strerror or error}){kept}")
 
     @property
     def config(self) -> dict:
@@ -77,10 +77,10 @@ class Store:
             config = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         except (ValueError, OSError, RecursionError) as error:
             raise UserError(
-                f"{file} cannot be read ({error}); --fresh starts over and keeps the old folder aside"
+                f"{file} cannot be read ({error}); `fresh` starts over and keeps the old folder aside"
             ) from None
         if not isinstance(config, dict):
-            raise UserError(f"{file} is not an lrlab configuration; --fresh starts over and keeps the old folder aside")
+            raise UserError(f"{file} is not an lrlab configuration; `fresh` starts over and keeps the old folder aside")
         return config
 
     def begin(self, config: dict, fresh: bool = False) -> None:
@@ -99,8 +99,8 @@ class Store:
         if changed:
             key = changed[0]
             raise Refused(
-                f"--out {self.out} holds a comparison with {key} = {theirs.get(key)!r}, this command has "
-                f"{key} = {ours.get(key)!r}; choose another --out, or --fresh to start over (the old one is kept)"
+                f"`out` {self.out} holds a comparison with {key} = {theirs.get(key)!r}, this command has "
+                f"{key} = {ours.get(key)!r}; choose another `out`, or `fresh` to start over (the old one is kept)"
             )
 
     def set_aside(self) -> None:

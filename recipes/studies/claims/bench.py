@@ -12,9 +12,10 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.engines import Place
 from lrlab.recipes.kitchen.grid.lessons import train_missing
 from lrlab.recipes.kitchen.grid.tuning import Tuning
-from lrlab.recipes.kitchen.options import LR, NAMES, show_lr
+from lrlab.recipes.kitchen.options import LR, show_lr
 from lrlab.recipes.kitchen.runs.out_of_memory import batch_size
 from lrlab.recipes.kitchen.runs.plan import Run
+from lrlab.recipes.kitchen.schedule_names import NAMES
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.workloads import Workload, use_threads
 from lrlab.recipes.studies.claims.verdict import READING_COLUMNS
@@ -131,7 +132,7 @@ class Bench:
             config |= {"lr_find": found, "lr_find_seconds": round(time.perf_counter() - start, 2)}
             self.store.write_config(config)
         if config["lr_find"] is None:
-            raise UserError(f"--data {self.photos.name}: the LR range test suggests no LR there; choose other data")
+            raise UserError(f"`data` {self.photos.name}: the LR range test suggests no LR there; choose other data")
         return config["lr_find"]
 
     def final(self, reading: str, runs: list[Run]) -> pd.DataFrame:

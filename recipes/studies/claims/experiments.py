@@ -22,9 +22,10 @@ from lrlab.recipes.kitchen.grid import tuning as tune
 from lrlab.recipes.kitchen.grid.lessons import LessonRun, run_row, why_diverged
 from lrlab.recipes.kitchen.grid.runner import EpochLog
 from lrlab.recipes.kitchen.models.create import LITE0
-from lrlab.recipes.kitchen.options import LR, NAMES, show_lr
+from lrlab.recipes.kitchen.options import LR, show_lr
 from lrlab.recipes.kitchen.runs.out_of_memory import batch_size, split_batches
 from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
+from lrlab.recipes.kitchen.schedule_names import NAMES
 from lrlab.recipes.kitchen.store.store import EPOCH_COLUMNS
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.claims.bench import TUNED, Bench

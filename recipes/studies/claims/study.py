@@ -15,7 +15,8 @@ from lrlab.recipes.kitchen.data.image_set import Photos
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.machine.environment import environment
-from lrlab.recipes.kitchen.options import NAMES, show_lr
+from lrlab.recipes.kitchen.options import show_lr
+from lrlab.recipes.kitchen.schedule_names import NAMES
 from lrlab.recipes.kitchen.store.store import RUN_COLUMNS, Store, write_atomically
 from lrlab.recipes.kitchen.workloads import Workload, checked
 from lrlab.recipes.studies.claims import figure as claims_figure
@@ -90,7 +91,7 @@ def parse_workloads(data: str, precision: str, cache: bool = True) -> list[Workl
     "The workloads of a comma list. Raises UserError for none, or one twice."
     names = [name.strip() for name in str(data).split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
-        raise UserError(f"--data {data}: expected different datasets or folders, such as solar,digits")
+        raise UserError(f"`data` {data}: expected different datasets or folders, such as solar,digits")
     return [checked(name, "small", None, 64, precision, cache=cache) for name in names]
 
 
@@ -103,9 +104,9 @@ def parse_claims(text: str) -> list[Claim]:
         if name not in BY_NAME:
             near = difflib.get_close_matches(name, BY_NAME, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise UserError(f"--claims: there is no claim {name}; the claims are all, {', '.join(BY_NAME)}{hint}")
+            raise UserError(f"`claims`: there is no claim {name}; the claims are all, {', '.join(BY_NAME)}{hint}")
     if not names or len(set(names)) < len(names):
-        raise UserError(f"--claims {text}: expected all, or different names such as high-lr,cosine-constant")
+        raise UserError(f"`claims` {text}: expected all, or different names such as high-lr,cosine-constant")
     return [claim for claim in CLAIMS if claim.name in names]
 
 
@@ -114,7 +115,7 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
     data = [workload.photos() for workload in question.workloads]
     if not any(map(question.groups_on, data)) and all(claim.group != "descent" for claim in question.claims):
         sizes = ", ".join(f"{photos.name} has {photos.size}" for photos in data)
-        raise UserError(f"--claims: a pretrained model is tried on images of {FEWEST_PX} px or more; {sizes}")
+        raise UserError(f"`claims`: a pretrained model is tried on images of {FEWEST_PX} px or more; {sizes}")
     with Store(out) as top:
         config = {"recipe": "claims", "question": {"scale": asdict(question.scale)}, **environment()}
         top.begin(config, fresh)

@@ -62,7 +62,7 @@ def merged(stores: list[Store], out: Store) -> Result:
     Raises Refused where `out` holds anything but an earlier report of this kind: its config.json would be lost.
     """
     if (out.out / "config.json").exists() and "merged" not in out.config:
-        raise Refused(f"--out {out.out}: holds other results; choose a new folder, or one of an earlier merged report")
+        raise Refused(f"`out` {out.out}: holds other results; choose a new folder, or one of an earlier merged report")
     results = merge([read(store) for store in stores], [str(store.out) for store in stores])
     out.write_config(results.config | {"origins": results.origins})
     return write(results, out.out)

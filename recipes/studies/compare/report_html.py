@@ -175,7 +175,7 @@ def _question(results: Results) -> str:
 
 def _lint(results: Results) -> list[str]:
     "What is probably not meant about a schedule in a run of this length."
-    from lrlab.recipes.kitchen.options import parse_schedule
+    from lrlab.recipes.kitchen.schedule_names import parse_schedule
 
     per_epoch, found = protocol.steps_per_epoch(results), []
     for budget, labels in results.question["schedules"].items():

@@ -5,9 +5,10 @@ from typing import cast
 
 import pandas as pd
 
-from lrlab.recipes.kitchen.errors import Refused, UserError, printable, printable_json
+from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.kitchen.options import LR, parse_lr
 from lrlab.recipes.kitchen.store.store import CYCLE_COLUMNS, EPOCH_COLUMNS, RUN_COLUMNS, Store, concat
+from lrlab.recipes.kitchen.text import printable, printable_json
 from lrlab.recipes.studies.compare import samples
 
 FREE = ("seeds", "schedules", "epochs")  # what folders may differ in and still be merged

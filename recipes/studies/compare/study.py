@@ -166,13 +166,13 @@ def tuned(kitchen: Kitchen, schedules: dict[int, dict], tuning: tune.Tuning, cen
 def check_schedules(question: Question, steps_per_epoch: int) -> None:
     "Raise UserError for a schedule that cannot run for so many steps, before anything is trained or written."
     if steps_per_epoch == 0:
-        raise UserError("there are fewer training images than one batch; choose a smaller --bs")
+        raise UserError("there are fewer training images than one batch; choose a smaller `bs`")
     for budget, shapes in question.schedules.items():
         for label, schedule in shapes.items():
             try:
                 schedule.multipliers(budget * steps_per_epoch, steps_per_epoch)
             except ValueError as error:
-                raise UserError(f"--schedules {label}: {error}") from error
+                raise UserError(f"`schedules` {label}: {error}") from error
 
 
 def split_folders(photos: Photos) -> dict[str, str] | None:
@@ -200,7 +200,7 @@ def _found_lr(store: Store, question: Question, photos: Photos) -> LR:
     if question.lr_max is not None:
         return question.lr_max
     if found is None:
-        raise UserError("--lr-max find: the LR range test suggests no LR on this data; give --lr-max a number")
+        raise UserError("`lr_max` find: the LR range test suggests no LR on this data; give `lr_max` a number")
     return question.workload.spread(found)
 
 

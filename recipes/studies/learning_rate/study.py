@@ -84,7 +84,7 @@ def _right_lr(store: Store, question: Question, photos) -> float:
         write_atomically(store.out / "lr_find.csv", test.to_df().to_csv(index=False))
         store.write_config(store.config | {"lr_find": suggested_lr(test)})
     if store.config["lr_find"] is None:
-        raise UserError("--lr find: the LR range test suggests no LR on this data; give --lr a number")
+        raise UserError("`lr` find: the LR range test suggests no LR on this data; give `lr` a number")
     check_order(question.low, store.config["lr_find"], question.high, found=True)
     return store.config["lr_find"]
 
@@ -93,10 +93,10 @@ def check_order(low: float, lr: float | None, high: float, found: bool = False) 
     "Raises UserError unless low < lr < high; None, an LR that is still to be found, is left out."
     if low < high if lr is None else low < lr < high:
         return
-    right = "" if lr is None else f", the found LR {lr:g}," if found else f" --lr {lr:g}"
-    advice = "; choose another --low or --high, with --fresh" if found else ""
+    right = "" if lr is None else f", the found LR {lr:g}," if found else f" `lr` {lr:g}"
+    advice = "; choose another `low` or `high`, with `fresh`" if found else ""
     raise UserError(
-        f"--low {low:g}{right} --high {high:g}: expected a low, a right and a high LR, in ascending order{advice}"
+        f"`low` {low:g}{right} `high` {high:g}: expected a low, a right and a high LR, in ascending order{advice}"
     )
 
 

@@ -72,7 +72,7 @@ def _train(
         print(f"lr_find suggests {'no LR' if valley is None else show_lr(valley)}")
         used = workload.spread(valley) if lr_max is None and valley is not None else lr_max
         if used is None:
-            raise UserError("--lr-max find: the LR range test suggests no LR on this data; give --lr-max a number")
+            raise UserError("`lr_max` find: the LR range test suggests no LR on this data; give `lr_max` a number")
         print(f"learn.fit_one_cycle({epochs}, {show_lr(used)})")
         history, log = HyperHistory(), EpochLog()
         learn.fit_one_cycle(epochs, workload.groups_lr(used), cbs=[history, log])

@@ -78,7 +78,7 @@ def redraw(store: Store) -> Answer:
     trained = not_failed(store, runs)
     ok = trained[trained.status == "ok"]
     if not {"sgdr", "cosine"} <= set(ok.schedule):
-        raise NothingFinished(f"{store.out}: no run of sgdr and cosine finished; a lower --lr-max may help")
+        raise NothingFinished(f"{store.out}: no run of sgdr and cosine finished; a lower `lr_max` may help")
     models = extra_table(store, ok, "models.csv")
     final = models.model == "final"
     models.loc[final, "model"] = models.schedule[final]

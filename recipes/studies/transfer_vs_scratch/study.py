@@ -87,7 +87,7 @@ def redraw(store: Store) -> Answer:
     cells = summarize(not_failed(store, runs))
     write_atomically(store.out / "cells.csv", cells.to_csv(index=False))
     if not cells.n.any():
-        raise NothingFinished(f"{store.out}: no run of either start finished; lower --lrs may help")
+        raise NothingFinished(f"{store.out}: no run of either start finished; lower `lrs` may help")
     title = finding(cells)
     plots.save(lr_epochs_figure.draw(cells, store.config, title), store.out / "transfer_vs_scratch.png")
     return Answer(cells, runs, "\n".join([*failures(runs), _text(cells, title, store.out)]))

@@ -49,7 +49,7 @@ def test_a_part_keeps_a_class_of_a_single_image(tmp_path):
 
 @pytest.mark.parametrize("name", ["digits:9", "digits:0"])
 def test_a_part_has_room_for_every_class(name):
-    with pytest.raises(UserError, match=f"--data {name}: expected at least one image for each of 10 classes"):
+    with pytest.raises(UserError, match=f"`data` {name}: expected at least one image for each of 10 classes"):
         data.load(name)
 
 
@@ -57,7 +57,7 @@ def test_a_folder_of_that_very_name_is_a_folder(tmp_path):
     for name in ("left", "right"):
         write_photos(tmp_path / "photos:6" / name, 8)
     assert len(data.load(str(tmp_path / "photos:6")).splits["train"]) == 12
-    with pytest.raises(UserError, match="--data digit: .*did you mean digits"):
+    with pytest.raises(UserError, match="`data` digit: .*did you mean digits"):
         data.load("digit:5")
 
 

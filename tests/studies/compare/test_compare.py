@@ -10,8 +10,8 @@ from lrlab.callbacks import PolynomialDecay, ScheduleLR
 from lrlab.recipes import compare, report
 from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.kitchen.grid.runner import Run
-from lrlab.recipes.kitchen.options import parse_schedule
 from lrlab.recipes.kitchen.runs.train import EpochLog
+from lrlab.recipes.kitchen.schedule_names import parse_schedule
 from lrlab.recipes.kitchen.store.store import RUN_COLUMNS
 from tests.conftest import write_photos
 

@@ -54,7 +54,7 @@ def test_runs_that_all_diverged_give_no_finding(tmp_path, monkeypatch):
     row = {"run_id": "a", "schedule": "scratch", "lr_max": "1e3", "status": "diverged", "budget": 1, "steps": 5}
     runs = pd.DataFrame([row | {"accuracy": np.nan, "seconds": 1.0, "error": "the loss is not finite"}])
     monkeypatch.setattr(Store, "tables", lambda store: (runs, pd.DataFrame()))
-    with pytest.raises(NothingFinished, match="no run of either start finished; lower --lrs may help"):
+    with pytest.raises(NothingFinished, match="no run of either start finished; lower `lrs` may help"):
         lr_epochs.redraw(Store(tmp_path))
     assert (tmp_path / "runs.csv").exists() and not (tmp_path / "transfer_vs_scratch.png").exists()
 

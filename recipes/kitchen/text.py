@@ -1,0 +1,90 @@
+"""Words and numbers for people: safe names, plurals, percentages, tables for the terminal, "did you mean"."""
+
+import difflib
+import math
+from collections.abc import Iterable, Sequence
+
+_JOINERS = "\u200c\u200d"  # They join letters, within emoji and in the scripts of Asia, and do nothing else.
+
+
+def printable(text) -> str:
+    """`text` on one line, with each control, direction or undecodable character replaced by U+FFFD.
+
+    File and class names may hold line breaks, terminal escape sequences, characters that reverse the writing
+    direction, and bytes that are not UTF-8. The result is safe on a terminal and in a CSV file.
+
+    >>> printable("new\\nline \\x1b[2J")
+    'new line �[2J'
+    """
+    text = " ".join(str(text).split())
+    return "".join(c if c.isprintable() or c in _JOINERS else "\ufffd" for c in text)
+
+
+def printable_json(value):
+    "Apply `printable` to every string in a JSON value, keys included."
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable(key): printable_json(item) for key, item in value.items()}
+    return [printable_json(item) for item in value] if isinstance(value, list) else value
+
+
+def shorten(text, length: int = 60) -> str:
+    "`text` on one line of at most `length` characters."
+    text = " ".join(str(text).split())
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def did_you_mean(word: str, known: Iterable[str], n: int = 1, cutoff: float = 0.6) -> str:
+    """The end of an error message: the nearest known words, or nothing.
+
+    >>> did_you_mean("cosin", ["cosine", "linear"])
+    '; did you mean cosine?'
+    """
+    near = list(dict.fromkeys(difflib.get_close_matches(word, list(known), n=n, cutoff=cutoff)))
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def plural(n: int, noun: str) -> str:
+    """
+    >>> plural(1, "epoch"), plural(2, "epoch")
+    ('1 epoch', '2 epochs')
+    """
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def percent(mean: float, low: float = math.nan, high: float = math.nan, sign: str = "") -> str:
+    """Fractions as percent, or as points with `sign="+"`. The interval is omitted where it is unknown.
+
+    >>> percent(0.971, 0.96, 0.982), percent(-0.02, sign="+"), percent(math.nan)
+    ('97.1 (96.0 to 98.2)', '-2.0', '-')
+    """
+    if _is_unknown(mean):
+        return "-"
+    shown = f"{100 * mean:{sign}.1f}"
+    return shown if _is_unknown(low) else f"{shown} ({100 * low:{sign}.1f} to {100 * high:{sign}.1f})"
+
+
+def _is_unknown(number: float | None) -> bool:
+    return number is None or math.isnan(number)
+
+
+def text_table(rows: Sequence[dict[str, object]]) -> str:
+    """Rows of equal keys as aligned columns, the keys above a rule. Numbers are right-aligned, text is left-aligned.
+
+    >>> print(text_table([{"schedule": "cosine", "n": 3}, {"schedule": "one_cycle", "n": 12}]))
+    schedule    n
+    -------------
+    cosine      3
+    one_cycle  12
+    """
+    columns = list(rows[0])
+    cells = [[str(row[column]) for column in columns] for row in rows]
+    widths = [max(len(c), *(len(line[i]) for line in cells)) for i, c in enumerate(columns)]
+    right = [all(isinstance(row[c], (int, float)) for row in rows) for c in columns]
+
+    def line(parts: Sequence[str]) -> str:
+        aligned = (f"{part:>{w}}" if r else f"{part:<{w}}" for part, w, r in zip(parts, widths, right, strict=True))
+        return "  ".join(aligned).rstrip()
+
+    return "\n".join([line(columns), "-" * (sum(widths) + 2 * len(widths) - 2), *map(line, cells)])
