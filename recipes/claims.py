@@ -16,7 +16,7 @@ def main(
     precision: str = "auto",  # fp32, bf16, fp16 (GPU), or auto: the fastest, measured once
     jobs: str = "auto",  # Runs at the same time
     threads: int = 1,  # Processor threads per run
-    no_cache: bool = False,  # Decode the photos in memory, keep nothing of them on disk
+    no_cache: bool = False,  # Decode the images in memory, keep nothing of them on disk
     out: str = None,  # Folder of the results (default: results/claims)
     fresh: bool = False,  # Start over; what the folder holds is kept aside
     quick: bool = False,  # A smoke run: the claims about restarts, digits, 2 seeds, 3 epochs

@@ -30,7 +30,7 @@ def main(
     threads: int = 1,  # Processor threads per run
     engine: str = "local",  # Where runs are trained: local (processes here) or ray (a cluster)
     address: str = None,  # The Ray cluster to join, such as auto or 10.0.0.1:6379 (default: one started here)
-    no_cache: bool = False,  # Decode the photos in memory, keep nothing of them on disk
+    no_cache: bool = False,  # Decode the images in memory, keep nothing of them on disk
     out: str = None,  # Folder of the results (default: results/compare)
     fresh: bool = False,  # Start over; what the folder holds is kept aside
     quick: bool = False,  # A smoke run: 2 epochs, 2 seeds, 4 schedules

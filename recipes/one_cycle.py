@@ -19,7 +19,7 @@ def main(
     bs: int = 64,  # Batch size
     size: int = None,  # Pixels of a side (default: the dataset's own)
     precision: str = "auto",  # fp32, bf16, fp16 (GPU), or auto: the fastest, measured once
-    no_cache: bool = False,  # Decode the photos in memory, keep nothing of them on disk
+    no_cache: bool = False,  # Decode the images in memory, keep nothing of them on disk
     out: str = None,  # Folder of the results (default: results/one_cycle)
     fresh: bool = False,  # Start over; what the folder holds is kept aside
     quick: bool = False,  # A smoke run: 1 epoch, of the small model unless you choose another

@@ -29,7 +29,7 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-def write_photos(
+def write_images(
     folder: Path, count: int, mode: str = "RGB", seed: int = 0, size: int = 20, suffix: str = ".png"
 ) -> None:
     "`count` images of noise; a bright left half marks folders whose name starts with 'left'."
@@ -43,11 +43,11 @@ def write_photos(
 
 
 @pytest.fixture
-def photo_folder(tmp_path):
+def image_folder(tmp_path):
     "A folder of two classes, 24 images each: left or right half bright."
     for i, name in enumerate(("left", "right")):
-        write_photos(tmp_path / "photos" / name, 24, seed=i)
-    return tmp_path / "photos"
+        write_images(tmp_path / "images" / name, 24, seed=i)
+    return tmp_path / "images"
 
 
 @pytest.fixture(scope="session")
@@ -55,11 +55,11 @@ def healthy(tmp_path_factory):
     "A folder of two classes as it should be, made once."
     folder = tmp_path_factory.mktemp("healthy")
     for i, name in enumerate(("left", "right")):
-        write_photos(folder / name, 24, seed=i, size=12)
+        write_images(folder / name, 24, seed=i, size=12)
     return folder
 
 
 @pytest.fixture
-def photos_folder(healthy, tmp_path):
+def folder_to_spoil(healthy, tmp_path):
     "A copy of `healthy` for a test to spoil."
-    return Path(shutil.copytree(healthy, tmp_path / "photos"))
+    return Path(shutil.copytree(healthy, tmp_path / "images"))

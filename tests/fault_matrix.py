@@ -37,7 +37,7 @@ from lrlab.recipes.studies.one_cycle import study as tutorial  # noqa: E402, F40
 from lrlab.recipes.studies.snapshot_ensemble import study as snapshot_answer  # noqa: E402, F401  (before forking)
 from lrlab.recipes.studies.transfer import study as transfer  # noqa: E402, F401  (before forking)
 from lrlab.recipes.studies.transfer_vs_scratch import study as lr_epochs  # noqa: E402, F401  (before forking)
-from tests.conftest import write_photos  # noqa: E402
+from tests.conftest import write_images  # noqa: E402
 from tests.faults import FAULTS, FIRST_STEP, INNER_FAULTS, RECIPES, TRAINED, meets  # noqa: E402
 
 TARGET = ROOT / "results" / "reference" / "faults"
@@ -50,13 +50,13 @@ class Case:
 
     def __init__(self, fault: str, recipe: str, folder: Path):
         self.fault, self.recipe, self.user = fault, recipe, None
-        self.photos, self.out, self.options = folder / "photos", folder / "out", list(RECIPES[recipe])
+        self.image_set, self.out, self.options = folder / "images", folder / "out", list(RECIPES[recipe])
         self.environment = os.environ | {
             "LRLAB_CACHE": str(folder / "cache"), "MPLBACKEND": "agg", "COLUMNS": "200", "TMPDIR": str(folder),
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         }  # fmt: skip
         for i, name in enumerate(("left", "right")):
-            write_photos(self.photos / name, 24, seed=i, size=12)
+            write_images(self.image_set / name, 24, seed=i, size=12)
         if recipe.startswith("transfer"):  # a small pretrained network, made here
             (folder / "resnet.pth").write_bytes(small_weights())
             self.options += ["--arch", "test_resnet", "--weights", str(folder / "resnet.pth")]
@@ -79,7 +79,7 @@ class Case:
         lines = [line for line in shown if not FEW_IMAGES.search(line)]
         lines += [line for line in self._printed() if line.startswith("Stopped")]
         told = (lines or [""])[-1] if code else " ".join(lines)
-        told = "TRACEBACK " * ("Traceback" in text) + told.replace(str(self.photos.parent), "...")[:300]
+        told = "TRACEBACK " * ("Traceback" in text) + told.replace(str(self.image_set.parent), "...")[:300]
         row = [self.fault, self.recipe, code, self.outcome(code), told or "nothing", commit()]
         return dict(zip(COLUMNS, row, strict=True))
 
@@ -98,8 +98,8 @@ class Case:
             if self.user is not None:
                 os.setuid(self.user)
             if self.fault in INNER_FAULTS:
-                INNER_FAULTS[self.fault](self.photos, FIRST_STEP.get(self.recipe, 5))
-            data = ["--data", str(self.photos)] if self.recipe in TRAINED else []
+                INNER_FAULTS[self.fault](self.image_set, FIRST_STEP.get(self.recipe, 5))
+            data = ["--data", str(self.image_set)] if self.recipe in TRAINED else []
             return cli.main([self.recipe, *self.options, *data, "--out", str(self.out)])
         except BaseException:  # the end of this process: the record is to show it
             traceback.print_exc()

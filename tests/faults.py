@@ -35,18 +35,18 @@ LR_OPTION = {"learning-rate": "--lr", "transfer": "--lr", "transfer-vs-scratch":
 def unreadable(count: int) -> Callable:
     def make(case):
         for i in range(count):
-            (case.photos / "left" / f"bad{i}.jpg").write_bytes(b"not an image")
+            (case.image_set / "left" / f"bad{i}.jpg").write_bytes(b"not an image")
 
     return make
 
 
 def duplicates(case):
-    for file in list((case.photos / "left").glob("*.png")):
+    for file in list((case.image_set / "left").glob("*.png")):
         shutil.copy(file, file.with_name(f"copy_{file.name}"))
 
 
 def imbalance(case):
-    for file in sorted((case.photos / "left").glob("*.png"))[2:]:
+    for file in sorted((case.image_set / "left").glob("*.png"))[2:]:
         file.unlink()
 
 
@@ -87,7 +87,7 @@ def _every_step(action: Callable[[int, object], None]) -> None:
     Optimizer.step = faulty
 
 
-def nan_weights(photos: Path, first: int) -> None:
+def nan_weights(image_set: Path, first: int) -> None:
     "From step `first` on the weights of a layer are no numbers."
     import torch
 
@@ -100,7 +100,7 @@ def nan_weights(photos: Path, first: int) -> None:
 
 
 def out_of_memory(most: int) -> Callable:
-    def fault(photos: Path, first: int) -> None:
+    def fault(image_set: Path, first: int) -> None:
         "Training on more than `most` images asks for more memory than there is."
         import torch
 
@@ -116,12 +116,12 @@ def out_of_memory(most: int) -> Callable:
     return fault
 
 
-def vanishing_data(photos: Path, first: int) -> None:
-    "The folder of photos is gone after the first step."
-    _every_step(lambda number, optimizer: shutil.rmtree(photos, ignore_errors=True))
+def vanishing_data(image_set: Path, first: int) -> None:
+    "The folder of images is gone after the first step."
+    _every_step(lambda number, optimizer: shutil.rmtree(image_set, ignore_errors=True))
 
 
-def full_disk(photos: Path, first: int) -> None:
+def full_disk(image_set: Path, first: int) -> None:
     "From step `first` on no file can grow beyond 9 kB: tables fit, the figure does not."
     import resource
 
@@ -130,13 +130,13 @@ def full_disk(photos: Path, first: int) -> None:
     _every_step(lambda number, optimizer: number == first and resource.setrlimit(resource.RLIMIT_FSIZE, limit))
 
 
-def ctrl_c(photos: Path, first: int) -> None:
+def ctrl_c(image_set: Path, first: int) -> None:
     "Ctrl-C at step `first`; a shell lets what it starts in the background ignore it."
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _every_step(lambda number, optimizer: number == first and os.kill(os.getpid(), signal.SIGINT))
 
 
-def jumping_clock(photos: Path, first: int) -> None:
+def jumping_clock(image_set: Path, first: int) -> None:
     "Every reading of the wall clock is an hour before the one before."
     now, readings = time.time(), iter(range(10**9))
     time.time = lambda: now - 3600 * next(readings)
@@ -145,7 +145,7 @@ def jumping_clock(photos: Path, first: int) -> None:
 DIVERGES = "a loss that is not finite (LR 1e8)"
 FAULTS = {
     "none": None,
-    "no such data": lambda case: shutil.rmtree(case.photos),
+    "no such data": lambda case: shutil.rmtree(case.image_set),
     "2 % of the images unreadable": unreadable(1),
     "10 % of the images unreadable": unreadable(6),
     "copies of training images in the validation set": duplicates,
@@ -165,7 +165,7 @@ INNER_FAULTS = {
     "a clock that runs backwards": jumping_clock,
 }
 MACHINE = ("none", "--out is a file", "the cache cannot be written", "a user without name and home")
-NOT_TRAINED = {  # what can meet the recipes that train nothing, or not on the user's photos
+NOT_TRAINED = {  # what can meet the recipes that train nothing, or not on the user's images
     "gradient-descent": [*MACHINE, "a clock that runs backwards"],
     "speed": MACHINE[1:3],
     "doctor": MACHINE[:3],  # it reads what another user may not be allowed to

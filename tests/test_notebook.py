@@ -16,7 +16,7 @@ def committed():
 
 
 def test_every_cell_runs(committed, tmp_path, monkeypatch):
-    "A smoke run (one epoch, smaller photos) of every cell, in a kernel of its own and far from the checkout."
+    "A smoke run (one epoch, smaller images) of every cell, in a kernel of its own and far from the checkout."
     monkeypatch.delenv("MPLBACKEND", raising=False)  # of these tests; a kernel shows its figures inline
     for name, value in {"LRLAB_QUICK": "1", "OMP_NUM_THREADS": "1", "IPYTHONDIR": str(tmp_path / "ipython")}.items():
         monkeypatch.setenv(name, value)

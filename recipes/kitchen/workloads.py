@@ -11,7 +11,7 @@ from torch import nn
 
 from lrlab.recipes.kitchen.data import fastai_datasets as datasets  # noqa: F401  (registers datasets; prepares torchvision)
 from lrlab.recipes.kitchen.data.dataloaders import make_dataloaders, train_device
-from lrlab.recipes.kitchen.data.image_set import Photos, limited, load
+from lrlab.recipes.kitchen.data.image_set import ImageSet, limited, load
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.learner.fused_adam import FusedAdam
 from lrlab.recipes.kitchen.learner.precision import candidates, check_precision, fastest, precision_callbacks
@@ -44,11 +44,11 @@ class Workload:
     def pretrained(self) -> bool:
         return is_pretrained(self.arch) and not self.scratch
 
-    def photos(self) -> Photos:
+    def load_images(self) -> ImageSet:
         default = 96 if limited(self.data)[0] == "solar" and is_pretrained(self.arch) else None
         return load(self.data, self.size or default, self.cache)
 
-    def settled(self, photos: Photos, threads: int | None = None) -> "Workload":
+    def settled(self, image_set: ImageSet, threads: int | None = None) -> "Workload":
         """This workload with precision `auto` decided: the fastest, measured once per machine, model and `threads`.
 
         The results depend on it, so it is decided before anything is trained, and recorded.
@@ -56,32 +56,36 @@ class Workload:
         if self.precision != "auto":
             return self
         threads, colour = threads or torch.get_num_threads(), is_pretrained(self.arch)
-        shape = (self.bs, 3 if colour else photos.channels, photos.size, photos.size)
+        shape = (self.bs, 3 if colour else image_set.channels, image_set.size, image_set.size)
         what = f"precision of {self.arch} at {'x'.join(map(str, shape))}, {threads} threads"
 
         def measure() -> str:
             with using_threads(threads):
-                return fastest(lambda: create(self.arch, 2, photos.channels, photos.size, False), shape, train_device())
+                return fastest(
+                    lambda: create(self.arch, 2, image_set.channels, image_set.size, False), shape, train_device()
+                )
 
         return replace(self, precision=remembered(what, candidates().__contains__, measure))
 
-    def to_dict(self, photos: Photos) -> dict:
+    def to_dict(self, image_set: ImageSet) -> dict:
         "JSON types: everything about the data and the model that the numbers depend on."
         own = {
             name: value for name, value in asdict(self).items() if name != "cache"
         }  # where pixels lie changes nothing
-        return own | {"size": photos.size, "pixels": photos.card.get("fingerprint")}
+        return own | {"size": image_set.size, "pixels": image_set.card.get("fingerprint")}
 
-    def learner(self, seed: int = 0, photos: Photos | None = None):
+    def learner(self, seed: int = 0, image_set: ImageSet | None = None):
         """A fresh Learner; the same seed gives the same initial weights, batch order and augmentation draws.
 
-        `photos` saves looking the data up again where the caller already has them.
+        `image_set` saves looking the data up again where the caller already has them.
         """
-        photos = self.photos() if photos is None else photos
-        precision = self.settled(photos).precision
+        image_set = self.load_images() if image_set is None else image_set
+        precision = self.settled(image_set).precision
         set_seed(seed)  # before the DataLoaders: fastai's batch order comes from Python's random
-        dls = make_dataloaders(photos, self.bs, colour=is_pretrained(self.arch), pretrained=self.pretrained)
-        model = create(self.arch, len(photos.classes), photos.channels, photos.size, self.pretrained, self.weights)
+        dls = make_dataloaders(image_set, self.bs, colour=is_pretrained(self.arch), pretrained=self.pretrained)
+        model = create(
+            self.arch, len(image_set.classes), image_set.channels, image_set.size, self.pretrained, self.weights
+        )
         return make_learner(dls, model, self.pretrained, precision, seed)
 
     def spread(self, lr: float) -> float | slice:
@@ -107,7 +111,7 @@ def build(
     bs: int = 64,  # Batch size
     seed: int = 0,  # Initial weights, batch order and augmentation
     precision: str = "auto",  # "fp32", "bf16", "fp16" (GPU), or "auto": the fastest, measured
-    cache: bool = True,  # Keep the decoded photos on disk
+    cache: bool = True,  # Keep the decoded images on disk
     weights: str | None = None,  # A .pth or .safetensors file of pretrained weights; default: ImageNet's
 ):
     "A fastai Learner on whole-batch DataLoaders: `show_batch`, `lr_find`, `fit_one_cycle`, Interpretation all work."

@@ -107,7 +107,7 @@ def flips() -> list[Row]:
     from fastai.vision.augment import Dihedral, Flip
 
     x = TensorImage(torch.rand(64, 1, 64, 64))
-    pixels = TensorImage((255 * x).byte())  # lrlab turns the photos before it converts them
+    pixels = TensorImage((255 * x).byte())  # lrlab turns the images before it converts them
     arms = {
         "lrlab's BatchFlips, eight symmetries": lambda: BatchFlips("dihedral")(pixels, split_idx=0),
         "fastai's Dihedral": lambda: Dihedral(p=1.0)(x, split_idx=0),

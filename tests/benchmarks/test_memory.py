@@ -10,16 +10,16 @@ from lrlab.recipes.kitchen.schedule_names import parse_schedules
 from lrlab.recipes.kitchen.workloads import Workload
 
 workload = Workload(sys.argv[1], size=16, bs=16)
-photos, peaks = workload.photos(), []
+images, peaks = workload.load_images(), []
 keep = lambda result: peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-run_grid(plan_runs(parse_schedules("cosine", 1), 1e-2, range(50), 1), workload, photos, keep)
+run_grid(plan_runs(parse_schedules("cosine", 1), 1e-2, range(50), 1), workload, images, keep)
 print(*peaks)
 """
 
 
-def test_fifty_runs_in_one_process_take_hardly_more_memory_than_ten(photo_folder):
+def test_fifty_runs_in_one_process_take_hardly_more_memory_than_ten(image_folder):
     done = subprocess.run(
-        [sys.executable, "-c", FIFTY_RUNS, str(photo_folder)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", FIFTY_RUNS, str(image_folder)], capture_output=True, text=True, check=True
     )
     peaks = [int(peak) for peak in done.stdout.split()]
     assert len(peaks) == 50

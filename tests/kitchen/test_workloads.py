@@ -12,7 +12,7 @@ from lrlab.recipes.kitchen.data import dataloaders as loaders
 from lrlab.recipes.kitchen.data.dataloaders import BatchFlips, Normalized, ToFloat
 from lrlab.recipes.kitchen.data.image_set import load
 from lrlab.recipes.kitchen.workloads import build
-from tests.conftest import write_photos
+from tests.conftest import write_images
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +64,12 @@ def test_the_seed_decides_weights_order_and_augmentation():
     assert not torch.equal(ax, cx) and not all(torch.equal(a, c) for a, c in zip(a_weights, c_weights, strict=True))
 
 
-def test_an_epoch_serves_every_training_image_once_and_labels_fit(photo_folder):
-    learn = build(str(photo_folder), size=16, bs=6)
+def test_an_epoch_serves_every_training_image_once_and_labels_fit(image_folder):
+    learn = build(str(image_folder), size=16, bs=6)
     dl = learn.dls.train.new(after_batch=[], drop_last=False)
     seen = torch.cat([x.as_subclass(torch.Tensor).flatten(1).float().sum(1) for x, _ in dl])
-    photos = dl.dataset.tls[0].tfms.fs[0].photos
-    expected = torch.from_numpy(photos.images[photos.splits["train"]].reshape(36, -1).astype(np.float32)).sum(1)
+    image_set = dl.dataset.tls[0].tfms.fs[0].image_set
+    expected = torch.from_numpy(image_set.images[image_set.splits["train"]].reshape(36, -1).astype(np.float32)).sum(1)
     assert torch.allclose(seen.sort().values, expected.sort().values)
     for x, y in learn.dls.valid:
         left_brighter = x[..., :8].mean((1, 2, 3)) > x[..., 8:].mean((1, 2, 3))
@@ -132,9 +132,9 @@ def test_a_users_batch_transform_sees_floats_before_they_are_normalized():
     assert sum(isinstance(tfm, Normalize) for tfm in dls.train.after_batch.fs) == 1, "as vision_learner looks for it"
 
 
-def test_colour_photos_and_batches_larger_than_the_data(tmp_path):
+def test_colour_images_and_batches_larger_than_the_data(tmp_path):
     for name in ("left", "right"):
-        write_photos(tmp_path / name, 8)
+        write_images(tmp_path / name, 8)
     learn = build(str(tmp_path), size=16, bs=64)
     with learn.no_bar(), learn.no_logging():
         learn.fit(1, 1e-2)
@@ -152,25 +152,25 @@ def test_precision_is_a_choice():
     assert seen == {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def test_photos_that_lie_on_the_device_give_the_same_batches(monkeypatch):
-    "What a GPU does, on a device that is named so: `Pixels` keeps the photos as tensors and indexes there."
-    photos = load("digits")
-    on_cpu = loaders.Pixels(photos, torch.device("cpu"))
+def test_images_that_lie_on_the_device_give_the_same_batches(monkeypatch):
+    "What a GPU does, on a device that is named so: `Pixels` keeps the images as tensors and indexes there."
+    image_set = load("digits")
+    on_cpu = loaders.Pixels(image_set, torch.device("cpu"))
     assert on_cpu.resident is None
     rows = np.array([5, 0, 7])
     monkeypatch.setattr(loaders, "free_memory", lambda device: 1e12)
-    meta = loaders.Pixels(photos, torch.device("meta"))
-    assert [tensor.shape for tensor in meta.resident] == [photos.images.shape, photos.labels.shape]
+    meta = loaders.Pixels(image_set, torch.device("meta"))
+    assert [tensor.shape for tensor in meta.resident] == [image_set.images.shape, image_set.labels.shape]
     assert [tensor.shape for tensor in meta.batch(rows)] == [tensor.shape for tensor in on_cpu.batch(rows)]
-    meta.device, meta.resident = torch.device("cpu"), tuple(map(torch.from_numpy, (photos.images, photos.labels)))
+    meta.device, meta.resident = torch.device("cpu"), tuple(map(torch.from_numpy, (image_set.images, image_set.labels)))
     for resident, indexed in zip(meta.batch(rows), on_cpu.batch(rows), strict=True):
         assert torch.equal(resident, indexed) and resident.stride() == indexed.stride()
     monkeypatch.setattr(loaders, "free_memory", lambda device: 1.0)
-    assert loaders.Pixels(photos, torch.device("meta")).resident is None
+    assert loaders.Pixels(image_set, torch.device("meta")).resident is None
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_gpu_trains_on_photos_that_lie_there():
+def test_a_gpu_trains_on_images_that_lie_there():
     learn = build("digits", precision="fp32")
     with learn.no_bar(), learn.no_logging():
         learn.fit(2, 3e-3)
@@ -178,5 +178,5 @@ def test_a_gpu_trains_on_photos_that_lie_there():
     assert learn.dls.train.dataset.tls[0].tfms.fs[0].pixels_on(learn.dls.device).resident
 
 
-def test_data_may_be_a_path(photo_folder):
-    assert build(photo_folder, size=16, precision="fp32").dls.c == 2
+def test_data_may_be_a_path(image_folder):
+    assert build(image_folder, size=16, precision="fp32").dls.c == 2

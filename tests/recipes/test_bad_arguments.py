@@ -21,7 +21,7 @@ from lrlab.recipes import cli
 from lrlab.recipes.kitchen import options, schedule_names
 from lrlab.recipes.kitchen.data import image_set as data
 from lrlab.recipes.kitchen.errors import UserError
-from tests.conftest import write_photos
+from tests.conftest import write_images
 
 WHOLE = "expected a whole number"
 
@@ -216,8 +216,8 @@ def empty_place(tmp_path, monkeypatch):
     "A working directory with a few folders that are no datasets."
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
-    write_photos(tmp_path / "one_class" / "cat", 4)
-    write_photos(tmp_path / "loose", 4)
+    write_images(tmp_path / "one_class" / "cat", 4)
+    write_images(tmp_path / "loose", 4)
     (tmp_path / "file.txt").write_text("text")
     return tmp_path
 

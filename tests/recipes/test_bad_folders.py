@@ -14,10 +14,10 @@ from PIL import Image
 from lrlab.recipes.kitchen.data import decode
 from lrlab.recipes.kitchen.data import image_set as data
 from lrlab.recipes.kitchen.errors import UserError
-from tests.conftest import write_photos
+from tests.conftest import write_images
 
 
-def load(folder: Path, size: int = 12) -> data.Photos:
+def load(folder: Path, size: int = 12) -> data.ImageSet:
     return data.load(str(folder), size, cache=False)
 
 
@@ -29,7 +29,7 @@ def split_of(folder: Path, **classes: list[str]) -> None:
     shutil.rmtree(folder)
     for part, names in classes.items():
         for i, name in enumerate(names):
-            write_photos(folder / part / name, 6, seed=hash((part, i)) % 1000, size=12)
+            write_images(folder / part / name, 6, seed=hash((part, i)) % 1000, size=12)
 
 
 def several(count: int, make):
@@ -65,7 +65,7 @@ def wrapped(folder: Path) -> None:
 
 def suffixes(folder: Path) -> None:
     for i, file in enumerate(folder.rglob("*.png")):
-        file.rename(file.with_name(f"photo{i}.heic"))
+        file.rename(file.with_name(f"image{i}.heic"))
 
 
 def only_train(folder: Path) -> None:
@@ -126,39 +126,39 @@ REFUSED = {  # what is done to a healthy folder, and the sentence that it gives
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_folders_that_cannot_be_used_are_refused_in_one_sentence(photos_folder, case):
+def test_folders_that_cannot_be_used_are_refused_in_one_sentence(folder_to_spoil, case):
     build, sentence = REFUSED[case]
-    build(photos_folder)
+    build(folder_to_spoil)
     with pytest.raises(UserError, match=sentence) as refusal:
-        load(photos_folder)
-    assert str(refusal.value).startswith(f"--data {photos_folder}")
+        load(folder_to_spoil)
+    assert str(refusal.value).startswith(f"--data {folder_to_spoil}")
 
 
-def counts(photos: data.Photos) -> dict[str, int]:
-    return {name: sum(photos.class_counts(part)[name] for part in photos.splits) for name in photos.classes}
+def counts(image_set: data.ImageSet) -> dict[str, int]:
+    return {name: sum(image_set.class_counts(part)[name] for part in image_set.splits) for name in image_set.classes}
 
 
 BOTH = {"left": 24, "right": 24}
 USED = {  # what is done to a healthy folder, the images per class that are then used, and what is remarked
     "nothing": (lambda f: None, BOTH, None),
     "deeper folders belong to the class": (
-        lambda f: write_photos(left(f) / "2024" / "may" / "left", 3, seed=9),
+        lambda f: write_images(left(f) / "2024" / "may" / "left", 3, seed=9),
         {"left": 27, "right": 24},
         None,
     ),
     "hidden files and folders": (
-        lambda f: (write_photos(f / ".git", 2), write_photos(left(f) / ".thumbs", 2), (left(f) / "._a.png").touch()),
+        lambda f: (write_images(f / ".git", 2), write_images(left(f) / ".thumbs", 2), (left(f) / "._a.png").touch()),
         BOTH,
         None,
     ),
     "what archivers leave": (
-        lambda f: (write_photos(f / "__MACOSX", 2), (f / "left" / "Thumbs.db").touch(), (f / "labels.csv").touch()),
+        lambda f: (write_images(f / "__MACOSX", 2), (f / "left" / "Thumbs.db").touch(), (f / "labels.csv").touch()),
         BOTH,
         None,
     ),
     "an empty class": (lambda f: (f / "none").mkdir(), BOTH, "none has no images and is no class"),
     "loose images": (
-        lambda f: write_photos(f / "x", 1, seed=5) or (f / "x" / "x000.png").rename(f / "loose.png"),
+        lambda f: write_images(f / "x", 1, seed=5) or (f / "x" / "x000.png").rename(f / "loose.png"),
         BOTH,
         "1 images outside the class folders are left out",
     ),
@@ -168,7 +168,7 @@ USED = {  # what is done to a healthy folder, the images per class that are then
         None,
     ),
     "a linked class": (
-        lambda f: (write_photos(f.parent / "elsewhere", 4, seed=3), (f / "third").symlink_to(f.parent / "elsewhere")),
+        lambda f: (write_images(f.parent / "elsewhere", 4, seed=3), (f / "third").symlink_to(f.parent / "elsewhere")),
         BOTH | {"third": 4},
         None,
     ),
@@ -181,11 +181,11 @@ USED = {  # what is done to a healthy folder, the images per class that are then
         None,
     ),
     "a broken link": (link("nowhere", "left/gone.png"), BOTH, r"gone.png \(no such file or directory\)"),
-    "a folder named like a photo": (lambda f: (left(f) / "folder.png").mkdir(), BOTH, None),
+    "a folder named like an image": (lambda f: (left(f) / "folder.png").mkdir(), BOTH, None),
     "a pipe": (lambda f: os.mkfifo(left(f) / "pipe.png"), BOTH, r"pipe.png \(not a regular file\)"),
     "an endless device": (link("/dev/zero", "left/zero.png"), BOTH, r"zero.png \(not a regular file\)"),
     "one image in a class": (
-        lambda f: write_photos(f / "rare", 1, seed=4),
+        lambda f: write_images(f / "rare", 1, seed=4),
         BOTH | {"rare": 1},
         "no validation images of rare",
     ),
@@ -238,29 +238,31 @@ USED = {  # what is done to a healthy folder, the images per class that are then
 
 
 @pytest.mark.parametrize("case", USED)
-def test_folders_that_can_be_used(photos_folder, case, capsys):
+def test_folders_that_can_be_used(folder_to_spoil, case, capsys):
     build, per_class, remark = USED[case]
-    build(photos_folder)
-    photos = load(photos_folder)
-    assert counts(photos) == per_class
-    text = " | ".join(photos.card["warnings"])
+    build(folder_to_spoil)
+    image_set = load(folder_to_spoil)
+    assert counts(image_set) == per_class
+    text = " | ".join(image_set.card["warnings"])
     if remark:
         assert re.search(remark, text), text
         assert text.split(" | ")[0][:60] in capsys.readouterr().err, "it is printed as well"
     else:
-        expected = ("validation images: one of them",) * (len(photos.splits["valid"]) < 40)
-        assert all(any(part in w for part in expected) or "also training" in w for w in photos.card["warnings"]), text
-    assert all(name.isprintable() for name in (*photos.classes, *photos.files))
+        expected = ("validation images: one of them",) * (len(image_set.splits["valid"]) < 40)
+        assert all(any(part in w for part in expected) or "also training" in w for w in image_set.card["warnings"]), (
+            text
+        )
+    assert all(name.isprintable() for name in (*image_set.classes, *image_set.files))
 
 
 def test_thousands_of_classes(tmp_path):
     for i in range(2000):
-        folder = tmp_path / "photos" / f"class{i:04}"
+        folder = tmp_path / "images" / f"class{i:04}"
         folder.mkdir(parents=True)
         for j in range(2):
             (folder / f"{j}.pgm").write_bytes(b"P5 2 2 255\n" + bytes([i % 256, i // 256, j, i % 7]))
-    photos = load(tmp_path / "photos", 8)
-    assert len(photos.classes) == 2000 and {k: len(v) for k, v in photos.splits.items()} == {
+    image_set = load(tmp_path / "images", 8)
+    assert len(image_set.classes) == 2000 and {k: len(v) for k, v in image_set.splits.items()} == {
         "train": 2000,
         "valid": 2000,
     }
@@ -283,17 +285,17 @@ def nobody():
 def open_folder(healthy):
     "A copy of the healthy folder that other users may enter, which pytest's own temporary folders forbid."
     with tempfile.TemporaryDirectory() as folder:
-        photos = Path(shutil.copytree(healthy, Path(folder) / "photos"))
-        for opened in (folder, photos, *photos.iterdir()):
+        image_set = Path(shutil.copytree(healthy, Path(folder) / "images"))
+        for opened in (folder, image_set, *image_set.iterdir()):
             os.chmod(opened, 0o755)
-        yield photos
+        yield image_set
 
 
 def test_an_unreadable_file_is_named(open_folder):
     os.chmod(open_folder / "left" / "left000.png", 0)
     with nobody():
-        photos = load(open_folder)
-    assert photos.card["unreadable"] == {"left/left000.png": "permission denied"}
+        image_set = load(open_folder)
+    assert image_set.card["unreadable"] == {"left/left000.png": "permission denied"}
 
 
 @pytest.mark.parametrize("where", ["left", "."])
@@ -312,18 +314,18 @@ def test_a_file_that_became_readable_is_decoded_again(open_folder, tmp_path, mon
     assert "unreadable" not in data.load(str(open_folder), 12).card
 
 
-def test_data_that_changes_after_loading_changes_nothing(photos_folder):
+def test_data_that_changes_after_loading_changes_nothing(folder_to_spoil):
     "The pixels were read once: what happens to the files during the runs is of no consequence, and is noticed later."
-    photos = data.load(str(photos_folder), 12)
-    before = np.array(photos.images)
-    shutil.rmtree(photos_folder / "left")
-    assert np.array_equal(photos.images, before)
-    write_photos(photos_folder / "left", 24, seed=77, size=12)
-    assert data.load(str(photos_folder), 12).card["fingerprint"] != photos.card["fingerprint"]
+    image_set = data.load(str(folder_to_spoil), 12)
+    before = np.array(image_set.images)
+    shutil.rmtree(folder_to_spoil / "left")
+    assert np.array_equal(image_set.images, before)
+    write_images(folder_to_spoil / "left", 24, seed=77, size=12)
+    assert data.load(str(folder_to_spoil), 12).card["fingerprint"] != image_set.card["fingerprint"]
 
 
-def test_files_that_vanish_between_listing_and_decoding_are_named(photos_folder):
-    found = data.listing(photos_folder)
-    (photos_folder / "left" / "left003.png").unlink()
-    _, unreadable = decode.photos_array(found.files, 12)
+def test_files_that_vanish_between_listing_and_decoding_are_named(folder_to_spoil):
+    found = data.listing(folder_to_spoil)
+    (folder_to_spoil / "left" / "left003.png").unlink()
+    _, unreadable = decode.decode_images(found.files, 12)
     assert unreadable == {3: "no such file or directory"}

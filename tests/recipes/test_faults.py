@@ -19,7 +19,7 @@ from lrlab.recipes.kitchen.grid.engines import Place
 from lrlab.recipes.kitchen.grid.runner import plan_runs, run_grid, was_killed
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.workloads import Workload
-from tests.conftest import write_photos
+from tests.conftest import write_images
 from tests.kill_grid import Command, alive, complete, numbers
 
 linux = pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="finds the worker processes in Linux's /proc")
@@ -36,10 +36,10 @@ QUESTION = {
 
 @pytest.fixture(scope="module")
 def question(tmp_path_factory):
-    photos = tmp_path_factory.mktemp("photos")
+    image_set = tmp_path_factory.mktemp("images")
     for i, name in enumerate(("left", "right")):
-        write_photos(photos / name, 32, seed=i, size=12)
-    return QUESTION | {"data": str(photos)}
+        write_images(image_set / name, 32, seed=i, size=12)
+    return QUESTION | {"data": str(image_set)}
 
 
 @pytest.fixture(scope="module")
@@ -138,10 +138,10 @@ def test_a_lesson_survives_a_killed_worker_and_ctrl_c(question, tmp_path):
 class SelfKilling(Workload):
     "A workload that kills the process in which it is trained from seed 1."
 
-    def learner(self, seed=0, photos=None):
+    def learner(self, seed=0, image_set=None):
         if seed == 1:
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().learner(seed, photos)
+        return super().learner(seed, image_set)
 
 
 @linux
@@ -150,7 +150,7 @@ def test_a_run_that_kills_its_process_is_a_row_and_the_others_go_on(question):
     runs = plan_runs({"constant": Constant()}, 1e-3, [0, 1, 2], epochs=1)
     rows = {}
     place = Place(jobs=2)
-    assert run_grid(runs, workload, workload.photos(), lambda r: rows.update({r.row["seed"]: r.row}), place=place)
+    assert run_grid(runs, workload, workload.load_images(), lambda r: rows.update({r.row["seed"]: r.row}), place=place)
     assert [rows[seed]["status"] for seed in (0, 1, 2)] == ["ok", "failed", "ok"]
     assert was_killed(rows[1]) and "2 times" in rows[1]["error"], "tried again when the comparison is continued"
 
@@ -187,19 +187,19 @@ from pathlib import Path
 from lrlab.recipes import cli
 from lrlab.recipes.kitchen.data import image_set as data
 
-photos, cache, out = map(Path, sys.argv[1:])
+images, cache, out = map(Path, sys.argv[1:])
 for folder, how in ((cache, "size=1m"), (out, "size=1m,ro")):
     subprocess.run(["mount", "-t", "tmpfs", "-o", how, "tmpfs", folder], check=True)
-options = ["lr-find", "--data", str(photos), "--bs", "16", "--precision", "fp32"]
+options = ["lr-find", "--data", str(images), "--bs", "16", "--precision", "fp32"]
 print(cli.main([*options, "--size", "96"]), sorted(file.name for file in cache.iterdir()))
 print(cli.main([*options, "--size", "12", "--out", str(out)]), len(list(cache.glob("photos-*/images.npy"))))
-print(len(data.load(str(photos), 12).images))
+print(len(data.load(str(images), 12).images))
 """
 
 
 @linux
 def test_a_full_disk_of_the_cache_and_results_that_cannot_be_written(question, tmp_path):
-    "Real file systems: one of 1 MB for 1.8 MB of decoded photos, and one that is read-only."
+    "Real file systems: one of 1 MB for 1.8 MB of decoded images, and one that is read-only."
     alone = ["unshare", "--map-root-user", "--mount"]
     if not shutil.which("unshare") or subprocess.run([*alone, "mount", "-t", "tmpfs", "t", "/mnt"]).returncode:
         pytest.skip("no file system can be mounted here")
@@ -209,7 +209,7 @@ def test_a_full_disk_of_the_cache_and_results_that_cannot_be_written(question, t
     command = [*alone, sys.executable, "-c", ON_SMALL_DISKS, question["data"], str(cache), str(out)]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"LRLAB_CACHE": str(cache)})
     full, read_only = [line for line in done.stderr.splitlines() if line.startswith("lrlab: ")]
-    assert re.search("decoded photos take 2 MB and .*cache has 1 MB left; choose a smaller --size, or set", full)
+    assert re.search("decoded images take 2 MB and .*cache has 1 MB left; choose a smaller --size, or set", full)
     assert f"--out {out}: cannot be written (Read-only file system)" in read_only and "Traceback" not in done.stderr
     assert done.stdout.splitlines() == ["2 []", "2 1", "64"], "nothing is left of what did not fit; the rest is cached"
 

@@ -30,7 +30,7 @@ from lrlab.recipes.kitchen.models import weights
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.studies.compare import results as stored
 from lrlab.recipes.studies.one_cycle import study as tutorial
-from tests.conftest import write_photos
+from tests.conftest import write_images
 
 HOSTILE = ("left<img src=x onerror=alert(1)>", "right\x1b[2J\x1b]0;owned\x07$x_1$ & 'q' {{7*7}}")
 SLOW = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
@@ -54,12 +54,12 @@ def bomb(tmp_path):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    "A results folder, of photos in classes with hostile names."
+    "A results folder, of images in classes with hostile names."
     folder = tmp_path_factory.mktemp("hostile")
     for i, name in enumerate(HOSTILE):
-        write_photos(folder / "photos" / name, 12, seed=i, size=12)
+        write_images(folder / "images" / name, 12, seed=i, size=12)
     options = {"epochs": "1", "seeds": "2", "schedules": "constant,cosine", "lr_max": "1e-3", "size": 12, "bs": 8}
-    compare.main(data=str(folder / "photos"), jobs="1", out=str(folder / "out"), **options)
+    compare.main(data=str(folder / "images"), jobs="1", out=str(folder / "out"), **options)
     return folder / "out"
 
 
@@ -87,15 +87,15 @@ def test_a_confusion_matrix_takes_any_class_name(tmp_path):
     assert (tmp_path / "confusion.png").stat().st_size > 1000
 
 
-def test_runs_on_other_photos_are_no_continuation(results, finished, tmp_path):
-    photos = Path(shutil.copytree(finished.parent / "photos", tmp_path / "photos"))
-    next(photos.glob("left*/*.png")).unlink()
+def test_runs_on_other_images_are_no_continuation(results, finished, tmp_path):
+    image_set = Path(shutil.copytree(finished.parent / "images", tmp_path / "images"))
+    next(image_set.glob("left*/*.png")).unlink()
     options = {"epochs": "1", "seeds": "2", "schedules": "constant,cosine", "lr_max": "1e-3", "size": 12, "bs": 8}
     config = json.loads((results / "config.json").read_text())
-    config["question"]["data"] = str(photos)  # as if the photos had changed where they are
+    config["question"]["data"] = str(image_set)  # as if the images had changed where they are
     (results / "config.json").write_text(json.dumps(config))
     with pytest.raises(errors.Refused, match="pixels = .* this command has pixels ="):
-        compare.main(data=str(photos), jobs="1", out=str(results), **options)
+        compare.main(data=str(image_set), jobs="1", out=str(results), **options)
 
 
 def test_a_report_fetches_nothing_that_a_stranger_names(results, capsys):

@@ -12,17 +12,17 @@ IMBALANCE = 10  # times as many training images in the largest class as in the s
 FEW = 40  # validation images: one of them is 2.5 points of accuracy
 
 
-def remarks(photos) -> tuple[list[str], str]:
-    "Sentences about the `Photos`; and a fingerprint of its pixels, labels and split, 16 hexadecimal digits."
-    digests = _digests(photos.images)
+def remarks(image_set) -> tuple[list[str], str]:
+    "Sentences about the `ImageSet`; and a fingerprint of its pixels, labels and split, 16 hexadecimal digits."
+    digests = _digests(image_set.images)
     found = [
-        *_duplicates(photos, digests),
-        *_contradictions(photos, digests),
-        *_imbalance(photos),
-        *_thin_validation(photos),
+        *_duplicates(image_set, digests),
+        *_contradictions(image_set, digests),
+        *_imbalance(image_set),
+        *_thin_validation(image_set),
     ]
-    whole = hashlib.blake2b(b"".join(digests) + photos.labels.tobytes(), digest_size=8)
-    for part, rows in photos.splits.items():
+    whole = hashlib.blake2b(b"".join(digests) + image_set.labels.tobytes(), digest_size=8)
+    for part, rows in image_set.splits.items():
         whole.update(part.encode() + np.asarray(rows, np.int64).tobytes())
     return found, whole.hexdigest()
 
@@ -38,14 +38,14 @@ def _digests(images: np.ndarray) -> list[bytes]:
     return [one for part in hashed for one in part]
 
 
-def _duplicates(photos, digests: list[bytes]) -> list[str]:
-    trained = {digests[row]: row for row in photos.splits["train"]}
+def _duplicates(image_set, digests: list[bytes]) -> list[str]:
+    trained = {digests[row]: row for row in image_set.splits["train"]}
     found = []
     for part in ("valid", "test"):
-        rows = photos.splits.get(part, ())
+        rows = image_set.splits.get(part, ())
         twice = [row for row in rows if digests[row] in trained]
         if twice:
-            example = f"{photos.files[twice[0]]} is {photos.files[trained[digests[twice[0]]]]}"
+            example = f"{image_set.files[twice[0]]} is {image_set.files[trained[digests[twice[0]]]]}"
             name = {"valid": "validation", "test": "test"}[part]
             found.append(
                 f"{len(twice)} of {len(rows)} {name} images are also training images ({example}): "
@@ -54,34 +54,34 @@ def _duplicates(photos, digests: list[bytes]) -> list[str]:
     return found
 
 
-def _contradictions(photos, digests: list[bytes]) -> list[str]:
+def _contradictions(image_set, digests: list[bytes]) -> list[str]:
     labels: dict[bytes, set[int]] = defaultdict(set)
     example: dict[bytes, str] = {}
-    for row in np.concatenate(list(photos.splits.values())):
-        labels[digests[row]].add(int(photos.labels[row]))
-        example.setdefault(digests[row], photos.files[row])
+    for row in np.concatenate(list(image_set.splits.values())):
+        labels[digests[row]].add(int(image_set.labels[row]))
+        example.setdefault(digests[row], image_set.files[row])
     twofold = [digest for digest, classes in labels.items() if len(classes) > 1]
     if not twofold:
         return []
     return [f"{len(twofold)} images are in more than one class, with the same pixels ({example[twofold[0]]})"]
 
 
-def _imbalance(photos) -> list[str]:
-    counts = photos.class_counts("train")
+def _imbalance(image_set) -> list[str]:
+    counts = image_set.class_counts("train")
     small, large = min(counts, key=counts.get), max(counts, key=counts.get)
     if counts[large] < IMBALANCE * max(counts[small], 1):
         return []
     return [
         f"the classes are far from equal, from {counts[small]} training images ({small}) to {counts[large]} ({large}): "
-        f"always answering with the most frequent class is right in {photos.majority():.1%}"
+        f"always answering with the most frequent class is right in {image_set.majority():.1%}"
     ]
 
 
-def _thin_validation(photos) -> list[str]:
-    counts = photos.class_counts("valid")
+def _thin_validation(image_set) -> list[str]:
+    counts = image_set.class_counts("valid")
     untested = [name for name, count in counts.items() if not count]
     found = [f"no validation images of {some(untested)}: nothing is known about them"] if untested else []
-    n = len(photos.splits["valid"])
+    n = len(image_set.splits["valid"])
     if n < FEW:
         found.append(f"only {n} validation images: one of them is {1 / n:.1%} of accuracy")
     return found

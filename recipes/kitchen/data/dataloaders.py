@@ -1,4 +1,4 @@
-"""fastai DataLoaders that serve whole batches from the decoded photos, at the cost of one array index a batch."""
+"""fastai DataLoaders that serve whole batches from the decoded images, at the cost of one array index a batch."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,26 +13,28 @@ from fastai.torch_basics import DisplayedTransform, TensorCategory, TensorImage,
 from fastai.vision.core import PILImage, PILImageBW, imagenet_stats
 from fastcore.basics import chunked
 
-from lrlab.recipes.kitchen.data.decode import read_photo
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.decode import read_image
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 
 DEFAULT_BS = 64
 
 
 class Pixels:
-    """The photos as tensors: [n, channels, height, width] uint8 in channels_last order, and their labels.
+    """The images as tensors: [n, channels, height, width] uint8 in channels_last order, and their labels.
 
     On a GPU they lie there as a whole if they take at most `SHARE` of its free memory, else they come batch by batch.
     """
 
     SHARE = 0.5
 
-    def __init__(self, photos: Photos, device: torch.device):
-        self.photos, self.device = photos, device
+    def __init__(self, image_set: ImageSet, device: torch.device):
+        self.image_set, self.device = image_set, device
         self.resident = None
-        if device.type != "cpu" and photos.images.nbytes <= self.SHARE * free_memory(device):
-            self.resident = tuple(torch.from_numpy(np.array(a)).to(device) for a in (photos.images, photos.labels))
+        if device.type != "cpu" and image_set.images.nbytes <= self.SHARE * free_memory(device):
+            self.resident = tuple(
+                torch.from_numpy(np.array(a)).to(device) for a in (image_set.images, image_set.labels)
+            )
 
     def batch(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         "Images and labels of `rows`, on the device."
@@ -40,7 +42,7 @@ class Pixels:
             rows = torch.from_numpy(rows).to(self.device, non_blocking=True)
             images, labels = (tensor[rows] for tensor in self.resident)
         else:
-            both = self.photos.images[rows], self.photos.labels[rows]
+            both = self.image_set.images[rows], self.image_set.labels[rows]
             images, labels = (torch.from_numpy(array).to(self.device) for array in both)
         # [n, h, w, c] seen as [n, c, h, w] is what torch calls channels_last: no copy here, none in the model
         return images.permute(0, 3, 1, 2), labels
@@ -57,37 +59,37 @@ def train_device() -> torch.device:
 
 
 class RowToImage(Transform):
-    "A row of the decoded photos, or a new image file, as a fastai image."
+    "A row of the decoded images, or a new image file, as a fastai image."
 
     input_types = (int, np.integer, str, Path)  # what `learn.predict` may be given
 
-    def __init__(self, photos: Photos):
-        self.photos = photos
+    def __init__(self, image_set: ImageSet):
+        self.image_set = image_set
         self._pixels: Pixels | None = None
 
     def pixels_on(self, device: torch.device | None) -> Pixels:
-        "All photos for whole batches; kept, because training and validation share them."
+        "All images for whole batches; kept, because training and validation share them."
         device = device or torch.device("cpu")
         if self._pixels is None or self._pixels.device != device:
-            self._pixels = Pixels(self.photos, device)
+            self._pixels = Pixels(self.image_set, device)
         return self._pixels
 
     def encodes(self, item):
         if isinstance(item, (int, np.integer)):
-            pixels = self.photos.images[item]
+            pixels = self.image_set.images[item]
         else:
-            pixels = read_photo(item, self.photos.size, self.photos.channels)
-        return PILImageBW.create(pixels[..., 0]) if self.photos.channels == 1 else PILImage.create(np.array(pixels))
+            pixels = read_image(item, self.image_set.size, self.image_set.channels)
+        return PILImageBW.create(pixels[..., 0]) if self.image_set.channels == 1 else PILImage.create(np.array(pixels))
 
 
 class RowToLabel(Transform):
-    "The class name of a row of the decoded photos."
+    "The class name of a row of the decoded images."
 
-    def __init__(self, photos: Photos):
-        self.photos = photos
+    def __init__(self, image_set: ImageSet):
+        self.image_set = image_set
 
     def encodes(self, row):
-        return self.photos.classes[self.photos.labels[row]]
+        return self.image_set.classes[self.image_set.labels[row]]
 
 
 class BatchTransform(DisplayedTransform):
@@ -161,7 +163,7 @@ class Normalized(BatchTransform, Normalize):
 
 
 class BatchDL(TfmdDL):
-    "A fastai DataLoader over rows of `Photos` that indexes a whole batch at once; new files go the usual way."
+    "A fastai DataLoader over rows of `ImageSet` that indexes a whole batch at once; new files go the usual way."
 
     parts = 1  # batches that come from one draw of `parts * bs` images: a whole number of draws, see memory.py
 
@@ -181,22 +183,24 @@ class BatchDL(TfmdDL):
             yield (TensorImage(images), TensorCategory(labels)) if labelled else (TensorImage(images),)
 
 
-def make_dataloaders(photos: Photos, bs: int = DEFAULT_BS, colour: bool = False, pretrained: bool = False, device=None):
+def make_dataloaders(
+    image_set: ImageSet, bs: int = DEFAULT_BS, colour: bool = False, pretrained: bool = False, device=None
+):
     """DataLoaders of the training and validation rows (and the test rows as a third, if there are any).
 
     `colour` repeats grey images three times; `pretrained` normalizes with ImageNet's statistics instead of our own.
     Less data than one batch of the default size make one batch of what there is; a larger batch that the data cannot
     fill was asked for and is a UserError. `device`: default the GPU, if there is one.
     """
-    images = len(photos.splits["train"])
+    images = len(image_set.splits["train"])
     if bs > max(images, DEFAULT_BS):
         raise UserError(f"`bs` {bs}: there are only {images} training images")
-    categorize = Categorize(vocab=CategoryMap(list(photos.classes), sort=False), sort=False)
-    rows = list(range(len(photos.labels)))
-    splits = [photos.splits[name].tolist() for name in ("train", "valid", "test") if name in photos.splits]
-    datasets = Datasets(rows, [[RowToImage(photos)], [RowToLabel(photos), categorize]], splits=splits)
-    stats = imagenet_stats if pretrained and colour else photos.pixel_stats
-    tfms = [BatchFlips(photos.flips), ToFloat(colour), Normalized.from_stats(*stats, cuda=False)]
+    categorize = Categorize(vocab=CategoryMap(list(image_set.classes), sort=False), sort=False)
+    rows = list(range(len(image_set.labels)))
+    splits = [image_set.splits[name].tolist() for name in ("train", "valid", "test") if name in image_set.splits]
+    datasets = Datasets(rows, [[RowToImage(image_set)], [RowToLabel(image_set), categorize]], splits=splits)
+    stats = imagenet_stats if pretrained and colour else image_set.pixel_stats
+    tfms = [BatchFlips(image_set.flips), ToFloat(colour), Normalized.from_stats(*stats, cuda=False)]
     return datasets.dataloaders(
         bs=min(bs, len(splits[0])),
         val_bs=2 * bs,

@@ -26,7 +26,7 @@ class UnreadableImage(OSError):
     "A file that is no usable image; the message says why, in a few words and without its name."
 
 
-def photos_array(files: Sequence[Path], size: int, cache: bool = True) -> tuple[np.ndarray, dict[int, str]]:
+def decode_images(files: Sequence[Path], size: int, cache: bool = True) -> tuple[np.ndarray, dict[int, str]]:
     """uint8 array [n, size, size, channels] of `files` (1 channel if all are grey, else 3), memory-mapped.
 
     Also returns the files that could not be read, {position: reason}; their pixels are zero.
@@ -40,7 +40,7 @@ def photos_array(files: Sequence[Path], size: int, cache: bool = True) -> tuple[
 
         def decode_into(position: int) -> str | None:
             try:
-                array[position] = read_photo(files[position], size, channels)
+                array[position] = read_image(files[position], size, channels)
             except UnreadableImage as error:
                 return str(error)
             return None
@@ -55,7 +55,7 @@ def photos_array(files: Sequence[Path], size: int, cache: bool = True) -> tuple[
     return array, {int(i): problem for i, problem in notes["unreadable"].items()}
 
 
-def read_photo(file: Path | str, size: int, channels: int) -> np.ndarray:
+def read_image(file: Path | str, size: int, channels: int) -> np.ndarray:
     """One image as uint8 [size, size, channels]: upright (EXIF), 16 bit scaled to 8, centre square, resized.
 
     Of an animation the first frame, of a multi-page TIFF the first page. Raises UnreadableImage for anything else.

@@ -15,10 +15,10 @@ from fastai.data.external import URLs
 from PIL import Image
 
 from lrlab.recipes.kitchen.data.archives import untar
-from lrlab.recipes.kitchen.data.decode import SUFFIXES, photos_array
+from lrlab.recipes.kitchen.data.decode import SUFFIXES, decode_images
 from lrlab.recipes.kitchen.data.image_set import (
     DATASETS,
-    Photos,
+    ImageSet,
     check_unreadable,
     from_folder,
     left_out,
@@ -84,7 +84,7 @@ KNOWN: dict[str, tuple[Callable[[Path], Listed], int, str]] = {
 OTHERS = ("caltech_101", "cars", "food", "imagewang", "imagewang_160", "imagewang_320", "mnist_var_size_tiny")
 
 
-def fastai_photos(name: str, size: int, cache: bool = True) -> Photos:
+def fastai_images(name: str, size: int, cache: bool = True) -> ImageSet:
     "An image dataset of fastai's by the name it has in `URLs`, in lower case; found in `$FASTAI_HOME` or downloaded."
     root = _fetched(name)
     if name not in KNOWN:
@@ -101,7 +101,7 @@ def fastai_photos(name: str, size: int, cache: bool = True) -> Photos:
             f"`data` {name}: {root} holds {len(listed)} labelled images; delete it, and it is fetched again"
         )
     files = [file for file, _, _ in listed]
-    images, unreadable = photos_array(files, size, cache)
+    images, unreadable = decode_images(files, size, cache)
     check_unreadable(name, files, unreadable)
     place = {c: i for i, c in enumerate(classes)}
     labels = np.array([place[c] for _, c, _ in listed], np.int64)
@@ -110,7 +110,7 @@ def fastai_photos(name: str, size: int, cache: bool = True) -> Photos:
     names = tuple(str(file.relative_to(root)) for file in files)
     card = {"title": name, "source": getattr(URLs, name.upper()), "licence": "the dataset's own"}
     card |= left_out(names, unreadable)
-    return Photos(name, images, labels, classes, _splits(parts, labels, keep), names, flips, card)
+    return ImageSet(name, images, labels, classes, _splits(parts, labels, keep), names, flips, card)
 
 
 def _splits(parts: np.ndarray, labels: np.ndarray, keep: np.ndarray) -> dict[str, np.ndarray]:
@@ -134,7 +134,7 @@ def _fetched(name: str) -> Path:
         ) from error
 
 
-def fashion_mnist(size: int, cache: bool = True, folder: Path | None = None) -> Photos:
+def fashion_mnist(size: int, cache: bool = True, folder: Path | None = None) -> ImageSet:
     """Fashion-MNIST: 60,000 training images and, to validate on, its 10,000 test images of 28 px.
 
     The IDX files are looked for in `folder`, in the folder of Debian's package dataset-fashion-mnist, and where
@@ -154,7 +154,7 @@ def fashion_mnist(size: int, cache: bool = True, folder: Path | None = None) -> 
     names = tuple(f"image {i}" for i in range(len(pixels)))
     card = {"title": "Fashion-MNIST", "source": "Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747", "licence": "MIT"}
     every = np.concatenate(labels).astype(np.int64)
-    return Photos("fashion_mnist", pixels[..., None], every, FASHION, splits, names, "horizontal", card)
+    return ImageSet("fashion_mnist", pixels[..., None], every, FASHION, splits, names, "horizontal", card)
 
 
 def read_idx(folder: Path, name: str) -> np.ndarray:
@@ -189,5 +189,5 @@ def _torchvision_fashion() -> Path:
 
 
 DATASETS["fashion_mnist"] = (fashion_mnist, 28)
-DATASETS.update({name: (partial(fastai_photos, name), size) for name, (_, size, _) in KNOWN.items()})
-DATASETS.update({name: (partial(fastai_photos, name), 64) for name in OTHERS})
+DATASETS.update({name: (partial(fastai_images, name), size) for name, (_, size, _) in KNOWN.items()})
+DATASETS.update({name: (partial(fastai_images, name), 64) for name in OTHERS})

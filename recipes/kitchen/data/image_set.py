@@ -1,4 +1,4 @@
-"""Where the photos come from: a name or a folder -> `Photos`, decoded, labelled and split."""
+"""Where the images come from: a name or a folder -> `ImageSet`, decoded, labelled and split."""
 
 import difflib
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from lrlab.recipes.kitchen.data.checks import remarks
-from lrlab.recipes.kitchen.data.decode import photos_array
+from lrlab.recipes.kitchen.data.decode import decode_images
 from lrlab.recipes.kitchen.data.image_folder import Listing, listing, some
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.machine.optional_packages import needed
@@ -26,7 +26,7 @@ MOST_UNREADABLE = 0.05
 
 
 @dataclass(frozen=True)
-class Photos:
+class ImageSet:
     """Labelled images in memory (or memory-mapped), split into rows for training, validation and perhaps testing."""
 
     name: str
@@ -76,8 +76,8 @@ class Photos:
         return max(self.class_counts(split).values()) / len(self.splits[split])
 
 
-def load(name: str = "solar", size: int | None = None, cache: bool = True) -> Photos:
-    """Photos by the name of a dataset or from a folder of images; `size` in pixels (default: the dataset's own).
+def load(name: str = "solar", size: int | None = None, cache: bool = True) -> ImageSet:
+    """Images by the name of a dataset or from a folder of images; `size` in pixels (default: the dataset's own).
 
     `cifar:2000` is about 2,000 images of each part of the split. What is odd about them is in `card["warnings"]`, and
     printed once. Raises UserError when there is no such dataset or folder, or when it cannot be classified.
@@ -87,12 +87,12 @@ def load(name: str = "solar", size: int | None = None, cache: bool = True) -> Ph
         check_range("size", size, 8, 2048)
     source, most = limited(name)
     if source in DATASETS:
-        photos = _packaged(source, size, cache, most)
+        image_set = _packaged(source, size, cache, most)
     else:
-        photos = _examined(from_folder(_folder(source), size or 64, cache), most)
-    for warning in photos.card["warnings"]:
-        _tell(f"Note on {photos.name}: {warning}.")
-    return photos
+        image_set = _examined(from_folder(_folder(source), size or 64, cache), most)
+    for warning in image_set.card["warnings"]:
+        _tell(f"Note on {image_set.name}: {warning}.")
+    return image_set
 
 
 def limited(name: str) -> tuple[str, int | None]:
@@ -108,16 +108,16 @@ def limited(name: str) -> tuple[str, int | None]:
 
 
 @lru_cache(maxsize=4)
-def _packaged(name: str, size: int | None, cache: bool, most: int | None) -> Photos:
+def _packaged(name: str, size: int | None, cache: bool, most: int | None) -> ImageSet:
     make, default_size = DATASETS[name]
     return _examined(make(size or default_size, cache), most)
 
 
-def _examined(photos: Photos, most: int | None) -> Photos:
-    photos = photos if most is None else part_of(photos, most)
-    found, fingerprint = remarks(photos)
-    card = {**photos.card, "warnings": [*photos.card.get("warnings", ()), *found], "fingerprint": fingerprint}
-    return replace(photos, card=card)
+def _examined(image_set: ImageSet, most: int | None) -> ImageSet:
+    image_set = image_set if most is None else part_of(image_set, most)
+    found, fingerprint = remarks(image_set)
+    card = {**image_set.card, "warnings": [*image_set.card.get("warnings", ()), *found], "fingerprint": fingerprint}
+    return replace(image_set, card=card)
 
 
 @lru_cache(maxsize=256)
@@ -139,15 +139,15 @@ def _folder(name: str) -> Path:
     raise UserError(f"`data` {name}: {reason}, and not one of the datasets {', '.join(DATASETS)}{hint}")
 
 
-def solar(size: int, cache: bool = True) -> Photos:
-    "2,624 electroluminescence photos of solar cells (Deitsch et al. 2019), defective if the defect probability > 0.5."
+def solar(size: int, cache: bool = True) -> ImageSet:
+    "2,624 electroluminescence images of solar cells (Deitsch et al. 2019), defective if the defect probability > 0.5."
     root = Path(str(needed("elpv_dataset", "`data` solar").__file__)).parent / "data"
     with open(root / "labels.csv", encoding="utf-8") as table:
         rows = [line.split() for line in table if line.strip()]
     files = [root / row[0] for row in rows]
     labels = np.array([float(row[1]) > 0.5 for row in rows], np.int64)
     cell_type = [row[2] for row in rows]
-    images, unreadable = photos_array(files, size, cache)
+    images, unreadable = decode_images(files, size, cache)
     if unreadable:
         position, reason = next(iter(unreadable.items()))
         raise UserError(f"`data` solar: {files[position]} cannot be read ({reason}); reinstall elpv-dataset")
@@ -159,10 +159,10 @@ def solar(size: int, cache: bool = True) -> Photos:
     strata = [f"{label}{kind}" for label, kind in zip(labels, cell_type, strict=True)]
     names = tuple(row[0] for row in rows)
     classes = ("functional", "defective")
-    return Photos("solar", images, labels, classes, stratified_split(strata), names, "dihedral", card)
+    return ImageSet("solar", images, labels, classes, stratified_split(strata), names, "dihedral", card)
 
 
-def digits(size: int, cache: bool = True) -> Photos:
+def digits(size: int, cache: bool = True) -> ImageSet:
     "scikit-learn's 1,797 handwritten digits of 8x8 pixels, enlarged to `size`."
     from PIL import Image
     from sklearn.datasets import load_digits
@@ -181,18 +181,18 @@ def digits(size: int, cache: bool = True) -> Photos:
     names = tuple(f"digit {i}" for i in range(len(labels)))
     classes = tuple(str(i) for i in range(10))
     images = np.stack(resized)[..., None]
-    return Photos("digits", images, labels, classes, stratified_split(labels), names, "none", card)
+    return ImageSet("digits", images, labels, classes, stratified_split(labels), names, "none", card)
 
 
-DATASETS: dict[str, tuple[Callable[[int, bool], Photos], int]] = {"solar": (solar, 64), "digits": (digits, 16)}
+DATASETS: dict[str, tuple[Callable[[int, bool], ImageSet], int]] = {"solar": (solar, 64), "digits": (digits, 16)}
 
 
-def from_folder(folder: Path, size: int, cache: bool = True) -> Photos:
-    """Photos of a folder with `train/` and `valid/` (or `val/`, `test/`), each with one folder per class, or of a
+def from_folder(folder: Path, size: int, cache: bool = True) -> ImageSet:
+    """Images of a folder with `train/` and `valid/` (or `val/`, `test/`), each with one folder per class, or of a
     folder with one folder per class, split here: stratified, a quarter for validation, always the same way.
     """
     found = listing(folder)
-    images, unreadable = photos_array(found.files, size, cache)
+    images, unreadable = decode_images(found.files, size, cache)
     check_unreadable(str(folder), found.files, unreadable)
     _check_classes(folder, found, unreadable)
     keep = np.array([i for i in range(len(found.files)) if i not in unreadable])
@@ -209,22 +209,22 @@ def from_folder(folder: Path, size: int, cache: bool = True) -> Photos:
     card: dict = {"title": title, "source": source, "licence": "the owner's"}
     lost = left_out(names, unreadable)
     card |= lost | {"warnings": [*found.remarks, *lost.get("warnings", ())]}
-    return Photos(printable(folder), images, labels, found.classes, splits, names, "horizontal", card)
+    return ImageSet(printable(folder), images, labels, found.classes, splits, names, "horizontal", card)
 
 
-def part_of(photos: Photos, most: int) -> Photos:
+def part_of(image_set: ImageSet, most: int) -> ImageSet:
     "About `most` images of each part of the split: of every class its share, at least one, always the same."
-    if most < len(photos.classes):
+    if most < len(image_set.classes):
         raise UserError(
-            f"`data` {photos.name}:{most}: expected at least one image for each of {len(photos.classes)} classes"
+            f"`data` {image_set.name}:{most}: expected at least one image for each of {len(image_set.classes)} classes"
         )
     splits = {
-        name: rows if len(rows) <= most else rows[share_of_every_class(photos.labels[rows], most / len(rows))]
-        for name, rows in photos.splits.items()
+        name: rows if len(rows) <= most else rows[share_of_every_class(image_set.labels[rows], most / len(rows))]
+        for name, rows in image_set.splits.items()
     }
-    whole = {name: len(rows) for name, rows in photos.splits.items()}
-    card = photos.card | {"title": f"{photos.card['title']}, a part of it", "of": whole}
-    return replace(photos, name=f"{photos.name}:{most}", splits=splits, card=card)
+    whole = {name: len(rows) for name, rows in image_set.splits.items()}
+    card = image_set.card | {"title": f"{image_set.card['title']}, a part of it", "of": whole}
+    return replace(image_set, name=f"{image_set.name}:{most}", splits=splits, card=card)
 
 
 def share_of_every_class(labels: np.ndarray, share: float) -> np.ndarray:

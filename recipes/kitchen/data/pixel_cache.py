@@ -1,4 +1,4 @@
-"""Decoded photos on disk: one folder per dataset and size, memory-mapped, shared by all processes, bounded in size."""
+"""Decoded images on disk: one folder per dataset and size, memory-mapped, shared by all processes, bounded in size."""
 
 import errno
 import json
@@ -93,7 +93,7 @@ def reserve(file: Path, size: int) -> None:
         file.unlink(missing_ok=True)
         free = shutil.disk_usage(file.parent).free
         raise UserError(
-            f"the decoded photos take {size / 1e6:.0f} MB and {file.parent.parent} has {free / 1e6:.0f} MB left; "
+            f"the decoded images take {size / 1e6:.0f} MB and {file.parent.parent} has {free / 1e6:.0f} MB left; "
             "choose a smaller `size`, or set LRLAB_CACHE to a folder on a larger disk"
         ) from error
 

@@ -51,7 +51,7 @@ def place_for(engine: str, jobs: int | str, address: str | None) -> Place:
 
 
 def compute(runs: Iterable, task: Callable, shared: Any, place: Place) -> Iterator[tuple[str, Any]]:
-    """Yield `(run.run_id, task(run, shared))` for every run. `shared` (the photos) is not copied.
+    """Yield `(run.run_id, task(run, shared))` for every run. `shared` (the images) is not copied.
 
     Raises WorkerLost when a local process dies; a Ray run that is lost too often yields the exception as its result.
     """
@@ -124,7 +124,7 @@ def _keep_what_is_loaded() -> None:
 
 
 def on_ray(runs: Iterable, task: Callable, shared: Any, place: Place) -> Iterator[tuple[str, Any]]:
-    """Ray tasks, one core each (one GPU share each where the cluster has GPUs); the photos go through its object store.
+    """Ray tasks, one core each (one GPU share each where the cluster has GPUs); the images go through its object store.
 
     Ray itself does the runs of a lost worker or node again, elsewhere. Only this process touches the results folder.
     """

@@ -6,7 +6,7 @@ import time
 from fastai.callback.core import Callback, CancelFitException
 from joblib import Parallel, delayed
 
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.grid import worker
 from lrlab.recipes.kitchen.grid.engines import ctrl_c_waits
 from lrlab.recipes.kitchen.workloads import Workload, using_threads
@@ -15,9 +15,9 @@ SECONDS, TIMES = 1.0, 3  # of training for one measurement; the best of so many,
 ENOUGH = 0.95  # of the most steps per second: fewer processes take less memory
 
 
-def fastest_jobs(most: int, workload: Workload, photos: Photos, threads: int) -> int:
+def fastest_jobs(most: int, workload: Workload, image_set: ImageSet, threads: int) -> int:
     "The fewest of 1, 2, 4, ... and `most` runs at a time that together make (almost) the most steps per second."
-    rates = {jobs: together(jobs, workload, photos, threads) for jobs in counts(most)}
+    rates = {jobs: together(jobs, workload, image_set, threads) for jobs in counts(most)}
     return min(jobs for jobs, rate in rates.items() if rate >= ENOUGH * max(rates.values()))
 
 
@@ -30,22 +30,22 @@ def counts(most: int) -> list[int]:
     return sorted({2**power for power in range(most.bit_length()) if 2**power <= most} | {most})
 
 
-def together(jobs: int, workload: Workload, photos: Photos, threads: int) -> float:
+def together(jobs: int, workload: Workload, image_set: ImageSet, threads: int) -> float:
     "Training steps per second of `jobs` runs at a time, each in a process of its own unless it is only one."
     if jobs == 1:
-        return max(steps_per_second(workload, photos, threads, SECONDS) for _ in range(TIMES))
+        return max(steps_per_second(workload, image_set, threads, SECONDS) for _ in range(TIMES))
     pool = Parallel(n_jobs=jobs, backend="loky", initializer=worker.start, initargs=(os.getpid(),), batch_size=1)
     with ctrl_c_waits():
-        pool(delayed(steps_per_second)(workload, photos, threads, 0.0) for _ in range(jobs))  # the processes start
+        pool(delayed(steps_per_second)(workload, image_set, threads, 0.0) for _ in range(jobs))  # the processes start
     one = delayed(steps_per_second)
-    return max(sum(pool(one(workload, photos, threads, SECONDS) for _ in range(jobs))) for _ in range(TIMES))
+    return max(sum(pool(one(workload, image_set, threads, SECONDS) for _ in range(jobs))) for _ in range(TIMES))
 
 
-def steps_per_second(workload: Workload, photos: Photos, threads: int, seconds: float) -> float:
+def steps_per_second(workload: Workload, image_set: ImageSet, threads: int, seconds: float) -> float:
     "What one run makes on its own in about `seconds`, its first step not counted."
     clock = StopAfter(seconds)
     with using_threads(threads):
-        learn = workload.learner(0, photos)
+        learn = workload.learner(0, image_set)
         with learn.no_bar(), learn.no_logging():
             learn.fit(10_000, 1e-6, cbs=clock)
     return clock.steps / max(clock.took, 1e-9)

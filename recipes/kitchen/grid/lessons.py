@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lrlab.callbacks import StopOnDivergence
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import NothingFinished, UserError
 from lrlab.recipes.kitchen.grid.engines import Place
 from lrlab.recipes.kitchen.grid.progress import show_progress
@@ -29,8 +29,8 @@ class LessonRun(RunResult):
         return super().tables() | self.extra
 
 
-def train_missing(store: Store, runs: list[Run], task: Callable, photos: Photos, jobs: int, bs: int) -> None:
-    """Compute `task(run, photos, parts)` for those of `runs` that the store lacks, and keep each as it comes.
+def train_missing(store: Store, runs: list[Run], task: Callable, image_set: ImageSet, jobs: int, bs: int) -> None:
+    """Compute `task(run, image_set, parts)` for those of `runs` that the store lacks, and keep each as it comes.
 
     `parts` is 1, or more after a run with batches of `bs` has run out of memory. What fails, and what kills its process
     twice, is a row as well. Raises KeyboardInterrupt on Ctrl-C, when the runs in flight are finished and kept.
@@ -41,20 +41,20 @@ def train_missing(store: Store, runs: list[Run], task: Callable, photos: Photos,
     if not todo:
         return
     jobs = min(jobs, len(todo))
-    print(f"To do: {len(todo)} of {len(runs)} runs on {photos.name}, {jobs} at a time", flush=True)
+    print(f"To do: {len(todo)} of {len(runs)} runs on {image_set.name}, {jobs} at a time", flush=True)
     with show_progress(todo, len(runs) - len(todo), jobs) as progress:
 
         def keep(result):
             store.write_run(result)
             progress.advance(result)
 
-        finished = run_tasks(todo, partial(_attempted, task=task, bs=bs), photos, keep, Place(jobs=jobs))
+        finished = run_tasks(todo, partial(_attempted, task=task, bs=bs), image_set, keep, Place(jobs=jobs))
     if not finished:
         raise KeyboardInterrupt
 
 
-def _attempted(run: Run, photos: Photos, task: Callable, bs: int) -> RunResult:
-    return attempted(run, lambda parts: task(run, photos, parts=parts), bs)
+def _attempted(run: Run, image_set: ImageSet, task: Callable, bs: int) -> RunResult:
+    return attempted(run, lambda parts: task(run, image_set, parts=parts), bs)
 
 
 def why_diverged(divergence: StopOnDivergence, log: EpochLog) -> str | None:

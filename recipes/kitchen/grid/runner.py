@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.grid.engines import Place, WorkerLost, compute
 from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
 from lrlab.recipes.kitchen.runs.train import EpochLog, failed, train
@@ -22,7 +22,7 @@ KILLED = "its process was killed"
 def run_grid(
     runs: list[Run],
     workload: Workload,
-    photos: Photos,
+    image_set: ImageSet,
     on_result: Callable[[RunResult], None],
     jobs: int | None = 1,
     threads: int = 1,
@@ -30,17 +30,17 @@ def run_grid(
 ) -> bool:
     "Train all `runs` and pass each result to `on_result` as it comes; False, and all else, as in `run_tasks`."
     task = partial(_train, workload=workload, threads=threads)
-    return run_tasks(runs, task, photos, on_result, place or Place(jobs=jobs))
+    return run_tasks(runs, task, image_set, on_result, place or Place(jobs=jobs))
 
 
 def run_tasks(
     runs: list[Run],
-    task: Callable[[Run, Photos], RunResult],
-    photos: Photos,
+    task: Callable[[Run, ImageSet], RunResult],
+    image_set: ImageSet,
     on_result: Callable[[RunResult], None],
     place: Place,
 ) -> bool:
-    """Compute `task(run, photos)` for all `runs`, each result to `on_result` as it comes; False after Ctrl-C.
+    """Compute `task(run, image_set)` for all `runs`, each result to `on_result` as it comes; False after Ctrl-C.
 
     The first Ctrl-C lets the runs in flight finish, the second stops at once. When a process dies, the runs that may
     have been in it are done again one at a time, so that it shows which of them kills its process: only that one is
@@ -55,7 +55,7 @@ def run_tasks(
             started: list[str] = []
             few = place if alone or place.jobs is None else place._replace(jobs=min(place.jobs, len(batch)))
             try:
-                for run_id, result in compute(_until(stop, batch, started), task, photos, few):
+                for run_id, result in compute(_until(stop, batch, started), task, image_set, few):
                     run = todo.pop(run_id)
                     on_result(failed(run, f"{KILLED} ({result})") if isinstance(result, Exception) else result)
             except WorkerLost as lost:
@@ -73,8 +73,8 @@ def was_killed(row: dict) -> bool:
     return row["status"] == "failed" and str(row["error"]).startswith(KILLED)
 
 
-def _train(run: Run, photos: Photos, workload: Workload, threads: int) -> RunResult:
-    return train(run, workload, photos, threads)
+def _train(run: Run, image_set: ImageSet, workload: Workload, threads: int) -> RunResult:
+    return train(run, workload, image_set, threads)
 
 
 def _until(stop: threading.Event, runs: list[Run], started: list[str]) -> Iterator[Run]:

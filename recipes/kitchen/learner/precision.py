@@ -16,7 +16,7 @@ from lrlab.recipes.kitchen.errors import UserError
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 ROUNDS = 4  # steps of each precision, in turns; the first of each is not counted
 GAIN = 1.1  # how many times as fast as fp32 another precision has to be
-CPU_BS = 16  # images of a step on a CPU: enough to tell, and no waiting for large photos
+CPU_BS = 16  # images of a step on a CPU: enough to tell, and no waiting for large images
 
 
 def check_precision(precision: str) -> None:

@@ -75,7 +75,7 @@ def check_size(model: nn.Sequential, arch: str, size: int) -> None:
 def small(n_classes: int, channels: int = 1, size: int = 64) -> nn.Sequential:
     """A narrow residual net of fastai's own layers, 16-32-64-128 channels wide, 0.3 million parameters.
 
-    Photos of 48 pixels and more are halved by the stem, as in every ResNet; smaller ones are not.
+    Images of 48 pixels and more are halved by the stem, as in every ResNet; smaller ones are not.
     """
     from fastai.layers import ConvLayer, Flatten, ResBlock
 

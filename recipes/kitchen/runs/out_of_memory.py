@@ -30,9 +30,9 @@ def with_smaller_batches(attempt: Callable[[int], T], bs: int) -> tuple[T, str |
     return attempt(parts), f"out of memory with batches of {bs}: done with {parts} x {bs // parts}, accumulated"
 
 
-def batch_size(workload, photos) -> int:
+def batch_size(workload, image_set) -> int:
     "Images in a training batch of `workload`: less data than one batch make one batch of what there is."
-    return min(workload.bs, len(photos.splits["train"]))
+    return min(workload.bs, len(image_set.splits["train"]))
 
 
 def said(result: T, retried: str | None) -> T:

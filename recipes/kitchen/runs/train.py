@@ -13,7 +13,7 @@ from lrlab.callbacks import HyperHistory, StopOnDivergence
 from lrlab.callbacks.events import QuickCallback
 from lrlab.callbacks.random_state import kept_random_state
 from lrlab.callbacks.snapshots import CycleCallback
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.learner.precision import autocast, precision_of
 from lrlab.recipes.kitchen.options import show_lr
 from lrlab.recipes.kitchen.runs.out_of_memory import batch_size, out_of_memory, split_batches, with_smaller_batches
@@ -22,10 +22,10 @@ from lrlab.recipes.kitchen.store.store import CYCLE_COLUMNS, EPOCH_COLUMNS, RUN_
 from lrlab.recipes.kitchen.workloads import Workload
 
 
-def train(run: Run, workload: Workload, photos: Photos, threads: int = 1) -> RunResult:
+def train(run: Run, workload: Workload, image_set: ImageSet, threads: int = 1) -> RunResult:
     "One run from fresh weights, as `attempted` has it."
     torch.set_num_threads(threads)
-    return attempted(run, lambda parts: _trained(run, workload, photos, parts), batch_size(workload, photos))
+    return attempted(run, lambda parts: _trained(run, workload, image_set, parts), batch_size(workload, image_set))
 
 
 def attempted(run: Run, attempt: Callable[[int], RunResult], bs: int) -> RunResult:
@@ -48,10 +48,10 @@ def attempted(run: Run, attempt: Callable[[int], RunResult], bs: int) -> RunResu
             torch.cuda.empty_cache()  # after an out-of-memory error the next run starts from nothing
 
 
-def _trained(run: Run, workload: Workload, photos: Photos, parts: int = 1) -> RunResult:
+def _trained(run: Run, workload: Workload, image_set: ImageSet, parts: int = 1) -> RunResult:
     start = time.perf_counter()
     log, history, divergence, cycles = EpochLog(), HyperHistory(), StopOnDivergence(), CycleLog()
-    learn = split_batches(workload.learner(run.seed, photos), parts)
+    learn = split_batches(workload.learner(run.seed, image_set), parts)
     per_epoch = len(learn.dls.train) // parts
     cyclic = run.shape.cycle_ends(run.epochs * per_epoch, per_epoch)[:-1] != []
     with learn.no_bar(), learn.no_logging():

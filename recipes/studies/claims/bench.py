@@ -7,7 +7,7 @@ from functools import cached_property, partial
 
 import pandas as pd
 
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.engines import Place
 from lrlab.recipes.kitchen.grid.lessons import train_missing
@@ -69,7 +69,7 @@ class Bench:
 
     store: Store
     workload: Workload
-    photos: Photos
+    image_set: ImageSet
     seeds: list[int]
     few_seeds: list[int]
     scale: Scale
@@ -85,29 +85,29 @@ class Bench:
         tables = group(self)
         return Evidence(pd.concat(tables, ignore_index=True), self.run_ids)
 
-    def train(self, runs: list[Run], what: str = "runs", photos: Photos | None = None) -> list[Run]:
+    def train(self, runs: list[Run], what: str = "runs", image_set: ImageSet | None = None) -> list[Run]:
         "Ordinary runs."
         self.run_ids |= {run.run_id for run in runs}
-        self._kitchen(photos).train(runs, what)
+        self._kitchen(image_set).train(runs, what)
         return runs
 
-    def train_by(self, task: Callable, runs: list[Run], photos: Photos | None = None, **options) -> list[Run]:
-        "Runs by `task(run, photos, threads=..., parts=..., **options)`."
+    def train_by(self, task: Callable, runs: list[Run], image_set: ImageSet | None = None, **options) -> list[Run]:
+        "Runs by `task(run, image_set, threads=..., parts=..., **options)`."
         self.run_ids |= {run.run_id for run in runs}
         task = partial(task, threads=self.threads, **options)
-        photos = self.photos if photos is None else photos
-        train_missing(self.store, runs, task, photos, self.jobs, batch_size(self.workload, photos))
+        image_set = self.image_set if image_set is None else image_set
+        train_missing(self.store, runs, task, image_set, self.jobs, batch_size(self.workload, image_set))
         return runs
 
-    def tune(self, budget: int, shapes: dict, photos: Photos | None = None) -> dict[str, LR]:
+    def tune(self, budget: int, shapes: dict, image_set: ImageSet | None = None) -> dict[str, LR]:
         "The best lr_max of every schedule at this budget, on seeds of their own."
-        chosen = tuned(self._kitchen(photos), {budget: shapes}, self.scale.tuning, self.found)[budget]
+        chosen = tuned(self._kitchen(image_set), {budget: shapes}, self.scale.tuning, self.found)[budget]
         self.run_ids |= set(self.store.config["tuning_plan"])
         return chosen
 
-    def _kitchen(self, photos: Photos | None) -> Kitchen:
-        photos = self.photos if photos is None else photos
-        return Kitchen(self.store, self.workload, photos, Place(jobs=self.jobs), self.threads)
+    def _kitchen(self, image_set: ImageSet | None) -> Kitchen:
+        image_set = self.image_set if image_set is None else image_set
+        return Kitchen(self.store, self.workload, image_set, Place(jobs=self.jobs), self.threads)
 
     def lr_of(self, label: str) -> LR:
         "A schedule's own best lr_max for the usual budget; all schedules are tuned together."
@@ -128,11 +128,11 @@ class Bench:
         if "lr_find" not in config:
             use_threads(self.threads)
             start = time.perf_counter()
-            found = suggested_lr(range_test(self.workload, LR_FIND_SEED, self.photos))
+            found = suggested_lr(range_test(self.workload, LR_FIND_SEED, self.image_set))
             config |= {"lr_find": found, "lr_find_seconds": round(time.perf_counter() - start, 2)}
             self.store.write_config(config)
         if config["lr_find"] is None:
-            raise UserError(f"`data` {self.photos.name}: the LR range test suggests no LR there; choose other data")
+            raise UserError(f"`data` {self.image_set.name}: the LR range test suggests no LR there; choose other data")
         return config["lr_find"]
 
     def final(self, reading: str, runs: list[Run]) -> pd.DataFrame:

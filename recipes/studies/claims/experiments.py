@@ -17,7 +17,7 @@ from lrlab.callbacks import (
     StopOnDivergence,
     Triangular,
 )
-from lrlab.recipes.kitchen.data.image_set import Photos, share_of_every_class
+from lrlab.recipes.kitchen.data.image_set import ImageSet, share_of_every_class
 from lrlab.recipes.kitchen.grid import tuning as tune
 from lrlab.recipes.kitchen.grid.lessons import LessonRun, run_row, why_diverged
 from lrlab.recipes.kitchen.grid.runner import EpochLog
@@ -56,7 +56,7 @@ def lesson(bench: Bench) -> Tables:
 
 def _diagnoses(bench: Bench, runs: list[Run]) -> list[str]:
     "What went wrong in each run, in the words of `lrlab learning-rate`."
-    guess = guessing_loss(list(bench.photos.class_counts("train").values()))
+    guess = guessing_loss(list(bench.image_set.class_counts("train").values()))
     words = []
     for run, row in zip(runs, bench.rows(runs), strict=True):
         epochs = pd.read_csv(bench.store.runs / run.run_id / "epochs.csv")
@@ -121,12 +121,12 @@ def averaging(bench: Bench) -> Tables:
     return [bench.of_model("average", runs, "average"), bench.of_model("last iterate", runs, "last")]
 
 
-def train_averaged(run: Run, photos: Photos, workload: Workload, threads: int = 1, parts: int = 1) -> LessonRun:
+def train_averaged(run: Run, image_set: ImageSet, workload: Workload, threads: int = 1, parts: int = 1) -> LessonRun:
     "One run; `models.csv` has its last iterate and the average of its weights at the ends of the later epochs."
     torch.set_num_threads(threads)
     start = time.perf_counter()
     log, history, divergence = EpochLog(), HyperHistory(), StopOnDivergence()
-    learn = split_batches(workload.learner(run.seed, photos), parts)
+    learn = split_batches(workload.learner(run.seed, image_set), parts)
     with learn.no_bar(), learn.no_logging():
         average = CycleAverage(every=1, skip=run.epochs // 2)
         learn.fit_schedule(run.epochs, run.shape, lr_max=run.lr_max, cbs=[log, history, divergence, average])
@@ -144,7 +144,7 @@ def train_averaged(run: Run, photos: Photos, workload: Workload, threads: int = 
 def short(bench: Bench) -> Tables:
     "1cycle and a step schedule with few epochs, and the step schedule with all of them."
     few, epochs = bench.scale.short, bench.scale.epochs
-    readings = _pair(bench, few, "short", bench.photos)
+    readings = _pair(bench, few, "short", bench.image_set)
     lr = bench.lr_of("step")
     runs = [Run("step", NAMES["step"](epochs), lr, seed, epochs) for seed in bench.seeds]
     bench.train(runs, "runs of step decay with the full budget")
@@ -153,35 +153,35 @@ def short(bench: Bench) -> Tables:
 
 def little(bench: Bench) -> Tables:
     "1cycle's lead over a step schedule in equally many steps, with all training images and with a fifth of them."
-    photos, few = fifth(bench.photos), bench.scale.short
-    epochs = round(few * steps_per_epoch(bench.workload, bench.photos) / steps_per_epoch(bench.workload, photos))
+    image_set, few = fifth(bench.image_set), bench.scale.short
+    epochs = round(few * steps_per_epoch(bench.workload, bench.image_set) / steps_per_epoch(bench.workload, image_set))
     return [
-        lead("lead with all", *_pair(bench, few, "short", bench.photos)),
-        lead("lead with a fifth", *_pair(bench, epochs, "little", photos)),
+        lead("lead with all", *_pair(bench, few, "short", bench.image_set)),
+        lead("lead with a fifth", *_pair(bench, epochs, "little", image_set)),
     ]
 
 
-def _pair(bench: Bench, epochs: int, prefix: str, photos: Photos) -> Tables:
+def _pair(bench: Bench, epochs: int, prefix: str, image_set: ImageSet) -> Tables:
     "1cycle and step decay at a budget of their own, tuned for it."
     shapes = {f"{prefix}_{label}": NAMES[label](epochs) for label in ("one_cycle", "step")}
-    runs = plan_runs(shapes, bench.tune(epochs, shapes, photos), bench.seeds, epochs)
-    bench.train(runs, f"runs of {epochs} epochs on {len(photos.splits['train']):,} images", photos)
+    runs = plan_runs(shapes, bench.tune(epochs, shapes, image_set), bench.seeds, epochs)
+    bench.train(runs, f"runs of {epochs} epochs on {len(image_set.splits['train']):,} images", image_set)
     names = [label.replace(f"{prefix}_", "") + f" {prefix}" for label in shapes]
     return [
         bench.final(name, [r for r in runs if r.schedule == label]) for name, label in zip(names, shapes, strict=True)
     ]
 
 
-def fifth(photos: Photos) -> Photos:
-    "The same photos with a fifth of the training images, of every class."
-    rows = photos.splits["train"]
-    few = rows[share_of_every_class(photos.labels[rows], SHARE)]
-    return replace(photos, splits=photos.splits | {"train": few})
+def fifth(image_set: ImageSet) -> ImageSet:
+    "The same images with a fifth of the training images, of every class."
+    rows = image_set.splits["train"]
+    few = rows[share_of_every_class(image_set.labels[rows], SHARE)]
+    return replace(image_set, splits=image_set.splits | {"train": few})
 
 
-def steps_per_epoch(workload: Workload, photos: Photos) -> int:
+def steps_per_epoch(workload: Workload, image_set: ImageSet) -> int:
     "Whole batches of the training images."
-    return len(photos.splits["train"]) // batch_size(workload, photos)
+    return len(image_set.splits["train"]) // batch_size(workload, image_set)
 
 
 def lead(reading: str, ahead: pd.DataFrame, behind: pd.DataFrame) -> pd.DataFrame:
@@ -197,21 +197,21 @@ def lead(reading: str, ahead: pd.DataFrame, behind: pd.DataFrame) -> pd.DataFram
 def transfer(bench: Bench) -> Tables:
     "A pretrained model with one LR, a slice, gradual unfreezing, and unfrozen at fastai's default LR."
     workload = replace(bench.workload, arch=LITE0, size=TRANSFER_PX, precision=bench.precision)
-    photos, epochs = workload.photos(), bench.scale.transfer
-    workload = workload.settled(photos, bench.threads)
+    image_set, epochs = workload.load_images(), bench.scale.transfer
+    workload = workload.settled(image_set, bench.threads)
     options = {"workload": workload, "head_lr": workload.head_lr}
     centres: dict[str, LR] = {"one_lr": DEFAULT_LR, "slice": workload.spread(DEFAULT_LR)}
     best = {}
     for arm, centre in centres.items():
         trials = tune.trials({epochs: {arm: OneCycle()}}, centre, TRANSFER_GRID, TRANSFER_SEEDS)
-        bench.train_by(train_arm, trials, photos, **options)
+        bench.train_by(train_arm, trials, image_set, **options)
         scores = tune.scores(pd.DataFrame(bench.rows(trials)))
         best[arm] = tune.lr_at(centre, tune.best_positions(scores, centre, TRANSFER_GRID)[epochs, arm])
     lrs = {**best, "gradual": best["slice"], "head_only": DEFAULT_LR}
     runs = plan_runs(dict.fromkeys(lrs, OneCycle()), lrs, bench.few_seeds, epochs)
     own = {arm: [run for run in runs if run.schedule == arm] for arm in lrs}
     naive = [replace(run, lr_max=DEFAULT_LR) for run in own["one_lr"]]
-    bench.train_by(train_arm, list({run.run_id: run for run in [*runs, *naive]}.values()), photos, **options)
+    bench.train_by(train_arm, list({run.run_id: run for run in [*runs, *naive]}.values()), image_set, **options)
     return [
         bench.final("one LR", own["one_lr"]),
         bench.final("slice", own["slice"]),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.machine.environment import environment
@@ -30,7 +30,7 @@ from lrlab.recipes.studies.gradient_descent import descent
 DATA = "solar,digits"  # the default
 SEEDS, MANY_SEEDS = 5, 10
 FEW_PIXELS = 1_000_000  # of all training images together: a run takes seconds, so twice the seeds are cheap
-FEWEST_PX = 32  # smaller images, enlarged, say nothing about a model that was pretrained on photographs
+FEWEST_PX = 32  # smaller images, enlarged, say nothing about a model that was pretrained on images
 COLUMNS = (
     "claim workload n published ours diff diff_low diff_high verdict minutes command "
     "better than margin p_value holm lost source"
@@ -47,27 +47,27 @@ class Question:
     scale: Scale
     threads: int = 1
 
-    def seeds_of(self, photos: Photos) -> list[int]:
-        pixels = len(photos.splits["train"]) * photos.size**2
+    def seeds_of(self, image_set: ImageSet) -> list[int]:
+        pixels = len(image_set.splits["train"]) * image_set.size**2
         return self.seeds or list(range(MANY_SEEDS if pixels < FEW_PIXELS else SEEDS))
 
-    def few_seeds_of(self, photos: Photos) -> list[int]:
+    def few_seeds_of(self, image_set: ImageSet) -> list[int]:
         "For large models, whose runs take long on small data too."
-        return self.seeds or self.seeds_of(photos)[:SEEDS]
+        return self.seeds or self.seeds_of(image_set)[:SEEDS]
 
-    def groups_on(self, photos: Photos) -> list[str]:
+    def groups_on(self, image_set: ImageSet) -> list[str]:
         "The groups of runs that the claims need, as far as they make sense on these images."
         asked = {claim.group for claim in self.claims}
-        return [group for group in GROUPS if group in asked and (group != "transfer" or photos.size >= FEWEST_PX)]
+        return [group for group in GROUPS if group in asked and (group != "transfer" or image_set.size >= FEWEST_PX)]
 
     def labels(self) -> tuple[str, ...]:
         "The schedules whose tuned lr_max some claim uses."
         return tuple(dict.fromkeys(label for claim in self.claims for label in claim.schedules))
 
-    def to_dict(self, workload: Workload, photos: Photos) -> dict:
+    def to_dict(self, workload: Workload, image_set: ImageSet) -> dict:
         "What the numbers of one workload depend on. Not the claims: another claim continues with the same runs."
-        return workload.to_dict(photos) | {
-            "seeds": self.seeds_of(photos),
+        return workload.to_dict(image_set) | {
+            "seeds": self.seeds_of(image_set),
             "scale": asdict(self.scale),
             "threads": self.threads,
         }
@@ -112,9 +112,9 @@ def parse_claims(text: str) -> list[Claim]:
 
 def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
     "Train what is not there yet; write claims.csv, runs.csv, claims.png and README.md."
-    data = [workload.photos() for workload in question.workloads]
+    data = [workload.load_images() for workload in question.workloads]
     if not any(map(question.groups_on, data)) and all(claim.group != "descent" for claim in question.claims):
-        sizes = ", ".join(f"{photos.name} has {photos.size}" for photos in data)
+        sizes = ", ".join(f"{image_set.name} has {image_set.size}" for image_set in data)
         raise UserError(f"`claims`: a pretrained model is tried on images of {FEWEST_PX} px or more; {sizes}")
     with Store(out) as top:
         config = {"recipe": "claims", "question": {"scale": asdict(question.scale)}, **environment()}
@@ -122,9 +122,9 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
         # The page is of this command, whatever earlier ones have trained for it.
         top.write_config(top.config | environment() | {"asked": [claim.name for claim in question.claims]})
         rows, tables, stopped = _surfaces(top, question), [], False
-        for workload, photos in zip(question.workloads, data, strict=True):
-            with Store(top.out / folder_name(photos.name)) as store:
-                found, runs, stopped = _workload(store, question, workload, photos, jobs)
+        for workload, image_set in zip(question.workloads, data, strict=True):
+            with Store(top.out / folder_name(image_set.name)) as store:
+                found, runs, stopped = _workload(store, question, workload, image_set, jobs)
             rows += found
             tables.append(runs)
             if stopped and not rows:
@@ -135,25 +135,27 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
         return replace(_tell(top, question, data, rows, tables), stopped=stopped)
 
 
-def _workload(store: Store, question: Question, workload: Workload, photos: Photos, jobs: int) -> tuple:
+def _workload(store: Store, question: Question, workload: Workload, image_set: ImageSet, jobs: int) -> tuple:
     "The rows of claims.csv of one workload, its runs, and whether it was stopped before all was trained."
-    asked, workload = workload.precision, workload.settled(photos, question.threads)
-    store.begin({"recipe": "claims", "question": question.to_dict(workload, photos), "data": photos.describe(),
+    asked, workload = workload.precision, workload.settled(image_set, question.threads)
+    store.begin({"recipe": "claims", "question": question.to_dict(workload, image_set), "data": image_set.describe(),
                  **environment()})  # fmt: skip
-    seeds, few = question.seeds_of(photos), question.few_seeds_of(photos)
-    bench = Bench(store, workload, photos, seeds, few, question.scale, question.labels(), jobs, question.threads, asked)
+    seeds, few = question.seeds_of(image_set), question.few_seeds_of(image_set)
+    bench = Bench(
+        store, workload, image_set, seeds, few, question.scale, question.labels(), jobs, question.threads, asked
+    )
     evidence, stopped = {}, False
     try:
-        for group in question.groups_on(photos):
+        for group in question.groups_on(image_set):
             evidence[group] = bench.measure(GROUPS[group])
     except KeyboardInterrupt:
         stopped = True
     ids = sorted(set().union(*(own.run_ids for own in evidence.values())))
     complete = store.complete()
     runs = pd.DataFrame([complete[run_id] for run_id in ids], columns=RUN_COLUMNS)
-    runs.insert(0, "workload", photos.name)
+    runs.insert(0, "workload", image_set.name)
     rows = [
-        _row(claim, photos.name, found, _minutes(evidence[claim.group], complete), question)
+        _row(claim, image_set.name, found, _minutes(evidence[claim.group], complete), question)
         for claim in question.claims
         if claim.group in evidence and (found := _compared(evidence[claim.group], claim)) is not None
     ]
@@ -236,7 +238,7 @@ def command(claim: Claim, question: Question) -> str:
     return shlex.join(["lrlab", "claims", *options])
 
 
-def _tell(top: Store, question: Question, data: list[Photos], rows: list[dict], tables: list[pd.DataFrame]) -> Answer:
+def _tell(top: Store, question: Question, data: list[ImageSet], rows: list[dict], tables: list[pd.DataFrame]) -> Answer:
     "Tables, figure, page and text."
     claims = pd.DataFrame(rows, columns=COLUMNS)
     claims["holm"] = survives_holm(claims.p_value.tolist(), claims.verdict.tolist())
@@ -246,7 +248,7 @@ def _tell(top: Store, question: Question, data: list[Photos], rows: list[dict], 
     for name, table in {"claims": claims, "runs": runs}.items():
         write_atomically(top.out / f"{name}.csv", table.to_csv(index=False))
     words = question.scale.words()
-    cards = {photos.name: photos.describe() for photos in data}
+    cards = {image_set.name: image_set.describe() for image_set in data}
     title = claims_page.finding(claims)
     plots.save(claims_figure.draw(claims, cards, words, title), top.out / "claims.png")
     page = claims_page.page(claims, runs, cards, words, title, top.config)

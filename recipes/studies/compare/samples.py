@@ -1,4 +1,4 @@
-"""A few photographs of every class, kept with the results: a reader of the report sees what was classified."""
+"""A few images of every class, kept with the results: a reader of the report sees what was classified."""
 
 import base64
 import io
@@ -7,7 +7,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.store.store import Store, write_atomically
 
 PER_CLASS = 4
@@ -16,14 +16,14 @@ MOST_PIXELS = 160
 _PNG = "data:image/png;base64,"
 
 
-def keep(store: Store, photos: Photos) -> None:
-    "Write samples.json, class name -> data URIs of its first training photos, unless it is there."
+def keep(store: Store, image_set: ImageSet) -> None:
+    "Write samples.json, class name -> data URIs of its first training images, unless it is there."
     file = store.out / "samples.json"
     if not file.exists():
-        rows, labels = photos.splits["train"], photos.labels[photos.splits["train"]]
+        rows, labels = image_set.splits["train"], image_set.labels[image_set.splits["train"]]
         shown = {
-            name: [data_uri(photos.images[row]) for row in rows[labels == label][:PER_CLASS]]
-            for label, name in enumerate(photos.classes[:MOST_CLASSES])
+            name: [data_uri(image_set.images[row]) for row in rows[labels == label][:PER_CLASS]]
+            for label, name in enumerate(image_set.classes[:MOST_CLASSES])
         }
         write_atomically(file, json.dumps(shown))
 

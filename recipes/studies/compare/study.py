@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lrlab.callbacks import Schedule
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid import tuning as tune
 from lrlab.recipes.kitchen.grid.engines import Place
@@ -37,10 +37,10 @@ class Question:
     threads: int = 1
     tuning: tune.Tuning | None = None
 
-    def to_dict(self, photos: Photos) -> dict:
+    def to_dict(self, image_set: ImageSet) -> dict:
         "JSON types; two questions are the same if and only if these are equal."
         return {
-            **self.workload.to_dict(photos),
+            **self.workload.to_dict(image_set),
             "epochs": list(self.schedules),
             "seeds": self.seeds,
             "schedules": {str(n): {label: repr(s) for label, s in own.items()} for n, own in self.schedules.items()},
@@ -60,7 +60,7 @@ class Kitchen:
 
     store: Store
     workload: Workload
-    photos: Photos
+    image_set: ImageSet
     place: Place
     threads: int
 
@@ -73,7 +73,8 @@ class Kitchen:
             return
         jobs = "as many as the cluster has room for" if self.place.jobs is None else min(self.place.jobs, len(todo))
         print(
-            f"To do: {len(todo)} {what} on {self.photos.name} with {self.workload.arch}, {jobs} at a time", flush=True
+            f"To do: {len(todo)} {what} on {self.image_set.name} with {self.workload.arch}, {jobs} at a time",
+            flush=True,
         )
         with show_progress(todo, len(runs) - len(todo), self.place.jobs or len(todo)) as progress:
 
@@ -81,7 +82,7 @@ class Kitchen:
                 self.store.write_run(result)
                 progress.advance(result)
 
-            finished = run_grid(todo, self.workload, self.photos, keep, threads=self.threads, place=self.place)
+            finished = run_grid(todo, self.workload, self.image_set, keep, threads=self.threads, place=self.place)
         if not finished:
             raise Stopped
 
@@ -92,25 +93,25 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
     Raises UserError before any training if a schedule cannot run in this budget or the folder cannot be used, and
     KeyboardInterrupt if it was stopped before a single run was finished.
     """
-    photos = question.workload.photos()
-    workload = question.workload.settled(photos, question.threads)
+    image_set = question.workload.load_images()
+    workload = question.workload.settled(image_set, question.threads)
     question = replace(question, workload=workload)
-    learn = workload.learner(LR_FIND_SEED, photos)
+    learn = workload.learner(LR_FIND_SEED, image_set)
     check_schedules(question, len(learn.dls.train))
     with Store(out) as store:
         config = {
             "recipe": "compare",
-            "question": question.to_dict(photos),
-            "data": photos.describe() | {"folders": split_folders(photos)},
+            "question": question.to_dict(image_set),
+            "data": image_set.describe() | {"folders": split_folders(image_set)},
             "groups": group_names(len(learn.splitter(learn.model))),
             "steps_per_epoch": len(learn.dls.train),
             **environment(),
         }
         store.begin(config, fresh)
-        samples.keep(store, photos)
-        centre = _found_lr(store, question, photos)
-        place = _with_jobs(place, store, question, photos, on_gpu=learn.dls.device.type == "cuda")
-        kitchen = Kitchen(store, workload, photos, place, question.threads)
+        samples.keep(store, image_set)
+        centre = _found_lr(store, question, image_set)
+        place = _with_jobs(place, store, question, image_set, on_gpu=learn.dls.device.type == "cuda")
+        kitchen = Kitchen(store, workload, image_set, place, question.threads)
         try:
             _train_all(kitchen, question, centre)
         except Stopped:
@@ -175,20 +176,20 @@ def check_schedules(question: Question, steps_per_epoch: int) -> None:
                 raise UserError(f"`schedules` {label}: {error}") from error
 
 
-def split_folders(photos: Photos) -> dict[str, str] | None:
+def split_folders(image_set: ImageSet) -> dict[str, str] | None:
     "The folders of a data set that comes split, such as {'train': 'train', 'valid': 'val'}; None if we split it."
-    tops = {split: {photos.files[row].split("/")[0] for row in rows} for split, rows in photos.splits.items()}
+    tops = {split: {image_set.files[row].split("/")[0] for row in rows} for split, rows in image_set.splits.items()}
     apart = all(len(names) == 1 for names in tops.values()) and len(set.union(*tops.values())) == len(tops)
     return {split: names.pop() for split, names in tops.items()} if apart else None
 
 
-def _found_lr(store: Store, question: Question, photos: Photos) -> LR:
+def _found_lr(store: Store, question: Question, image_set: ImageSet) -> LR:
     "The LR range test, once per folder; its suggestion is used where the question leaves lr_max open."
     config = store.config
     if "lr_find" not in config:
         use_threads(question.threads)
         start = time.perf_counter()
-        test = range_test(question.workload, LR_FIND_SEED, photos)
+        test = range_test(question.workload, LR_FIND_SEED, image_set)
         curve = test.to_df()
         write_atomically(store.out / "lr_find.csv", curve.to_csv(index=False))
         config["lr_find"] = suggested_lr(test)
@@ -204,17 +205,17 @@ def _found_lr(store: Store, question: Question, photos: Photos) -> LR:
     return question.workload.spread(found)
 
 
-def _with_jobs(place: Place, store: Store, question: Question, photos: Photos, on_gpu: bool) -> Place:
+def _with_jobs(place: Place, store: Store, question: Question, image_set: ImageSet, on_gpu: bool) -> Place:
     "`place` with the number of jobs that is fastest here, if it was left open; config.json keeps what was used."
     config = store.config
     if place.engine == "local" and place.jobs is None:
         most = fitting_jobs(question.threads, config["memory_per_run_gb"] * 1e9, on_gpu)
-        place = place._replace(jobs=_auto_jobs(most, question, photos))
+        place = place._replace(jobs=_auto_jobs(most, question, image_set))
     store.write_config(config | {"engine": place.engine, "jobs": place.jobs})
     return place
 
 
-def _auto_jobs(most: int, question: Question, photos: Photos) -> int:
+def _auto_jobs(most: int, question: Question, image_set: ImageSet) -> int:
     """Measured once per machine and workload where the grid is long enough to earn it; the results do not depend on it.
 
     On a busy machine it would be measured wrongly, and remembered: as many as have room are right more often.
@@ -223,7 +224,7 @@ def _auto_jobs(most: int, question: Question, photos: Photos) -> int:
     runs = len(question.seeds) * sum(len(shapes) for shapes in question.schedules.values())
     if most == 1 or runs < 2 * most or busy():
         return most
-    what = f"jobs for {workload.arch}, {photos.size} px, {workload.bs}, {workload.precision}, {threads} threads"
+    what = f"jobs for {workload.arch}, {image_set.size} px, {workload.bs}, {workload.precision}, {threads} threads"
     return remembered(
-        f"{what}, at most {most}", counts(most).__contains__, lambda: fastest_jobs(most, workload, photos, threads)
+        f"{what}, at most {most}", counts(most).__contains__, lambda: fastest_jobs(most, workload, image_set, threads)
     )

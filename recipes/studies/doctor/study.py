@@ -17,7 +17,7 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.machine.optional_packages import EXTRAS, installed, remedy
 
 OLDEST_PYTHON = (3, 10)
-LITTLE_GB = 2.0  # of disk: a comparison's results are a few MB, its decoded photos up to GBs
+LITTLE_GB = 2.0  # of disk: a comparison's results are a few MB, its decoded images up to GBs
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _cache() -> Iterator[Finding]:
         return
     place = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
     if not _writable(place):
-        fact = f"{root} cannot be written: photos are decoded anew each time"
+        fact = f"{root} cannot be written: images are decoded anew each time"
         yield Finding("cache", "missing", fact, "set LRLAB_CACHE to a folder that can")
         return
     used = sum(f.stat().st_size for f in root.glob("*/*") if f.is_file()) / 1e9 if root.is_dir() else 0.0

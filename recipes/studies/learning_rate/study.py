@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lrlab.callbacks import Constant
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.grid.engines import Place
@@ -40,8 +40,8 @@ class Question:
     seeds: list[int]
     threads: int = 1
 
-    def to_dict(self, photos: Photos) -> dict:
-        workload = self.workload.to_dict(photos)
+    def to_dict(self, image_set: ImageSet) -> dict:
+        workload = self.workload.to_dict(image_set)
         rest = {name: value for name, value in vars(self).items() if name != "workload"}
         return workload | rest | {"lr": "find" if self.lr is None else self.lr}
 
@@ -61,26 +61,28 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
 
     With the tutorial's model also tutorial.txt, its published rows beside ours.
     """
-    photos = question.workload.photos()
-    question = replace(question, workload=question.workload.settled(photos, question.threads))
-    question.workload.learner(question.seeds[0], photos)  # what cannot be built is refused before anything is written
+    image_set = question.workload.load_images()
+    question = replace(question, workload=question.workload.settled(image_set, question.threads))
+    question.workload.learner(
+        question.seeds[0], image_set
+    )  # what cannot be built is refused before anything is written
     with Store(out) as store:
-        config = {"recipe": "learning-rate", "question": question.to_dict(photos), "data": photos.describe()}
+        config = {"recipe": "learning-rate", "question": question.to_dict(image_set), "data": image_set.describe()}
         store.begin(config | environment(), fresh)
-        lr = _right_lr(store, question, photos)
+        lr = _right_lr(store, question, image_set)
         runs = plan(question, lr)
         store.write_config(store.config | {"plan": [run.run_id for run in runs]})
-        Kitchen(store, question.workload, photos, Place(jobs=jobs), question.threads).train(runs, "runs")
+        Kitchen(store, question.workload, image_set, Place(jobs=jobs), question.threads).train(runs, "runs")
         return redraw(store)
 
 
-def _right_lr(store: Store, question: Question, photos) -> float:
+def _right_lr(store: Store, question: Question, image_set) -> float:
     "The given LR, or the suggestion of one LR range test, made once per folder."
     if question.lr is not None:
         return question.lr
     if "lr_find" not in store.config:
         use_threads(question.threads)
-        test = range_test(question.workload, question.seeds[0], photos)
+        test = range_test(question.workload, question.seeds[0], image_set)
         write_atomically(store.out / "lr_find.csv", test.to_df().to_csv(index=False))
         store.write_config(store.config | {"lr_find": suggested_lr(test)})
     if store.config["lr_find"] is None:

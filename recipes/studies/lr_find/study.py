@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lrlab.callbacks import lr_range_test
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.machine.environment import environment
 from lrlab.recipes.kitchen.options import show_lr
@@ -31,15 +31,15 @@ class RangeTests:
 
 def range_tests(workload: Workload, seeds: list[int], num_it: int, out: Path | str, fresh: bool = False) -> RangeTests:
     "Run (or read, if the folder has them) the tests of all seeds; write lr_find.csv, suggestions.csv, lr_find.png."
-    photos = workload.photos()
+    image_set = workload.load_images()
     use_threads()
-    workload = workload.settled(photos)
-    workload.learner(seeds[0], photos)  # what cannot be built is refused before anything is written
-    question = {**workload.to_dict(photos), "seeds": seeds, "num_it": num_it}
+    workload = workload.settled(image_set)
+    workload.learner(seeds[0], image_set)  # what cannot be built is refused before anything is written
+    question = {**workload.to_dict(image_set), "seeds": seeds, "num_it": num_it}
     with Store(out) as store:
-        store.begin({"recipe": "lr-find", "question": question, "data": photos.describe(), **environment()}, fresh)
+        store.begin({"recipe": "lr-find", "question": question, "data": image_set.describe(), **environment()}, fresh)
         if not (store.out / "suggestions.csv").exists():
-            tests = {seed: range_test(workload, seed, photos, num_it) for seed in seeds}
+            tests = {seed: range_test(workload, seed, image_set, num_it) for seed in seeds}
             curves = pd.concat([test.to_df().assign(seed=seed) for seed, test in tests.items()])
             found = [(s, rule, lr) for s, test in tests.items() for rule, lr in test.suggestions.items() if lr]
             write_atomically(store.out / "lr_find.csv", curves.to_csv(index=False))
@@ -48,18 +48,20 @@ def range_tests(workload: Workload, seeds: list[int], num_it: int, out: Path | s
         curves, table = (pd.read_csv(store.out / f"{name}.csv") for name in ("lr_find", "suggestions"))
         valley = table[table.rule == "valley"].lr
         lr = float(f"{valley.median():.1e}") if len(valley) else None
-        fig = draw(curves, table, lr, f"{photos.name}, {workload.arch}, batch size {workload.bs}, {len(seeds)} seeds")
+        fig = draw(
+            curves, table, lr, f"{image_set.name}, {workload.arch}, batch size {workload.bs}, {len(seeds)} seeds"
+        )
         plots.save(fig, store.out / "lr_find.png")
         return RangeTests(curves, table, lr, _text(table, lr, store.out))
 
 
-def range_test(workload: Workload, seed: int, photos: Photos, num_it: int = 100):
+def range_test(workload: Workload, seed: int, image_set: ImageSet, num_it: int = 100):
     "An LR range test of a fresh Learner; in smaller batches, over the same LRs and steps, where memory runs out."
 
     def attempt(parts: int):
-        return quiet_range_test(split_batches(workload.learner(seed, photos), parts), num_it * parts)
+        return quiet_range_test(split_batches(workload.learner(seed, image_set), parts), num_it * parts)
 
-    return said(*with_smaller_batches(attempt, batch_size(workload, photos)))
+    return said(*with_smaller_batches(attempt, batch_size(workload, image_set)))
 
 
 def quiet_range_test(learn, num_it: int = 100):

@@ -36,20 +36,20 @@ def one_cycle(
     workload: Workload, epochs: int, lr_max: float | slice | None, seed: int, out: Path | str, fresh: bool = False
 ) -> OneCycleRun:
     "Train (or read, if the folder has the run) and draw; writes lr_find, epochs, steps, confusion .csv and a figure."
-    photos = workload.photos()
+    image_set = workload.load_images()
     use_threads()
-    workload = workload.settled(photos)
-    workload.learner(seed, photos)  # what cannot be built is refused before anything is written
+    workload = workload.settled(image_set)
+    workload.learner(seed, image_set)  # what cannot be built is refused before anything is written
     asked = "find" if lr_max is None else show_lr(lr_max)
-    question = {**workload.to_dict(photos), "epochs": epochs, "lr_max": asked, "seed": seed}
+    question = {**workload.to_dict(image_set), "epochs": epochs, "lr_max": asked, "seed": seed}
     with Store(out) as store:
-        store.begin({"recipe": "one-cycle", "question": question, "data": photos.describe(), **environment()}, fresh)
+        store.begin({"recipe": "one-cycle", "question": question, "data": image_set.describe(), **environment()}, fresh)
         if not (store.out / "confusion.csv").exists():
 
             def attempt(parts: int) -> None:
-                _train(store, workload, photos, epochs, lr_max, seed, parts)
+                _train(store, workload, image_set, epochs, lr_max, seed, parts)
 
-            said(*with_smaller_batches(attempt, batch_size(workload, photos)))
+            said(*with_smaller_batches(attempt, batch_size(workload, image_set)))
         tables = {name: pd.read_csv(store.out / f"{name}.csv") for name in ("epochs", "steps")}
         confusion = pd.read_csv(store.out / "confusion.csv", index_col=0)
         config = store.config
@@ -59,9 +59,9 @@ def one_cycle(
 
 
 def _train(
-    store: Store, workload: Workload, photos, epochs: int, lr_max: float | slice | None, seed: int, parts: int
+    store: Store, workload: Workload, image_set, epochs: int, lr_max: float | slice | None, seed: int, parts: int
 ) -> None:
-    learn = split_batches(workload.learner(seed, photos), parts)
+    learn = split_batches(workload.learner(seed, image_set), parts)
     with learn.no_bar():
         if workload.pretrained:
             print(f"The head alone, {workload.head_epochs} epoch:")
@@ -83,7 +83,7 @@ def _train(
     write_atomically(store.out / "steps.csv", steps.to_csv(index=False))
     config = store.config | {"groups": group_names(len(learn.opt.param_lists)), "lr_max": show_lr(used)}
     store.write_config(config | {"lr_find": valley})
-    confusion = pd.DataFrame(matrix, index=photos.classes, columns=photos.classes)
+    confusion = pd.DataFrame(matrix, index=image_set.classes, columns=image_set.classes)
     write_atomically(store.out / "confusion.csv", confusion.to_csv())
 
 

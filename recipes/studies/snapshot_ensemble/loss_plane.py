@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lrlab.callbacks import SnapshotEnsemble
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.grid.runner import Run
 from lrlab.recipes.kitchen.learner.precision import autocast, precision_of
 from lrlab.recipes.kitchen.runs.out_of_memory import split_batches
@@ -38,7 +38,7 @@ class Path(Callback):
 
 
 def measure(
-    cyclic: Run, constant: Run, photos: Photos, workload: Workload, parts: int = 1
+    cyclic: Run, constant: Run, image_set: ImageSet, workload: Workload, parts: int = 1
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The plane (x, y, valid_loss) and the paths (schedule, epoch, x, y, away) of two runs from the same weights.
 
@@ -47,7 +47,7 @@ def measure(
     """
     paths, snapshots = {}, SnapshotEnsemble(keep=3)
     for run in (cyclic, constant):
-        learn, path = split_batches(workload.learner(run.seed, photos), parts), Path()
+        learn, path = split_batches(workload.learner(run.seed, image_set), parts), Path()
         with learn.no_bar(), learn.no_logging():
             workload.warm_up_head(learn)
             cbs = [path, *([snapshots] if run is cyclic else [])]

@@ -7,7 +7,7 @@ import torch
 
 from lrlab.callbacks import Constant, CosineDecay, CosineRestarts, HyperHistory, SnapshotEnsemble, StopOnDivergence
 from lrlab.callbacks.averaging import measure_batchnorm
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.grid.lessons import LessonRun, run_row, why_diverged
 from lrlab.recipes.kitchen.grid.runner import EpochLog, Run
 from lrlab.recipes.kitchen.options import show_lr
@@ -28,13 +28,13 @@ def plan(lr_max: float, epochs: int, cycles: int, seeds: list[int]) -> list[Run]
     return [Run(label, shape, lr_max, seed, epochs) for seed in seeds for label, shape in shapes.items()]
 
 
-def train(run: Run, photos: Photos, workload: Workload, threads: int = 1, parts: int = 1) -> LessonRun:
+def train(run: Run, image_set: ImageSet, workload: Workload, threads: int = 1, parts: int = 1) -> LessonRun:
     "One run, every batch in `parts`; `models.csv` says what each model made of it scores on the validation images."
     torch.set_num_threads(threads)
     start = time.perf_counter()
     log, history, divergence = EpochLog(), HyperHistory(), StopOnDivergence()
     ensemble = SnapshotEnsemble() if run.schedule == "sgdr" else None
-    learn = split_batches(workload.learner(run.seed, photos), parts)
+    learn = split_batches(workload.learner(run.seed, image_set), parts)
     with learn.no_bar(), learn.no_logging():
         workload.warm_up_head(learn)
         cbs = [log, history, divergence, *([ensemble] if ensemble else [])]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.grid.lessons import extra_table, failures, not_failed, stored_runs, train_missing
@@ -32,8 +32,8 @@ class Question:
     seeds: list[int]
     threads: int = 1
 
-    def to_dict(self, photos: Photos) -> dict:
-        workload = self.workload.to_dict(photos)
+    def to_dict(self, image_set: ImageSet) -> dict:
+        workload = self.workload.to_dict(image_set)
         return workload | {name: value for name, value in vars(self).items() if name != "workload"}
 
 
@@ -48,22 +48,24 @@ class Answer:
 
 def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
     "Train what is not there yet; write runs, epochs, models, summary, plane, paths .csv and snapshot_ensemble.png."
-    photos = question.workload.photos()
-    question = replace(question, workload=question.workload.settled(photos, question.threads))
-    question.workload.learner(question.seeds[0], photos)  # what cannot be built is refused before anything is written
+    image_set = question.workload.load_images()
+    question = replace(question, workload=question.workload.settled(image_set, question.threads))
+    question.workload.learner(
+        question.seeds[0], image_set
+    )  # what cannot be built is refused before anything is written
     with Store(out) as store:
-        config = {"recipe": "snapshot-ensemble", "question": question.to_dict(photos), "data": photos.describe()}
+        config = {"recipe": "snapshot-ensemble", "question": question.to_dict(image_set), "data": image_set.describe()}
         store.begin(config | environment(), fresh)
         runs = snapshots.plan(question.lr_max, question.epochs, question.cycles, question.seeds)
         task = partial(snapshots.train, workload=question.workload, threads=question.threads)
-        bs = batch_size(question.workload, photos)
-        train_missing(store, runs, task, photos, jobs, bs)
+        bs = batch_size(question.workload, image_set)
+        train_missing(store, runs, task, image_set, jobs, bs)
         rows = store.complete()
         there = all(rows[run.run_id]["status"] == "ok" for run in (runs[0], runs[2]))
         if there and not (store.out / "plane.csv").exists() and question.cycles >= 3:
             print("The loss plane through the last three snapshots:", flush=True)
             use_threads(question.threads)
-            measure = partial(loss_plane.measure, runs[0], runs[2], photos, question.workload)
+            measure = partial(loss_plane.measure, runs[0], runs[2], image_set, question.workload)
             plane, paths = said(*with_smaller_batches(measure, bs))
             write_atomically(store.out / "paths.csv", paths.to_csv(index=False))
             write_atomically(store.out / "plane.csv", plane.to_csv(index=False))

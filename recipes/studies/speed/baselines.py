@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lrlab.recipes.kitchen.data.dataloaders import turned
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.models import create as models
 
 LR, BS = 3e-3, 64
@@ -66,7 +66,7 @@ def stock_fastai(table: pd.DataFrame, folder: Path, size: int, epochs: int, seed
 
 
 def bare_loop(
-    photos: Photos, arch: str, epochs: int, seed: int, bf16: bool, channels_last: bool = True, fused: bool = False
+    image_set: ImageSet, arch: str, epochs: int, seed: int, bf16: bool, channels_last: bool = True, fused: bool = False
 ) -> Timed:
     """The same model, batches, augmentation and optimizer in plain PyTorch on tensors: the limit of one process.
 
@@ -75,17 +75,17 @@ def bare_loop(
     torch.manual_seed(seed)
     colour = models.is_pretrained(arch)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    model = models.create(arch, len(photos.classes), photos.channels, photos.size).to(memory_format=layout)
+    model = models.create(arch, len(image_set.classes), image_set.channels, image_set.size).to(memory_format=layout)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR, betas=(0.9, 0.99), eps=1e-5, fused=fused)
-    images = torch.from_numpy(np.array(photos.images)).permute(0, 3, 1, 2)
-    labels = torch.from_numpy(photos.labels)
-    train, valid = (torch.from_numpy(photos.splits[split]) for split in ("train", "valid"))
-    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in photos.pixel_stats)
+    images = torch.from_numpy(np.array(image_set.images)).permute(0, 3, 1, 2)
+    labels = torch.from_numpy(image_set.labels)
+    train, valid = (torch.from_numpy(image_set.splits[split]) for split in ("train", "valid"))
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in image_set.pixel_stats)
 
     def forward(batch):
         pixels = batch.float().div_(255).sub_(mean).div_(std).contiguous(memory_format=layout)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            return model(pixels.expand(-1, 3, -1, -1) if colour and photos.channels == 1 else pixels).float()
+            return model(pixels.expand(-1, 3, -1, -1) if colour and image_set.channels == 1 else pixels).float()
 
     start, seen, right = time.perf_counter(), 0, 0
     for _ in range(epochs):
@@ -103,18 +103,18 @@ def bare_loop(
     return Timed(time.perf_counter() - start, seen, right / len(valid))
 
 
-def photo_table(photos: Photos, files: list[str]) -> pd.DataFrame:
-    "The photos as the stock loop takes them: the same split, the same labels."
-    valid = set(photos.splits["valid"].tolist())
-    rows = [(files[i], photos.classes[photos.labels[i]], i in valid) for i in range(len(files))]
+def image_table(image_set: ImageSet, files: list[str]) -> pd.DataFrame:
+    "The images as the stock loop takes them: the same split, the same labels."
+    valid = set(image_set.splits["valid"].tolist())
+    rows = [(files[i], image_set.classes[image_set.labels[i]], i in valid) for i in range(len(files))]
     return pd.DataFrame(rows, columns=["file", "label", "is_valid"])
 
 
-def resized_copies(photos: Photos, folder: Path) -> list[str]:
-    "The photos as small PNG files, what a careful user makes once before the loop; their names."
+def resized_copies(image_set: ImageSet, folder: Path) -> list[str]:
+    "The images as small PNG files, what a careful user makes once before the loop; their names."
     from PIL import Image
 
-    names = [f"{i:06}.png" for i in range(len(photos.labels))]
-    for name, pixels in zip(names, photos.images, strict=True):
-        Image.fromarray(pixels[..., 0] if photos.channels == 1 else pixels).save(folder / name)
+    names = [f"{i:06}.png" for i in range(len(image_set.labels))]
+    for name, pixels in zip(names, image_set.images, strict=True):
+        Image.fromarray(pixels[..., 0] if image_set.channels == 1 else pixels).save(folder / name)
     return names

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.grid.runner import plan_runs, run_grid
 from lrlab.recipes.kitchen.machine.environment import peak_memory
 from lrlab.recipes.kitchen.schedule_names import parse_schedules
@@ -22,24 +22,26 @@ from lrlab.recipes.studies.speed import baselines as rivals
 POINTS = (("runs", 1, 1), ("runs", 2, 1), ("runs", 4, 1), ("images", 1, 1), ("images", 1, 2), ("images", 1, 4))
 
 
-def repeated(photos: Photos, copies: int) -> Photos:
-    "The same photos `copies` times over, training and validation alike."
-    n = len(photos.labels)
-    splits = {name: np.concatenate([rows + n * copy for copy in range(copies)]) for name, rows in photos.splits.items()}
-    images, labels = (np.concatenate([array] * copies) for array in (photos.images, photos.labels))
-    return replace(photos, images=images, labels=labels, splits=splits, files=photos.files * copies)
+def repeated(image_set: ImageSet, copies: int) -> ImageSet:
+    "The same images `copies` times over, training and validation alike."
+    n = len(image_set.labels)
+    splits = {
+        name: np.concatenate([rows + n * copy for copy in range(copies)]) for name, rows in image_set.splits.items()
+    }
+    images, labels = (np.concatenate([array] * copies) for array in (image_set.images, image_set.labels))
+    return replace(image_set, images=images, labels=labels, splits=splits, files=image_set.files * copies)
 
 
 def measure(runs: int, copies: int) -> dict[str, float]:
     "Seconds of the runs (1 epoch each, one thread) after one that is not counted, and the peak memory in GB."
     done: list[RunResult] = []
-    photos = Workload().photos()
-    workload = Workload().settled(photos, 1)
-    run_grid(plan_runs(parse_schedules("constant", 1), rivals.LR, [runs], 1), workload, photos, done.append)
+    image_set = Workload().load_images()
+    workload = Workload().settled(image_set, 1)
+    run_grid(plan_runs(parse_schedules("constant", 1), rivals.LR, [runs], 1), workload, image_set, done.append)
     if copies > 1:
-        photos = repeated(photos, copies)
+        image_set = repeated(image_set, copies)
     start = time.perf_counter()
-    run_grid(plan_runs(parse_schedules("constant", 1), rivals.LR, range(runs), 1), workload, photos, done.append)
+    run_grid(plan_runs(parse_schedules("constant", 1), rivals.LR, range(runs), 1), workload, image_set, done.append)
     return {"seconds": time.perf_counter() - start, "memory": peak_memory() / 1e9}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from joblib import cpu_count
 
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.grid.runner import Run, plan_runs, run_grid
 from lrlab.recipes.kitchen.machine.environment import environment
@@ -58,22 +58,22 @@ def measure(epochs: int, repeats: int, jobs: int, out: Path | str, fresh: bool, 
 
 def _grid(epochs: int, repeats: int, jobs: int) -> list[tuple]:
     "(a), (a') and (b): seconds per run of the default comparison and its accuracy, in turns; what starting costs each."
-    photos = Workload().photos()
-    workload = Workload().settled(photos, 1)
+    image_set = Workload().load_images()
+    workload = Workload().settled(image_set, 1)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        small = rivals.photo_table(photos, rivals.resized_copies(photos, Path(folder)))
-        originals = rivals.photo_table(photos, list(photos.files))
+        small = rivals.image_table(image_set, rivals.resized_copies(image_set, Path(folder)))
+        originals = rivals.image_table(image_set, list(image_set.files))
         for repeat in range(repeats):
             for arm, table, where in ((STOCK, originals, _solar_folder()), (SMALL_FILES, small, Path(folder))):
                 use_threads()
-                timed = rivals.stock_fastai(table, where, photos.size, epochs, seed=repeat)
+                timed = rivals.stock_fastai(table, where, image_set.size, epochs, seed=repeat)
                 rows += _run_rows(arm, repeat, timed.seconds, timed.accuracy)
                 _say(rows)
             results: list[RunResult] = []
-            start_up = _grid_seconds(workload, photos, range(jobs), 1, jobs)
+            start_up = _grid_seconds(workload, image_set, range(jobs), 1, jobs)
             runs = _constant(range(repeat * jobs, (repeat + 1) * jobs), epochs)
-            seconds = _seconds(run_grid, runs, workload, photos, results.append, jobs)
+            seconds = _seconds(run_grid, runs, workload, image_set, results.append, jobs)
             for result in results:
                 rows += _run_rows(LRLAB, repeat, seconds / jobs, result.row["accuracy"])
             _say(rows)
@@ -96,19 +96,19 @@ def _solar_folder() -> Path:
 
 def _factors(repeats: int) -> list[tuple]:
     "What each step from the stock loop to lrlab's brings: one process, one epoch, images per second."
-    photos = Workload().photos()
-    colour = replace(photos, images=np.repeat(np.asarray(photos.images), 3, axis=3))
-    files = rivals.photo_table(photos, list(photos.files))
+    image_set = Workload().load_images()
+    colour = replace(image_set, images=np.repeat(np.asarray(image_set.images), 3, axis=3))
+    files = rivals.image_table(image_set, list(image_set.files))
 
-    def bare(own: Photos, **settings) -> rivals.Timed:
+    def bare(own: ImageSet, **settings) -> rivals.Timed:
         return rivals.bare_loop(own, "small", 1, 0, **settings)
 
     ladder: dict[str, Callable[[], rivals.Timed]] = {
-        STOCK: lambda: rivals.stock_fastai(files, _solar_folder(), photos.size, 1, 0),
+        STOCK: lambda: rivals.stock_fastai(files, _solar_folder(), image_set.size, 1, 0),
         "+ decoded once, bare loop": lambda: bare(colour, bf16=False, channels_last=False),
-        "+ one grey channel": lambda: bare(photos, bf16=False, channels_last=False),
-        "+ channels_last": lambda: bare(photos, bf16=False),
-        "+ bf16": lambda: bare(photos, bf16=True),
+        "+ one grey channel": lambda: bare(image_set, bf16=False, channels_last=False),
+        "+ channels_last": lambda: bare(image_set, bf16=False),
+        "+ bf16": lambda: bare(image_set, bf16=True),
     }
     use_threads()
     rows = []
@@ -123,24 +123,26 @@ def _one_process(repeats: int, large: bool) -> list[tuple]:
     "(b) in one process of one thread against (c), the bare loop with the same settings, in turns."
     rows = []
     for arch, size, epochs in [("small", None, 3), *([(LARGE, LARGE_SIZE, 1)] if large else [])]:
-        photos = Workload(arch=arch, size=size).photos()
-        workload = Workload(arch=arch, size=size, head_epochs=0).settled(photos, 1)
+        image_set = Workload(arch=arch, size=size).load_images()
+        workload = Workload(arch=arch, size=size, head_epochs=0).settled(image_set, 1)
         for repeat in range(repeats):
             use_threads(1)
             for fused, arm in ((False, BARE), (True, f"{BARE}, fused AdamW")):
-                bare = rivals.bare_loop(photos, arch, epochs, repeat, workload.precision == "bf16", fused=fused)
+                bare = rivals.bare_loop(image_set, arch, epochs, repeat, workload.precision == "bf16", fused=fused)
                 rows.append((f"one process, {arch}", arm, repeat, bare.images_per_second, "images/s"))
             results: list[RunResult] = []
-            run_grid(_constant([repeat], epochs), workload, photos, results.append)
+            run_grid(_constant([repeat], epochs), workload, image_set, results.append)
             seconds = results[0].epochs.seconds.sum()  # like the bare loop's, without the making of the model
             rows.append((f"one process, {arch}", LRLAB, repeat, bare.images / seconds, "images/s"))
         _say(rows)
     return rows
 
 
-def _grid_seconds(workload: Workload, photos: Photos, seeds: Iterable[int], epochs: int, jobs=1, threads=1) -> float:
+def _grid_seconds(
+    workload: Workload, image_set: ImageSet, seeds: Iterable[int], epochs: int, jobs=1, threads=1
+) -> float:
     "Seconds for runs of a constant LR, one a seed."
-    return _seconds(run_grid, _constant(seeds, epochs), workload, photos, [].append, jobs, threads)
+    return _seconds(run_grid, _constant(seeds, epochs), workload, image_set, [].append, jobs, threads)
 
 
 def _constant(seeds: Iterable[int], epochs: int) -> list[Run]:
@@ -149,9 +151,9 @@ def _constant(seeds: Iterable[int], epochs: int) -> list[Run]:
 
 def _processes(repeats: int, jobs: int) -> list[tuple]:
     "The same runs in one process and in several, images per second in all; `jobs` processes exist already."
-    photos = Workload().photos()
-    workload, seeds, rows = Workload().settled(photos, 1), list(range(2 * jobs)), []
-    images = len(seeds) * (len(photos.splits["train"]) // rivals.BS) * rivals.BS
+    image_set = Workload().load_images()
+    workload, seeds, rows = Workload().settled(image_set, 1), list(range(2 * jobs)), []
+    images = len(seeds) * (len(image_set.splits["train"]) // rivals.BS) * rivals.BS
     arms = {
         f"1 process x {cpu_count()} threads": (1, cpu_count()),
         "1 process x 1 thread": (1, 1),
@@ -160,8 +162,8 @@ def _processes(repeats: int, jobs: int) -> list[tuple]:
     for repeat in range(repeats):
         for arm, (processes, threads) in arms.items():
             if processes > 1:
-                _grid_seconds(workload, photos, seeds[:processes], 1, processes, threads)  # the processes start
-            seconds = _grid_seconds(workload, photos, seeds, 1, processes, threads)
+                _grid_seconds(workload, image_set, seeds[:processes], 1, processes, threads)  # the processes start
+            seconds = _grid_seconds(workload, image_set, seeds, 1, processes, threads)
             rows.append(("processes", arm, repeat, images / seconds, "images/s"))
     _say(rows)
     return rows

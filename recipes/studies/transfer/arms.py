@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from lrlab.callbacks import GradualUnfreeze, HyperHistory, OneCycle, StopOnDivergence
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.lessons import LessonRun, run_row, why_diverged
 from lrlab.recipes.kitchen.grid.runner import EpochLog, Run
@@ -52,13 +52,13 @@ def plan(arms: Sequence[str], lr: slice, low: float, epochs: int, seeds: list[in
 
 
 def train_arm(
-    run: Run, photos: Photos, workload: Workload, head_lr: float, threads: int = 1, parts: int = 1
+    run: Run, image_set: ImageSet, workload: Workload, head_lr: float, threads: int = 1, parts: int = 1
 ) -> LessonRun:
     "The head stage (but for `scratch`), then the arm's own epochs; every batch of images in `parts`."
     torch.set_num_threads(threads)
     start = time.perf_counter()
     log, history, divergence = EpochLog(), HyperHistory(), StopOnDivergence()
-    learn = split_batches(workload.learner(run.seed, photos), parts)
+    learn = split_batches(workload.learner(run.seed, image_set), parts)
     before = [weights.clone() for weights in _flat(learn.model)]
     cbs = [log, history, divergence]
     with learn.no_bar(), learn.no_logging():

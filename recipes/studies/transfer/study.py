@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.grid.lessons import LessonRun, extra_table, failures, not_failed, stored_runs, train_missing
 from lrlab.recipes.kitchen.grid.runner import Run
@@ -38,8 +38,8 @@ class Question:
     threads: int = 1
     arms: tuple[str, ...] = tuple(ARMS)
 
-    def to_dict(self, photos: Photos) -> dict:
-        workload = self.workload.to_dict(photos)
+    def to_dict(self, image_set: ImageSet) -> dict:
+        workload = self.workload.to_dict(image_set)
         own = {"epochs": self.epochs, "lr": show_lr(self.lr), "low": self.low, "seeds": self.seeds}
         return workload | own | {"threads": self.threads, "arms": list(self.arms)}
 
@@ -56,37 +56,39 @@ class Answer:
 
 def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False, find_steps: int = 100) -> Answer:
     "Train what is not there yet; write runs, epochs, summary, movement .csv and transfer.png."
-    photos = question.workload.photos()
-    question = replace(question, workload=question.workload.settled(photos, question.threads))
-    question.workload.learner(question.seeds[0], photos)  # what cannot be built is refused before anything is written
+    image_set = question.workload.load_images()
+    question = replace(question, workload=question.workload.settled(image_set, question.threads))
+    question.workload.learner(
+        question.seeds[0], image_set
+    )  # what cannot be built is refused before anything is written
     with Store(out) as store:
-        config = {"recipe": "transfer", "question": question.to_dict(photos), "data": photos.describe()}
+        config = {"recipe": "transfer", "question": question.to_dict(image_set), "data": image_set.describe()}
         store.begin(config | environment(), fresh)
         if "lr_find" not in store.config and ALL_LAYERS & set(question.arms):
-            _find_lr(store, question, photos, find_steps)
+            _find_lr(store, question, image_set, find_steps)
         runs = plan(question.arms, question.lr, question.low, question.epochs, question.seeds)
-        bs = batch_size(question.workload, photos)
-        train_missing(store, runs, partial(_train, question=question), photos, jobs, bs)
+        bs = batch_size(question.workload, image_set)
+        train_missing(store, runs, partial(_train, question=question), image_set, jobs, bs)
         return redraw(store)
 
 
-def _train(run: Run, photos: Photos, question: Question, parts: int) -> LessonRun:
+def _train(run: Run, image_set: ImageSet, question: Question, parts: int) -> LessonRun:
     workload = replace(question.workload, scratch=run.schedule == "scratch")
-    return train_arm(run, photos, workload, question.workload.head_lr, question.threads, parts)
+    return train_arm(run, image_set, workload, question.workload.head_lr, question.threads, parts)
 
 
-def _find_lr(store: Store, question: Question, photos: Photos, steps: int) -> None:
+def _find_lr(store: Store, question: Question, image_set: ImageSet, steps: int) -> None:
     "The tutorial's LR range test, after the head stage and with all layers thawed."
     use_threads(question.threads)
 
     def attempt(parts: int):
-        learn = split_batches(question.workload.learner(question.seeds[0], photos), parts)
+        learn = split_batches(question.workload.learner(question.seeds[0], image_set), parts)
         head = head_learner(learn, question.seeds[0])
         with head.no_bar(), head.no_logging():
             head.fit_one_cycle(1, question.workload.head_lr)
         return quiet_range_test(learn, steps * parts)
 
-    test = said(*with_smaller_batches(attempt, batch_size(question.workload, photos)))
+    test = said(*with_smaller_batches(attempt, batch_size(question.workload, image_set)))
     write_atomically(store.out / "lr_find.csv", test.to_df().to_csv(index=False))
     store.write_config(store.config | {"lr_find": suggested_lr(test)})
 

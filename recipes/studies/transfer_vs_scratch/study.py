@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lrlab.callbacks import OneCycle
-from lrlab.recipes.kitchen.data.image_set import Photos
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.grid.engines import Place
@@ -35,8 +35,8 @@ class Question:
     seeds: list[int]
     threads: int = 1
 
-    def to_dict(self, photos: Photos) -> dict:
-        workload = self.workload.to_dict(photos)
+    def to_dict(self, image_set: ImageSet) -> dict:
+        workload = self.workload.to_dict(image_set)
         return workload | {name: value for name, value in vars(self).items() if name != "workload"}
 
     def workload_of(self, start: str) -> Workload:
@@ -55,16 +55,22 @@ class Answer:
 
 def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
     "Train what is not there yet; write runs.csv, epochs.csv, cells.csv and transfer_vs_scratch.png."
-    photos = question.workload.photos()
-    question = replace(question, workload=question.workload.settled(photos, question.threads))
-    question.workload.learner(question.seeds[0], photos)  # what cannot be built is refused before anything is written
+    image_set = question.workload.load_images()
+    question = replace(question, workload=question.workload.settled(image_set, question.threads))
+    question.workload.learner(
+        question.seeds[0], image_set
+    )  # what cannot be built is refused before anything is written
     with Store(out) as store:
-        config = {"recipe": "transfer-vs-scratch", "question": question.to_dict(photos), "data": photos.describe()}
+        config = {
+            "recipe": "transfer-vs-scratch",
+            "question": question.to_dict(image_set),
+            "data": image_set.describe(),
+        }
         store.begin(config | environment(), fresh)
         runs = {start: plan(question, start) for start in STARTS}
         store.write_config(store.config | {"plan": [run.run_id for start in STARTS for run in runs[start]]})
         for start in STARTS:
-            kitchen = Kitchen(store, question.workload_of(start), photos, Place(jobs=jobs), question.threads)
+            kitchen = Kitchen(store, question.workload_of(start), image_set, Place(jobs=jobs), question.threads)
             kitchen.train(runs[start], f"{start} runs")
         return redraw(store)
 

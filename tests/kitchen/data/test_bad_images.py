@@ -21,7 +21,7 @@ RAMP = np.tile(np.arange(0, 240, 10, dtype=np.uint8), (24, 1))  # dark on the le
 COLOUR = np.stack([RAMP, RAMP.T, 255 - RAMP], -1)
 
 
-def load(folder: Path, size: int = 12) -> data.Photos:
+def load(folder: Path, size: int = 12) -> data.ImageSet:
     return data.load(str(folder), size, cache=False)
 
 
@@ -119,7 +119,7 @@ RAMPS = {  # the file is read, and is as bright where it should be as the ramp i
 
 UNREADABLE = {  # the file is left out, and named with this reason
     "zero.png": (b"", "empty file"),
-    "text.jpg": (b"this is not a photo\n", "not an image in a known format"),
+    "text.jpg": (b"this is not an image\n", "not an image in a known format"),
     "page.png": (b"<html><body>404 Not Found</body></html>", "not an image in a known format"),
     "postscript.jpg": (POSTSCRIPT, "not an image in a known format"),
     "pickle.png": (b"\x80\x04cposix\nsystem\n(S'touch owned'\ntR.", "not an image in a known format"),
@@ -139,30 +139,30 @@ UNREADABLE = {  # the file is left out, and named with this reason
 
 
 @pytest.mark.parametrize("name", RAMPS)
-def test_unusual_images_are_read(photos_folder, name):
+def test_unusual_images_are_read(folder_to_spoil, name):
     if name == "ycbcr.tif" and int(PIL.__version__.split(".")[0]) < 13:
         pytest.skip("Pillow 12, the last one for Python 3.10, cannot read the YCbCr TIFF that it writes")
-    (photos_folder / "left" / name).write_bytes(RAMPS[name])
-    photos = load(photos_folder, 24)
-    assert "unreadable" not in photos.card
-    row = next(i for i, file in enumerate(photos.files) if not re.search(r"(left|right)\d{3}\.png$", file))
-    grey = photos.images[row].mean(-1)
-    red = photos.images[row][..., 0]
+    (folder_to_spoil / "left" / name).write_bytes(RAMPS[name])
+    image_set = load(folder_to_spoil, 24)
+    assert "unreadable" not in image_set.card
+    row = next(i for i, file in enumerate(image_set.files) if not re.search(r"(left|right)\d{3}\.png$", file))
+    grey = image_set.images[row].mean(-1)
+    red = image_set.images[row][..., 0]
     assert red.std() > 20, "it has the contrast of the ramp"
     shown = grey if grey[:, -4:].mean() - grey[:, :4].mean() > 20 else red
     assert shown[:, -4:].mean() > shown[:, :4].mean() + 20, "bright on the right"
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
-def test_unusable_images_are_left_out_and_named(photos_folder, name):
+def test_unusable_images_are_left_out_and_named(folder_to_spoil, name):
     content, reason = UNREADABLE[name]
-    (photos_folder / "left" / name).write_bytes(content)
-    photos = load(photos_folder)
-    assert list(photos.card["unreadable"]) == [f"left/{name}"]
+    (folder_to_spoil / "left" / name).write_bytes(content)
+    image_set = load(folder_to_spoil)
+    assert list(image_set.card["unreadable"]) == [f"left/{name}"]
     with pytest.raises(decode.UnreadableImage, match=reason):
-        decode.read_photo(photos_folder / "left" / name, 12, 3)
-    assert sum(map(len, photos.splits.values())) == 48
-    assert any(f"1 of 49 images cannot be read and are left out: left/{name}" in w for w in photos.card["warnings"])
+        decode.read_image(folder_to_spoil / "left" / name, 12, 3)
+    assert sum(map(len, image_set.splits.values())) == 48
+    assert any(f"1 of 49 images cannot be read and are left out: left/{name}" in w for w in image_set.card["warnings"])
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -173,14 +173,14 @@ def test_every_exif_orientation_is_turned_upright(tmp_path, orientation):
         8: Image.Transpose.ROTATE_270,
     }[orientation]  # fmt: skip
     image = colour() if turn is None else colour().transpose(turn)
-    image.save(tmp_path / "photo.png", exif=exif(orientation))
-    assert np.array_equal(decode.read_photo(tmp_path / "photo.png", 24, 3), COLOUR)
+    image.save(tmp_path / "image.png", exif=exif(orientation))
+    assert np.array_equal(decode.read_image(tmp_path / "image.png", 24, 3), COLOUR)
 
 
 @pytest.mark.parametrize("width, height", [(1, 1), (1, 500), (500, 1), (3, 2), (4000, 3)])
 def test_odd_shapes_are_cropped_to_squares(tmp_path, width, height):
-    Image.new("RGB", (width, height), (10, 200, 30)).save(tmp_path / "photo.png")
-    assert np.array_equal(np.unique(decode.read_photo(tmp_path / "photo.png", 16, 3)), [10, 30, 200])
+    Image.new("RGB", (width, height), (10, 200, 30)).save(tmp_path / "image.png")
+    assert np.array_equal(np.unique(decode.read_image(tmp_path / "image.png", 16, 3)), [10, 30, 200])
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -192,9 +192,9 @@ def test_odd_shapes_are_cropped_to_squares(tmp_path, width, height):
 def test_no_bytes_do_more_than_be_named(tmp_path, start, noise, where):
     "Random bytes behind every signature, and a real picture of each format with some of its bytes replaced."
     for content in (start + noise, JPEG[:where] + noise + JPEG[where + len(noise) :], _damaged_tiff(where, noise)):
-        (tmp_path / "photo.png").write_bytes(content)
+        (tmp_path / "image.png").write_bytes(content)
         try:
-            pixels = decode.read_photo(tmp_path / "photo.png", 8, 3)
+            pixels = decode.read_image(tmp_path / "image.png", 8, 3)
         except decode.UnreadableImage as error:
             assert str(error).isprintable() and 0 < len(str(error)) <= 200
         else:

@@ -1,4 +1,4 @@
-"""The cache of decoded photos: two processes that fill it at once, and folders where it cannot be."""
+"""The cache of decoded images: two processes that fill it at once, and folders where it cannot be."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Photos from names and folders, decoded once."""
+"""Images from names and folders, decoded once."""
 
 import numpy as np
 import pytest
@@ -8,26 +8,26 @@ from lrlab.recipes.kitchen.data import decode
 from lrlab.recipes.kitchen.data import image_set as data
 from lrlab.recipes.kitchen.data import pixel_cache as cache
 from lrlab.recipes.kitchen.errors import UserError
-from tests.conftest import write_photos
+from tests.conftest import write_images
 
 
 def test_solar_is_the_published_set():
-    photos = data.load("solar", 32)
-    assert photos.images.shape == (2624, 32, 32, 1) and photos.images.dtype == np.uint8
-    assert (photos.labels == 1).sum() == 106 + 715, "defect probabilities 2/3 and 1"
-    assert len(photos.splits["train"]) + len(photos.splits["valid"]) == 2624
-    assert not set(photos.splits["train"]) & set(photos.splits["valid"])
-    assert photos.majority() == pytest.approx(0.687, abs=0.001)
-    assert "CC BY-NC-SA" in photos.card["licence"]
+    image_set = data.load("solar", 32)
+    assert image_set.images.shape == (2624, 32, 32, 1) and image_set.images.dtype == np.uint8
+    assert (image_set.labels == 1).sum() == 106 + 715, "defect probabilities 2/3 and 1"
+    assert len(image_set.splits["train"]) + len(image_set.splits["valid"]) == 2624
+    assert not set(image_set.splits["train"]) & set(image_set.splits["valid"])
+    assert image_set.majority() == pytest.approx(0.687, abs=0.001)
+    assert "CC BY-NC-SA" in image_set.card["licence"]
 
 
 def test_digits_are_enlarged():
-    photos = data.load("digits")
-    assert photos.images.shape == (1797, 16, 16, 1)
-    assert len(photos.classes) == 10 and photos.flips == "none"
+    image_set = data.load("digits")
+    assert image_set.images.shape == (1797, 16, 16, 1)
+    assert len(image_set.classes) == 10 and image_set.flips == "none"
 
 
-def test_a_part_of_a_dataset_has_every_class_in_its_share(photo_folder):
+def test_a_part_of_a_dataset_has_every_class_in_its_share(image_folder):
     whole, part = data.load("digits"), data.load("digits:200")
     assert part.name == "digits:200" and len(part.splits["train"]) == pytest.approx(200, abs=5)
     assert all(set(part.splits[name]) < set(whole.splits[name]) for name in ("train", "valid"))
@@ -37,13 +37,13 @@ def test_a_part_of_a_dataset_has_every_class_in_its_share(photo_folder):
     assert np.array_equal(part.splits["train"], again.splits["train"])
     assert part.card["fingerprint"] != whole.card["fingerprint"]
     assert np.array_equal(data.load("digits:5000").splits["train"], whole.splits["train"]), "no more than there are"
-    assert len(data.load(f"{photo_folder}:10").splits["train"]) == 10
+    assert len(data.load(f"{image_folder}:10").splits["train"]) == 10
 
 
 def test_a_part_keeps_a_class_of_a_single_image(tmp_path):
     for part in ("train", "valid"):
         for name, number in (("many", 60), ("one", 1)):
-            write_photos(tmp_path / part / name, number)
+            write_images(tmp_path / part / name, number)
     assert data.load(f"{tmp_path}:10").class_counts("train")["one"] == 1
 
 
@@ -55,52 +55,52 @@ def test_a_part_has_room_for_every_class(name):
 
 def test_a_folder_of_that_very_name_is_a_folder(tmp_path):
     for name in ("left", "right"):
-        write_photos(tmp_path / "photos:6" / name, 8)
-    assert len(data.load(str(tmp_path / "photos:6")).splits["train"]) == 12
+        write_images(tmp_path / "images:6" / name, 8)
+    assert len(data.load(str(tmp_path / "images:6")).splits["train"]) == 12
     with pytest.raises(UserError, match="`data` digit: .*did you mean digits"):
         data.load("digit:5")
 
 
-def test_one_folder_per_class_is_split_by_class(photo_folder):
-    photos = data.from_folder(photo_folder, 16)
-    assert photos.classes == ("left", "right")
-    assert photos.class_counts("train") == {"left": 18, "right": 18}
-    assert photos.class_counts("valid") == {"left": 6, "right": 6}
-    again = data.from_folder(photo_folder, 16)
-    assert np.array_equal(photos.splits["valid"], again.splits["valid"])
+def test_one_folder_per_class_is_split_by_class(image_folder):
+    image_set = data.from_folder(image_folder, 16)
+    assert image_set.classes == ("left", "right")
+    assert image_set.class_counts("train") == {"left": 18, "right": 18}
+    assert image_set.class_counts("valid") == {"left": 6, "right": 6}
+    again = data.from_folder(image_folder, 16)
+    assert np.array_equal(image_set.splits["valid"], again.splits["valid"])
 
 
 @pytest.mark.parametrize("names", [("train", "valid"), ("Train", "VAL"), ("training", "test")])
 def test_known_splits_are_kept(tmp_path, names):
     for split, count in zip(names, (8, 4), strict=True):
         for name in ("left", "right"):
-            write_photos(tmp_path / split / name, count)
-    photos = data.from_folder(tmp_path, 16)
-    assert {k: len(v) for k, v in photos.splits.items()} == {"train": 16, "valid": 8}
-    assert all(photos.files[row].startswith(names[1]) for row in photos.splits["valid"])
+            write_images(tmp_path / split / name, count)
+    image_set = data.from_folder(tmp_path, 16)
+    assert {k: len(v) for k, v in image_set.splits.items()} == {"train": 16, "valid": 8}
+    assert all(image_set.files[row].startswith(names[1]) for row in image_set.splits["valid"])
 
 
 def test_a_third_split_is_for_testing(tmp_path):
     for split in ("train", "valid", "test"):
         for name in ("left", "right"):
-            write_photos(tmp_path / split / name, 3)
+            write_images(tmp_path / split / name, 3)
     assert {k: len(v) for k, v in data.from_folder(tmp_path, 16).splits.items()} == {"train": 6, "valid": 6, "test": 6}
 
 
 @pytest.mark.parametrize("mode, channels", [("RGB", 3), ("L", 1), ("1", 1), ("P", 3), ("RGBA", 3), ("CMYK", 3)])
 def test_colour_is_kept_only_where_there_is_some(tmp_path, mode, channels):
     for name in ("left", "right"):
-        write_photos(tmp_path / name, 4, mode, suffix=".tif")
-    photos = data.from_folder(tmp_path, 16)
-    assert photos.channels == channels
-    bright = photos.images[photos.labels == 0].mean((0, 3))
+        write_images(tmp_path / name, 4, mode, suffix=".tif")
+    image_set = data.from_folder(tmp_path, 16)
+    assert image_set.channels == channels
+    bright = image_set.images[image_set.labels == 0].mean((0, 3))
     assert bright[:, :7].mean() > bright[:, 9:].mean() + 30, "the left half is the bright one"
 
 
 def test_16_bit_images_keep_their_contrast(tmp_path):
     ramp = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
     Image.fromarray(ramp).save(tmp_path / "ramp.png")
-    pixels = decode.read_photo(tmp_path / "ramp.png", 8, 1)[..., 0]
+    pixels = decode.read_image(tmp_path / "ramp.png", 8, 1)[..., 0]
     assert np.allclose(pixels, ramp / 257, atol=1)
 
 
@@ -109,23 +109,23 @@ def test_exif_orientation_is_honoured(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down
     image.save(tmp_path / "turned.jpg", exif=exif)
-    pixels = decode.read_photo(tmp_path / "turned.jpg", 8, 1)[..., 0]
+    pixels = decode.read_image(tmp_path / "turned.jpg", 8, 1)[..., 0]
     assert pixels[0].mean() < 50 and pixels[-1].mean() > 200
 
 
 def test_a_few_unreadable_files_are_named_and_left_out(tmp_path):
     for name in ("left", "right"):
-        write_photos(tmp_path / name, 30)
+        write_images(tmp_path / name, 30)
     (tmp_path / "left" / "zero.png").touch()
     (tmp_path / "right" / "text.jpg").write_text("not an image")
-    photos = data.from_folder(tmp_path, 16)
-    assert sorted(photos.card["unreadable"]) == ["left/zero.png", "right/text.jpg"]
-    assert sum(len(rows) for rows in photos.splits.values()) == 60
+    image_set = data.from_folder(tmp_path, 16)
+    assert sorted(image_set.card["unreadable"]) == ["left/zero.png", "right/text.jpg"]
+    assert sum(len(rows) for rows in image_set.splits.values()) == 60
 
 
 def test_more_than_a_few_are_refused(tmp_path):
     for name in ("left", "right"):
-        write_photos(tmp_path / name, 10)
+        write_images(tmp_path / name, 10)
     for i in range(3):
         (tmp_path / "left" / f"bad{i}.png").write_bytes(b"\x89PNG broken")
     with pytest.raises(UserError, match="3 of 23 images cannot be read, more than 5%"):
@@ -137,30 +137,30 @@ def test_folders_that_cannot_be_used(tmp_path):
         data.load("solr")
     with pytest.raises(UserError, match="no images found"):
         data.from_folder(tmp_path, 16)
-    write_photos(tmp_path / "only", 4)
+    write_images(tmp_path / "only", 4)
     with pytest.raises(UserError, match="only one class"):
         data.from_folder(tmp_path, 16)
 
 
 def test_names_of_all_kinds_and_loops(tmp_path):
     for name in ("แมว", "with space 🐈", "new\nline"):
-        write_photos(tmp_path / name, 4)
-    write_photos(tmp_path / "แมว" / "deeper" / "still", 2)
-    write_photos(tmp_path / ".hidden", 2)
+        write_images(tmp_path / name, 4)
+    write_images(tmp_path / "แมว" / "deeper" / "still", 2)
+    write_images(tmp_path / ".hidden", 2)
     (tmp_path / "แมว" / "loop").symlink_to(tmp_path / "แมว", target_is_directory=True)
-    photos = data.from_folder(tmp_path, 16)
-    assert sorted(photos.classes) == sorted(["แมว", "with space 🐈", "new line"])
-    assert (photos.labels == photos.classes.index("แมว")).sum() == 6
+    image_set = data.from_folder(tmp_path, 16)
+    assert sorted(image_set.classes) == sorted(["แมว", "with space 🐈", "new line"])
+    assert (image_set.labels == image_set.classes.index("แมว")).sum() == 6
 
 
-def test_a_changed_file_is_decoded_again(photo_folder):
-    first = np.array(data.from_folder(photo_folder, 16).images)
-    Image.new("RGB", (20, 20), "red").save(photo_folder / "left" / "left000.png")
-    assert not np.array_equal(first, data.from_folder(photo_folder, 16).images)
+def test_a_changed_file_is_decoded_again(image_folder):
+    first = np.array(data.from_folder(image_folder, 16).images)
+    Image.new("RGB", (20, 20), "red").save(image_folder / "left" / "left000.png")
+    assert not np.array_equal(first, data.from_folder(image_folder, 16).images)
 
 
-def test_without_a_cache_the_pixels_are_the_same(photo_folder):
-    with_cache, without = (data.from_folder(photo_folder, 16, cache=c).images for c in (True, False))
+def test_without_a_cache_the_pixels_are_the_same(image_folder):
+    with_cache, without = (data.from_folder(image_folder, 16, cache=c).images for c in (True, False))
     assert isinstance(with_cache, np.memmap) and not isinstance(without, np.memmap)
     assert np.array_equal(with_cache, without)
 

@@ -30,37 +30,37 @@ def fastai_home(tmp_path, monkeypatch):
     data._packaged.cache_clear()
 
 
-def photo(file, value=0):
+def image(file, value=0):
     file.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(value).integers(0, 255, (20, 24, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(file)
 
 
-def counts(photos):
-    return {part: len(rows) for part, rows in photos.splits.items()}
+def counts(image_set):
+    return {part: len(rows) for part, rows in image_set.splits.items()}
 
 
 def test_pets_are_labelled_by_the_name_without_its_number(fastai_home):
     for breed in ("Great_Pyrenees", "Abyssinian", "pug"):
         for i in range(8):
-            photo(fastai_home / "oxford-iiit-pet" / "images" / f"{breed}_{i * 10}.jpg", i)
+            image(fastai_home / "oxford-iiit-pet" / "images" / f"{breed}_{i * 10}.jpg", i)
     (fastai_home / "oxford-iiit-pet" / "annotations").mkdir()
-    photos = data.load("pets", 16)
-    assert photos.classes == ("Abyssinian", "Great_Pyrenees", "pug")
-    assert counts(photos) == {"train": 18, "valid": 6}, "a quarter of every breed: pets come without a split"
-    for file, label in zip(photos.files, photos.labels, strict=True):
-        assert file.rsplit("_", 1)[0].removeprefix("images/") == photos.classes[label]
+    image_set = data.load("pets", 16)
+    assert image_set.classes == ("Abyssinian", "Great_Pyrenees", "pug")
+    assert counts(image_set) == {"train": 18, "valid": 6}, "a quarter of every breed: pets come without a split"
+    for file, label in zip(image_set.files, image_set.labels, strict=True):
+        assert file.rsplit("_", 1)[0].removeprefix("images/") == image_set.classes[label]
 
 
 def test_unreadable_images_of_a_dataset_are_named_and_left_out(fastai_home):
     folder = fastai_home / "oxford-iiit-pet" / "images"
     for breed in ("Abyssinian", "pug"):
         for i in range(20):
-            photo(folder / f"{breed}_{i}.jpg", i)
+            image(folder / f"{breed}_{i}.jpg", i)
     (folder / "pug_3.jpg").write_bytes(b"no image")
-    photos = data.load("pets", 16)
-    assert sum(counts(photos).values()) == 39 and list(photos.card["unreadable"]) == ["images/pug_3.jpg"]
-    assert "1 of 40 images cannot be read and are left out: images/pug_3.jpg" in photos.card["warnings"][0]
+    image_set = data.load("pets", 16)
+    assert sum(counts(image_set).values()) == 39 and list(image_set.card["unreadable"]) == ["images/pug_3.jpg"]
+    assert "1 of 40 images cannot be read and are left out: images/pug_3.jpg" in image_set.card["warnings"][0]
 
 
 def test_flowers_keep_their_three_parts(fastai_home):
@@ -68,12 +68,12 @@ def test_flowers_keep_their_three_parts(fastai_home):
     for part, numbers in {"train": range(0, 6), "valid": range(6, 10), "test": range(10, 18)}.items():
         lines = []
         for i in numbers:
-            photo(root / "jpg" / f"image_{i:05}.jpg", i)
+            image(root / "jpg" / f"image_{i:05}.jpg", i)
             lines.append(f"jpg/image_{i:05}.jpg {i % 2 + 15}")
         (root / f"{part}.txt").write_text("\n".join(lines) + "\n")
-    photos = data.load("flowers", 16)
-    assert counts(photos) == {"train": 6, "valid": 4, "test": 8}
-    assert photos.classes == ("species 015", "species 016")
+    image_set = data.load("flowers", 16)
+    assert counts(image_set) == {"train": 6, "valid": 4, "test": 8}
+    assert image_set.classes == ("species 015", "species 016")
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_folders_keep_their_split(fastai_home, name, folder, parts, classes):
     for part, n in zip(parts, (6, 3), strict=True):
         for c in classes:
             for i in range(n):
-                photo(fastai_home / folder / part / c / f"{part}{i}.png", i)
+                image(fastai_home / folder / part / c / f"{part}{i}.png", i)
     (fastai_home / folder / "labels.csv").write_text("name,label\n")
-    photos = data.load(name, 16)
-    assert counts(photos) == {"train": 12, "valid": 6}, "a test set alone is what there is to validate on"
-    assert photos.classes == (("parachute", "tench") if name.startswith("imagenette") else classes)
-    assert photos.flips == ("none" if name.startswith("mnist") else "horizontal")
-    trained = {photos.files[row].split("/")[0] for row in photos.splits["train"]}
+    image_set = data.load(name, 16)
+    assert counts(image_set) == {"train": 12, "valid": 6}, "a test set alone is what there is to validate on"
+    assert image_set.classes == (("parachute", "tench") if name.startswith("imagenette") else classes)
+    assert image_set.flips == ("none" if name.startswith("mnist") else "horizontal")
+    trained = {image_set.files[row].split("/")[0] for row in image_set.splits["train"]}
     assert trained == {parts[0]}
 
 
@@ -103,7 +103,7 @@ def test_cifar_100_has_its_fine_classes(fastai_home):
     for part in ("train", "test"):
         for coarse, fine in (("fish", "ray"), ("fish", "shark"), ("trees", "oak_tree")):
             for i in range(3):
-                photo(fastai_home / "cifar100" / part / coarse / fine / f"{i}.png", i)
+                image(fastai_home / "cifar100" / part / coarse / fine / f"{i}.png", i)
     assert data.load("cifar_100", 16).classes == ("oak_tree", "ray", "shark")
 
 
@@ -141,9 +141,9 @@ def fashion_files(folder, compress):
 def test_fashion_mnist_from_idx_files(tmp_path, monkeypatch, compress):
     made = fashion_files(tmp_path, compress)
     monkeypatch.setattr(datasets, "DEBIAN_FASHION", tmp_path)
-    photos = datasets.fashion_mnist(28)
-    assert np.array_equal(photos.images[..., 0], np.concatenate([made["train"][0], made["t10k"][0]]))
-    assert counts(photos) == {"train": 40, "valid": 20} and photos.classes[9] == "Ankle boot"
+    image_set = datasets.fashion_mnist(28)
+    assert np.array_equal(image_set.images[..., 0], np.concatenate([made["train"][0], made["t10k"][0]]))
+    assert counts(image_set) == {"train": 40, "valid": 20} and image_set.classes[9] == "Ankle boot"
     assert datasets.fashion_mnist(16).images.shape == (60, 16, 16, 1)
 
 

@@ -28,7 +28,7 @@ def backing(run, shared) -> tuple[int, type, int]:
     return os.getpid(), isinstance(array, np.memmap), int(array[-1, -1])
 
 
-def test_processes_map_the_photos_instead_of_copying_them():
+def test_processes_map_the_images_instead_of_copying_them():
     import cloudpickle
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])

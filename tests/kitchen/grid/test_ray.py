@@ -8,7 +8,7 @@ import pytest
 
 from lrlab.recipes import compare
 from lrlab.recipes.kitchen.store.store import Store
-from tests.conftest import write_photos
+from tests.conftest import write_images
 from tests.kill_grid import numbers
 
 ray = pytest.importorskip("ray")
@@ -31,8 +31,8 @@ def cluster(monkeypatch):
 
 def test_a_killed_node_loses_no_run(cluster, tmp_path, monkeypatch):
     for i, name in enumerate(("left", "right")):
-        write_photos(tmp_path / "photos" / name, 32, seed=i, size=12)
-    question = QUESTION | {"data": str(tmp_path / "photos")}
+        write_images(tmp_path / "images" / name, 32, seed=i, size=12)
+    question = QUESTION | {"data": str(tmp_path / "images")}
     alone = compare.main(**question, jobs="1", out=tmp_path / "alone")
 
     out, left = tmp_path / "ray", []

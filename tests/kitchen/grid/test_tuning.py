@@ -12,7 +12,7 @@ from lrlab.recipes.kitchen.options import show_lr
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.studies.compare import protocol
 from lrlab.recipes.studies.compare.results import merge, read
-from tests.conftest import write_photos
+from tests.conftest import write_images
 
 
 def table(accuracy: dict[tuple[str, int], float | None], centre=1e-3) -> pd.DataFrame:
@@ -64,10 +64,10 @@ def tuned(tmp_path_factory):
     "From a centre that is far too low: the grid has to grow upwards."
     folder = tmp_path_factory.mktemp("tuned")
     for i, name in enumerate(("left", "right")):
-        write_photos(folder / "photos" / name, 48, seed=i, size=12)
-        write_photos(folder / "split" / "train" / name, 32, seed=i, size=12)
-        write_photos(folder / "split" / "valid" / name, 16, seed=2 + i, size=12)
-        write_photos(folder / "split" / "test" / name, 16, seed=4 + i, size=12)
+        write_images(folder / "images" / name, 48, seed=i, size=12)
+        write_images(folder / "split" / "train" / name, 32, seed=i, size=12)
+        write_images(folder / "split" / "valid" / name, 16, seed=2 + i, size=12)
+        write_images(folder / "split" / "test" / name, 16, seed=4 + i, size=12)
     options = {"epochs": "3", "seeds": "2", "schedules": "constant,one_cycle", "size": 12, "bs": 8, "jobs": "1"}
     options |= {"tune": True, "tune_points": 3, "tune_seeds": 1, "lr_max": "1e-5"}
     return compare.main(str(folder / "split"), **options, out=folder / "out"), options, folder

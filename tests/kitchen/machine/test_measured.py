@@ -67,11 +67,11 @@ def test_a_cache_that_cannot_be_written_is_said_once(monkeypatch, capsys):
 
 
 def test_auto_is_settled_before_anything_is_recorded(own_cache):
-    workload, photos = Workload("digits"), Workload("digits").photos()
-    settled = workload.settled(photos, 1)
-    assert settled.precision in precision.candidates() and settled.settled(photos) == settled
-    assert settled.to_dict(photos)["precision"] == settled.precision
-    trained_in = precision.precision_of(workload.settled(photos, torch.get_num_threads()).learner(0, photos))
+    workload, image_set = Workload("digits"), Workload("digits").load_images()
+    settled = workload.settled(image_set, 1)
+    assert settled.precision in precision.candidates() and settled.settled(image_set) == settled
+    assert settled.to_dict(image_set)["precision"] == settled.precision
+    trained_in = precision.precision_of(workload.settled(image_set, torch.get_num_threads()).learner(0, image_set))
     assert trained_in in precision.candidates()
 
 
@@ -93,7 +93,7 @@ def test_jobs_are_the_fewest_that_are_fast_enough(monkeypatch):
 
 def test_steps_are_really_made():
     digits = Workload("digits", precision="fp32")
-    rate = jobs.steps_per_second(digits, digits.photos(), 1, 0.2)
+    rate = jobs.steps_per_second(digits, digits.load_images(), 1, 0.2)
     assert 1 < rate < 10_000
     with using_threads(1):
         before = torch.get_num_threads()
@@ -105,6 +105,6 @@ def test_jobs_are_not_measured_where_others_are_at_work(monkeypatch, own_cache):
     question = comparison.Question(digits, list(range(9)), {2: {"constant": Constant()}}, 1e-3)
     monkeypatch.setattr(comparison, "fastest_jobs", lambda *_: 1)
     monkeypatch.setattr(comparison, "busy", lambda: True)
-    assert comparison._auto_jobs(2, question, digits.photos()) == 2 and not own_cache.exists()
+    assert comparison._auto_jobs(2, question, digits.load_images()) == 2 and not own_cache.exists()
     monkeypatch.setattr(comparison, "busy", lambda: False)
-    assert comparison._auto_jobs(2, question, digits.photos()) == 1 and '"jobs for small' in own_cache.read_text()
+    assert comparison._auto_jobs(2, question, digits.load_images()) == 1 and '"jobs for small' in own_cache.read_text()

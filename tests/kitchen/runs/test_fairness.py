@@ -8,7 +8,7 @@ from lrlab import callbacks
 from lrlab.recipes.kitchen.grid.runner import Run
 from lrlab.recipes.kitchen.runs.train import train
 from lrlab.recipes.kitchen.workloads import Workload
-from tests.conftest import write_photos
+from tests.conftest import write_images
 
 SCHEDULES = [
     callbacks.Constant(),
@@ -38,23 +38,23 @@ class Fingerprint(Callback):
 class Watched(Workload):
     "A workload whose Learners are fingerprinted."
 
-    def learner(self, seed=0, photos=None):
-        learn = super().learner(seed, photos)
+    def learner(self, seed=0, image_set=None):
+        learn = super().learner(seed, image_set)
         self.fingerprints.append(Fingerprint())
         learn.add_cb(self.fingerprints[-1])
         return learn
 
 
 def test_every_schedule_starts_alike_and_sees_the_same_pixels(tmp_path):
-    "Photos of a folder are flipped at random, so the pixels of a batch tell about augmentation too."
+    "Images of a folder are flipped at random, so the pixels of a batch tell about augmentation too."
     for i, name in enumerate(("left", "right")):
-        write_photos(tmp_path / name, 40, seed=i)
+        write_images(tmp_path / name, 40, seed=i)
     workload = Watched(str(tmp_path), size=12, bs=16)
     object.__setattr__(workload, "fingerprints", [])
-    photos = workload.photos()
+    image_set = workload.load_images()
     for seed in (0, 1):
         for i, schedule in enumerate(SCHEDULES):
-            result = train(Run(f"s{i}", schedule, 1e-3, seed, 2), workload, photos)
+            result = train(Run(f"s{i}", schedule, 1e-3, seed, 2), workload, image_set)
             assert result.row["status"] == "ok", result.row["error"]
     seen = [(mark.weights, mark.seen.hexdigest()) for mark in workload.fingerprints]
     n = len(SCHEDULES)

@@ -40,8 +40,8 @@ class SmallMemory(Workload):
 
     most = 32
 
-    def learner(self, seed=0, photos=None):
-        learn = super().learner(seed, photos)
+    def learner(self, seed=0, image_set=None):
+        learn = super().learner(seed, image_set)
         learn.model.append(Greedy(self.most))
         return learn
 
@@ -52,7 +52,7 @@ class NoMemory(SmallMemory):
 
 @pytest.fixture(scope="module")
 def digits():
-    return Workload("digits", precision="fp32").photos()
+    return Workload("digits", precision="fp32").load_images()
 
 
 def test_a_second_attempt_in_bf16_does_not_train_on_what_the_first_one_has_converted(digits):
@@ -75,8 +75,8 @@ def test_an_autocast_of_the_callers_own_stays_on(digits):
 
 def test_an_autocast_is_left_after_a_run_that_failed(digits):
     class Broken(SmallMemory):
-        def learner(self, seed=0, photos=None):
-            learn = super().learner(seed, photos)
+        def learner(self, seed=0, image_set=None):
+            learn = super().learner(seed, image_set)
             learn.model.append(nn.Linear(3, 3))
             return learn
 
@@ -104,8 +104,8 @@ def test_a_lesson_that_does_not_fit_is_done_in_parts_too(digits):
     assert result.row["steps"] == training.attempted(run, partial(task, run, digits, usual), 64).row["steps"]
 
 
-def task(run, photos, workload, parts):
-    return snapshots.train(run, photos, workload, parts=parts)
+def task(run, image_set, workload, parts):
+    return snapshots.train(run, image_set, workload, parts=parts)
 
 
 def test_a_range_test_that_does_not_fit_is_done_in_parts_over_the_same_lrs(digits, capsys):

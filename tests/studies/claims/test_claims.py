@@ -29,7 +29,7 @@ from lrlab.recipes.studies.claims.verdict import (
     survives_holm,
     verdict,
 )
-from tests.conftest import write_photos
+from tests.conftest import write_images
 
 
 def readings(**accuracies) -> pd.DataFrame:
@@ -119,16 +119,16 @@ def test_one_verdict_of_several(verdicts, expected):
 class Paper(Bench):
     "A bench whose runs are made up: `outcome(run)` gives a run's accuracies by epoch, or None if it diverged."
 
-    def train(self, runs, what="runs", photos=None):
+    def train(self, runs, what="runs", image_set=None):
         self.run_ids |= {run.run_id for run in runs}
         for run in runs:
             self.store.write_run(made_up(run, self.outcome(run)))
         return runs
 
-    def train_by(self, task, runs, photos=None, **options):
+    def train_by(self, task, runs, image_set=None, **options):
         return self.train(runs)
 
-    def tune(self, budget, shapes, photos=None):
+    def tune(self, budget, shapes, image_set=None):
         return dict.fromkeys(shapes, 1e-2)
 
     def lr_of(self, label):
@@ -157,7 +157,7 @@ def paper(tmp_path):
     "A Paper bench of two seeds on digits; set its `outcome`."
     workload = Workload("digits", size=8, precision="fp32")
     with Store(tmp_path) as store:
-        bench = Paper(store, workload, workload.photos(), [0, 1], [0, 1], FULL, TUNED)
+        bench = Paper(store, workload, workload.load_images(), [0, 1], [0, 1], FULL, TUNED)
         bench.found = 3e-3
         yield bench
 
@@ -245,21 +245,21 @@ def test_a_lead_is_lost_where_one_of_the_two_diverged():
 
 def test_little_data_is_a_fifth_of_every_class_and_the_same_validation_images():
     workload = Workload("digits", size=8)
-    photos = workload.photos()
-    few = fifth(photos)
-    counts, all_counts = few.class_counts("train"), photos.class_counts("train")
+    image_set = workload.load_images()
+    few = fifth(image_set)
+    counts, all_counts = few.class_counts("train"), image_set.class_counts("train")
     assert all(abs(counts[name] - 0.2 * all_counts[name]) < 1 for name in counts)
-    assert set(few.splits["train"]) < set(photos.splits["train"])
-    assert np.array_equal(few.splits["valid"], photos.splits["valid"])
+    assert set(few.splits["train"]) < set(image_set.splits["train"])
+    assert np.array_equal(few.splits["valid"], image_set.splits["valid"])
     assert steps_per_epoch(workload, few) == len(few.splits["train"]) // 64
 
 
 def test_small_data_gets_twice_the_seeds_unless_they_are_given():
-    question, photos = claims.Question([], [], None, FULL), Workload("digits", size=16).photos()
-    assert (len(question.seeds_of(photos)), len(question.few_seeds_of(photos))) == (10, 5)
-    assert len(question.seeds_of(Workload("digits", size=64).photos())) == 5
+    question, image_set = claims.Question([], [], None, FULL), Workload("digits", size=16).load_images()
+    assert (len(question.seeds_of(image_set)), len(question.few_seeds_of(image_set))) == (10, 5)
+    assert len(question.seeds_of(Workload("digits", size=64).load_images())) == 5
     given = replace(question, seeds=[3, 4])
-    assert given.seeds_of(photos) == given.few_seeds_of(photos) == [3, 4]
+    assert given.seeds_of(image_set) == given.few_seeds_of(image_set) == [3, 4]
 
 
 def test_restarts_never_end_within_an_epoch():
@@ -301,9 +301,9 @@ NAMES = ("high-lr", "sgdr-early", "snapshot-last", "averaging", "cosine-constant
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory):
     "Six claims on a folder of 48 images of 8 px."
-    folder, out = tmp_path_factory.mktemp("photos"), tmp_path_factory.mktemp("claims")
+    folder, out = tmp_path_factory.mktemp("images"), tmp_path_factory.mktemp("claims")
     for seed, name in enumerate(("left", "right")):
-        write_photos(folder / name, 24, seed=seed)
+        write_images(folder / name, 24, seed=seed)
     workload = Workload(str(folder), size=8, bs=16, precision="fp32")
     question = claims.Question([workload], claims.parse_claims(",".join(NAMES)), [0, 1], SMALL)
     return question, out, claims.answer(question, out)
@@ -380,8 +380,8 @@ def test_the_page_has_the_figure_and_every_claim_with_its_source_and_command(ans
 
 def test_the_figure_shows_every_row_its_verdict_and_the_direction(answered):
     question, _, found = answered
-    photos = question.workloads[0].photos()
-    cards = {photos.name: photos.describe()}
+    image_set = question.workloads[0].load_images()
+    cards = {image_set.name: image_set.describe()}
     fig = claims_figure.draw(found.claims, cards, SMALL.words(), "A title")
     (ax,) = fig.axes
     said = [text.get_text() for text in ax.texts]

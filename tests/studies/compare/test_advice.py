@@ -13,7 +13,7 @@ from lrlab.recipes.kitchen.stats.summary import summarize
 from lrlab.recipes.studies.compare import advice as answer
 from lrlab.recipes.studies.compare import protocol
 from lrlab.recipes.studies.compare.advice import Advice
-from tests.conftest import write_photos
+from tests.conftest import write_images
 from tests.kitchen.stats.test_summary import runs_table
 
 
@@ -73,12 +73,12 @@ def test_the_number_of_seeds_to_separate_the_top_two():
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    "Photos that come split, and photos that do not."
+    "Images that come split, and images that do not."
     root = tmp_path_factory.mktemp("answer")
     for i, name in enumerate(("left", "right")):
-        write_photos(root / "flat" / name, 40, seed=i)
-        write_photos(root / "split" / "train" / name, 24, seed=i)
-        write_photos(root / "split" / "val" / name, 8, seed=2 + i)
+        write_images(root / "flat" / name, 40, seed=i)
+        write_images(root / "split" / "train" / name, 24, seed=i)
+        write_images(root / "split" / "val" / name, 8, seed=2 + i)
     return root
 
 
@@ -133,7 +133,7 @@ def test_the_code_repeats_a_run_from_a_file_of_weights(folders, tmp_path):
 
 def test_the_code_for_pretrained_models():
     advice = Advice("sgdr", "CosineRestarts(cycle_len=1)", slice(1e-5, 1e-3), 3, "")
-    config = {"question": {"arch": "resnet34", "bs": 32, "data": "x"}, "data": {"source": "/photos", "size": 64}}
+    config = {"question": {"arch": "resnet34", "bs": 32, "data": "x"}, "data": {"source": "/images", "size": 64}}
     code = answer.code(advice, config)
     assert "vision_learner(dls, resnet34, metrics=accuracy)" in code and "lr_max=slice(1e-5, 1e-3)" in code
     assert "from lrlab.callbacks import CosineRestarts, StopOnDivergence" in code

@@ -1,4 +1,4 @@
-"""`lrlab compare` from end to end, on a few photos: the same question gives the same answer, come what may."""
+"""`lrlab compare` from end to end, on a few images: the same question gives the same answer, come what may."""
 
 import re
 import time
@@ -13,18 +13,18 @@ from lrlab.recipes.kitchen.grid.runner import Run
 from lrlab.recipes.kitchen.runs.train import EpochLog
 from lrlab.recipes.kitchen.schedule_names import parse_schedule
 from lrlab.recipes.kitchen.store.store import RUN_COLUMNS
-from tests.conftest import write_photos
+from tests.conftest import write_images
 
 TINY = {"epochs": "2", "seeds": "2", "schedules": "constant,sgdr", "lr_max": "3e-3", "jobs": "1", "size": 12, "bs": 16}
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    "The options of a comparison that takes a second: 64 photos of two classes."
-    photos = tmp_path_factory.mktemp("photos")
+    "The options of a comparison that takes a second: 64 images of two classes."
+    image_set = tmp_path_factory.mktemp("images")
     for i, name in enumerate(("left", "right")):
-        write_photos(photos / name, 32, seed=i, size=12)
-    return TINY | {"data": str(photos)}
+        write_images(image_set / name, 32, seed=i, size=12)
+    return TINY | {"data": str(image_set)}
 
 
 def numbers(out) -> pd.DataFrame:

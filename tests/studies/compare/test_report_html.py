@@ -15,19 +15,19 @@ from lrlab.recipes import compare
 from lrlab.recipes.kitchen.grid import tuning as tune
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.studies.compare.report import redraw
-from tests.conftest import write_photos
+from tests.conftest import write_images
 
 HOSTILE = '<img src=x onerror="alert(1)"> & co'
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    "A tuned comparison at two budgets, with a hostile class name and an unreadable photo, as a report."
+    "A tuned comparison at two budgets, with a hostile class name and an unreadable image, as a report."
     folder = tmp_path_factory.mktemp("report")
     for i, name in enumerate(("left", "right")):
-        write_photos(folder / "photos" / name, 32, seed=i, size=12)
-    (folder / "photos" / "right").rename(folder / "photos" / HOSTILE.replace("/", ""))
-    (folder / "photos" / "left" / "broken.png").write_bytes(b"no picture")
+        write_images(folder / "images" / name, 32, seed=i, size=12)
+    (folder / "images" / "right").rename(folder / "images" / HOSTILE.replace("/", ""))
+    (folder / "images" / "left" / "broken.png").write_bytes(b"no picture")
     options = {
         "epochs": "1,2",
         "seeds": "2",
@@ -41,7 +41,7 @@ def page(tmp_path_factory):
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tune, "MOST_WIDER", 1)  # noise has its best LR at an edge more often than not
-        return compare.main(str(folder / "photos"), **options, out=folder / "out").out / "report.html"
+        return compare.main(str(folder / "images"), **options, out=folder / "out").out / "report.html"
 
 
 class Tags(HTMLParser):
@@ -97,7 +97,7 @@ def test_everything_a_sceptic_asks_for_is_there(page):
     config = json.loads((page.parent / "config.json").read_text(encoding="utf-8"))
     for shown in (config["machine"]["cpu"], config["versions"]["fastai"], "the owner", "broken.png", "left"):
         assert shown in text
-    assert text.count("data:image/png;base64,") == 8, "four sample photographs of each class"
+    assert text.count("data:image/png;base64,") == 8, "four sample images of each class"
     assert "Every schedule tried the same" in text and "from 1 other seed(s)" in text
     assert all(attrs.get("alt") for attrs in tags.named("img"))
 

@@ -1,4 +1,4 @@
-"""lrlab speed: ratios of a table whose answer is known, and the rivals on a few real photos."""
+"""lrlab speed: ratios of a table whose answer is known, and the rivals on a few real images."""
 
 import json
 import subprocess
@@ -63,26 +63,26 @@ def test_the_figure_names_every_arm():
     assert {"lrlab", "+ decoded once", "torch CyclicLR"} <= {label.replace("\n", " ") for label in labels}
 
 
-def test_the_stock_loop_and_the_bare_loop_train_on_the_same_photos(tmp_path):
+def test_the_stock_loop_and_the_bare_loop_train_on_the_same_images(tmp_path):
     rng = np.random.default_rng(0)
     for name, darkest in (("dark", 0), ("light", 130)):
         (tmp_path / name).mkdir()
         for i in range(100):
             pixels = rng.integers(darkest, darkest + 120, (20, 20, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / name / f"{i}.png")
-    photos = load(str(tmp_path), 16, cache=False)
-    files = rivals.photo_table(photos, list(photos.files))
-    assert files.is_valid.sum() == len(photos.splits["valid"]) and set(files.label) == {"dark", "light"}
+    image_set = load(str(tmp_path), 16, cache=False)
+    files = rivals.image_table(image_set, list(image_set.files))
+    assert files.is_valid.sum() == len(image_set.splits["valid"]) and set(files.label) == {"dark", "light"}
     stock = rivals.stock_fastai(files, tmp_path, 16, 2, seed=0)
-    bare = rivals.bare_loop(photos, "small", 2, 0, bf16=False)
+    bare = rivals.bare_loop(image_set, "small", 2, 0, bf16=False)
     assert stock.images == bare.images == 2 * 2 * rivals.BS  # whole batches of 150 training images, two epochs
     assert min(stock.accuracy, bare.accuracy) > 0.9 and min(stock.images_per_second, bare.images_per_second) > 1
-    copies = rivals.resized_copies(photos, tmp_path)
+    copies = rivals.resized_copies(image_set, tmp_path)
     assert len(copies) == 200 and all((tmp_path / name).exists() for name in copies)
 
 
 def test_scaling_measures_a_process_of_its_own(monkeypatch):
-    digits = Workload("digits", size=8).photos()
+    digits = Workload("digits", size=8).load_images()
     twice = scaling.repeated(digits, 2)
     assert len(twice.labels) == 2 * len(digits.labels) and twice.majority() == digits.majority()
     assert len(set(twice.splits["train"]) & set(twice.splits["valid"])) == 0

@@ -88,8 +88,8 @@ def test_body_outputs_are_unaugmented_in_order_and_leave_the_loaders_alone(weigh
     first, labels = body_outputs(learn, 1)
     again, _ = body_outputs(learn, 1)
     assert torch.equal(first, again) and len(first) == len(learn.dls.valid_ds)
-    photos = Workload("solar", "small", size=32).photos()
-    assert labels.tolist() == photos.labels[photos.splits["valid"]].tolist()
+    image_set = Workload("solar", "small", size=32).load_images()
+    assert labels.tolist() == image_set.labels[image_set.splits["valid"]].tolist()
     train, _ = body_outputs(learn, 0)
     assert torch.equal(train, body_outputs(learn, 0)[0]), "no flips"
     batch = learn.dls.train.one_batch()[0]
