@@ -202,12 +202,13 @@ def test_resnet34_from_torchs_cache_and_without_it(tmp_path):
         "import socket\n"
         "def refuse(*args, **kwargs): raise OSError('no network in this test')\n"
         "socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse\n"
-        "from lrlab.recipes.kitchen import models\n"
+        "from lrlab.recipes.kitchen.errors import UserError\n"
+        "from lrlab.recipes.kitchen.models import create as models\n"
         "for arch in ('resnet34', 'test_resnet'):\n"
         "    try:\n"
         "        model = models.create(arch, 2, size=64)\n"
         "        print(arch, all(bool((p == 0.125).all()) for p in model[0].parameters()))\n"
-        "    except models.UserError as error:\n"
+        "    except UserError as error:\n"
         "        print(arch, error)\n"
     )
     found = {}
