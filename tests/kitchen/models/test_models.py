@@ -223,4 +223,4 @@ def test_resnet34_from_torchs_cache_and_without_it(tmp_path):
         found[name] = dict(line.split(" ", 1) for line in done.stdout.splitlines())
     assert found["full"]["resnet34"] == "True"
     for sentence in (found["empty"]["resnet34"], found["full"]["test_resnet"]):
-        assert "neither in the cache nor could they be downloaded" in sentence and "--weights FILE" in sentence
+        assert "neither in the cache nor could they be downloaded" in sentence and "`weights` FILE" in sentence

@@ -24,7 +24,9 @@ def test_torchvision_and_fastai_vision_import_on_this_machine():
 def test_the_remedy_acts_exactly_where_the_compiled_operators_are_missing():
     "Without the remedy, `import torchvision` fails if and only if the remedy says that it was necessary."
     plain = subprocess.run([sys.executable, "-c", "import torchvision"], capture_output=True, text=True)
-    remedied = _python("from lrlab.recipes.kitchen.models import torchvision_compat as vision; print(vision.prepare_torchvision())").strip()
+    remedied = _python(
+        "from lrlab.recipes.kitchen.models.torchvision_compat import prepare_torchvision\nprint(prepare_torchvision())"
+    ).strip()
     assert remedied == str(plain.returncode != 0)
 
 
