@@ -29,7 +29,7 @@ from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.models import weights
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.studies.compare import results as stored
-from lrlab.recipes.studies.one_cycle import study as tutorial
+from lrlab.recipes.studies.one_cycle import figure as one_cycle_figure
 from tests.conftest import write_images
 
 HOSTILE = ("left<img src=x onerror=alert(1)>", "right\x1b[2J\x1b]0;owned\x07$x_1$ & 'q' {{7*7}}")
@@ -82,7 +82,7 @@ def test_a_confusion_matrix_takes_any_class_name(tmp_path):
     "matplotlib would read what is between dollar signs as a formula, and stop where it is none."
     names = [errors.printable(name) for name in (*HOSTILE, r"$\frac{$", "<b>")]
     fig = Figure()
-    tutorial.confusion_matrix(fig.subplots(), pd.DataFrame(np.eye(4, dtype=int), index=names, columns=names))
+    one_cycle_figure.confusion_matrix(fig.subplots(), pd.DataFrame(np.eye(4, dtype=int), index=names, columns=names))
     plots.save(fig, tmp_path / "confusion.png")
     assert (tmp_path / "confusion.png").stat().st_size > 1000
 

@@ -10,7 +10,6 @@ import pandas as pd
 
 from lrlab.callbacks import StopOnDivergence
 from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.errors import NothingFinished, UserError
 from lrlab.recipes.kitchen.grid.engines import Place
 from lrlab.recipes.kitchen.grid.progress import show_progress
 from lrlab.recipes.kitchen.grid.runner import EpochLog, Run, run_tasks, was_killed
@@ -77,37 +76,6 @@ def run_row(run: Run, epochs: pd.DataFrame, steps: pd.DataFrame, seconds: float,
         "error": diverged,
     }
     return {column: _plain(row.get(column)) for column in RUN_COLUMNS}
-
-
-def stored_runs(store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The runs, failed ones too, and their epochs.
-
-    Raises UserError if there are none: a folder that keeps its tables alone would have them overwritten with nothing.
-    """
-    runs, epochs = store.tables()
-    if runs.empty:
-        raise UserError(f"{store.out}: no finished run yet; the same command continues")
-    return runs, epochs
-
-
-def not_failed(store: Store, runs: pd.DataFrame) -> pd.DataFrame:
-    "The runs that were trained, diverged or not. Raises NothingFinished with the first reason if all failed."
-    trained = runs[runs.status != "failed"]
-    if trained.empty:
-        raise NothingFinished(f"{store.out}: all {len(runs)} runs failed ({runs.error.iloc[0]})")
-    return trained
-
-
-def failures(runs: pd.DataFrame) -> list[str]:
-    "A sentence on the runs that failed, if any did."
-    reasons = runs[runs.status == "failed"].error
-    return [f"{len(reasons)} of {len(runs)} runs failed, the first of them: {reasons.iloc[0]}"] if len(reasons) else []
-
-
-def extra_table(store: Store, runs: pd.DataFrame, name: str) -> pd.DataFrame:
-    "One of the runs' own tables, of all runs that have one together; a failed run has none."
-    files = [store.runs / run_id / name for run_id in runs.run_id]
-    return pd.concat([pd.read_csv(file) for file in files if file.exists()], ignore_index=True)
 
 
 def _plain(value):

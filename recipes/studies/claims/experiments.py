@@ -26,13 +26,14 @@ from lrlab.recipes.kitchen.options import LR, show_lr
 from lrlab.recipes.kitchen.runs.out_of_memory import batch_size, split_batches
 from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
 from lrlab.recipes.kitchen.schedule_names import NAMES
+from lrlab.recipes.kitchen.stats.tuning import tuning_scores
 from lrlab.recipes.kitchen.store.store import EPOCH_COLUMNS
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.claims.bench import TUNED, Bench
 from lrlab.recipes.studies.learning_rate import study as lr_lesson
 from lrlab.recipes.studies.learning_rate.diagnosis import diagnose, guessing_loss
 from lrlab.recipes.studies.snapshot_ensemble import runs as snapshots
-from lrlab.recipes.studies.transfer.arms import train_arm
+from lrlab.recipes.studies.transfer.train import train_arm
 
 HIGH, LOW = 0.1, 1e-6  # the tutorial's
 CYCLES = 3  # of the snapshot ensemble
@@ -205,7 +206,7 @@ def transfer(bench: Bench) -> Tables:
     for arm, centre in centres.items():
         trials = tune.trials({epochs: {arm: OneCycle()}}, centre, TRANSFER_GRID, TRANSFER_SEEDS)
         bench.train_by(train_arm, trials, image_set, **options)
-        scores = tune.scores(pd.DataFrame(bench.rows(trials)))
+        scores = tuning_scores(pd.DataFrame(bench.rows(trials)))
         best[arm] = tune.lr_at(centre, tune.best_positions(scores, centre, TRANSFER_GRID)[epochs, arm])
     lrs = {**best, "gradual": best["slice"], "head_only": DEFAULT_LR}
     runs = plan_runs(dict.fromkeys(lrs, OneCycle()), lrs, bench.few_seeds, epochs)

@@ -7,8 +7,8 @@ import pandas as pd
 
 from lrlab.recipes.kitchen.errors import Refused
 from lrlab.recipes.kitchen.figures import plots
-from lrlab.recipes.kitchen.grid import tuning as tune
 from lrlab.recipes.kitchen.stats.summary import summarize
+from lrlab.recipes.kitchen.stats.tuning import tuning_scores
 from lrlab.recipes.kitchen.store.store import Store, write_atomically
 from lrlab.recipes.studies.compare import advice as answer
 from lrlab.recipes.studies.compare import panels, protocol, report_html
@@ -105,7 +105,7 @@ def figures(results: Results, summary: pd.DataFrame) -> dict[str, plots.Figure]:
         )
     if len(results.trials):
         chosen = results.config.get("tuned", {}).get("chosen", {}).get(str(results.budget), {})
-        scores = tune.scores(results.trials[results.trials.budget == results.budget])
+        scores = tuning_scores(results.trials[results.trials.budget == results.budget])
         if len(scores):
             order = [label for label in results.schedules if label in set(scores.schedule)]
             bare = panels.tuning(scores, chosen, order, style, wide=True)

@@ -11,8 +11,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from lrlab.recipes.kitchen.figures import plots
-from lrlab.recipes.kitchen.grid import tuning as tune
 from lrlab.recipes.kitchen.options import show_lr
+from lrlab.recipes.kitchen.stats.tuning import tuning_scores
 from lrlab.recipes.studies.compare import advice as answer
 from lrlab.recipes.studies.compare import panels, protocol
 from lrlab.recipes.studies.compare.results import Results
@@ -89,7 +89,7 @@ def figures(results: Results, summary: pd.DataFrame, longest: pd.DataFrame) -> l
                       panels.lr_find(results.lr_find, results.config.get("lr_find")),
                       "Dashed: the LR that the valley rule suggests."))  # fmt: skip
     chosen = results.config.get("tuned", {}).get("chosen", {}).get(str(results.budget), {})
-    scores = tune.scores(results.trials[results.trials.budget == results.budget])
+    scores = tuning_scores(results.trials[results.trials.budget == results.budget])
     tried = [label for label in results.schedules if label in set(scores.schedule)]
     if tried:
         drawn.append(("tuning", protocol.tuning_finding(chosen), panels.tuning(scores, chosen, tried, style),

@@ -17,6 +17,7 @@ from lrlab.recipes.kitchen.machine.measured import remembered
 from lrlab.recipes.kitchen.models.layer_groups import group_names
 from lrlab.recipes.kitchen.options import LR, show_lr
 from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
+from lrlab.recipes.kitchen.stats.tuning import tuning_scores
 from lrlab.recipes.kitchen.store.store import Store, write_atomically
 from lrlab.recipes.kitchen.workloads import Workload, use_threads
 from lrlab.recipes.studies.compare import samples
@@ -146,7 +147,7 @@ def tuned(kitchen: Kitchen, schedules: dict[int, dict], tuning: tune.Tuning, cen
         runs = tune.trials(schedules, centre, grid, tuning.seeds)
         store.write_config(store.config | {"tuning_plan": [run.run_id for run in runs]})
         kitchen.train(runs, f"runs to tune lr_max over {len(grid)} values")
-        table = tune.scores(store.tables("tuning_plan")[0])
+        table = tuning_scores(store.tables("tuning_plan")[0])
         best = tune.best_positions(table, centre, grid)
         wider = tune.wider(grid, best, first)
         if wider == grid:

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lrlab.callbacks import lr_range_test
 from lrlab.recipes.kitchen.data.image_set import ImageSet
@@ -15,8 +13,7 @@ from lrlab.recipes.kitchen.options import show_lr
 from lrlab.recipes.kitchen.runs.out_of_memory import batch_size, said, split_batches, with_smaller_batches
 from lrlab.recipes.kitchen.store.store import Store, write_atomically
 from lrlab.recipes.kitchen.workloads import Workload, use_threads
-
-MARKERS = {"valley": "o", "slide": "s", "minimum": "^", "steep": "D"}
+from lrlab.recipes.studies.lr_find import figure
 
 
 @dataclass
@@ -48,7 +45,7 @@ def range_tests(workload: Workload, seeds: list[int], num_it: int, out: Path | s
         curves, table = (pd.read_csv(store.out / f"{name}.csv") for name in ("lr_find", "suggestions"))
         valley = table[table.rule == "valley"].lr
         lr = float(f"{valley.median():.1e}") if len(valley) else None
-        fig = draw(
+        fig = figure.draw(
             curves, table, lr, f"{image_set.name}, {workload.arch}, batch size {workload.bs}, {len(seeds)} seeds"
         )
         plots.save(fig, store.out / "lr_find.png")
@@ -74,33 +71,6 @@ def suggested_lr(test) -> float | None:
     "The valley rule's LR to two digits, else that of the first rule that found one."
     found = {rule: lr for rule, lr in test.suggestions.items() if lr}
     return float(f"{found.get('valley', next(iter(found.values()))):.1e}") if found else None
-
-
-def draw(curves: pd.DataFrame, suggestions: pd.DataFrame, lr: float | None, where: str) -> Figure:
-    "The loss against the LR, one line per seed, and below it what every rule suggests for every seed."
-    fig = Figure(figsize=(9, 5.6))
-    loss, rules = fig.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    for _, curve in curves.groupby("seed"):
-        loss.plot(curve.lr, curve.loss, color=plots.COLOURS[1], lw=1.4, alpha=0.75)
-    start = curves.groupby("seed").loss.first()
-    low, high = curves.loss.min(), start.max()
-    loss.set(xscale="log", ylim=(low - 0.15 * (high - low), high + 0.6 * (high - low)), ylabel="smoothed training loss")
-    for row, (rule, marker) in enumerate(MARKERS.items()):
-        values = suggestions[suggestions.rule == rule].lr
-        rules.plot(values, np.full(len(values), row), marker, ms=7, color=plots.COLOURS[2], alpha=0.7)
-    rules.set(yticks=range(len(MARKERS)), yticklabels=list(MARKERS), ylim=(len(MARKERS) - 0.5, -0.5))
-    rules.set_xlabel("learning rate (log scale)")
-    rules.grid(axis="y", color="#EEEEEE")
-    for ax in (loss, rules):
-        if lr:
-            ax.axvline(lr, color="#444444", lw=1, ls="--")
-        ax.spines[["top", "right"]].set_visible(False)
-    title = f"The range test suggests an LR of about {show_lr(lr)}" if lr else "The range test suggests no LR here"
-    fig.suptitle(title, fontsize=13, fontweight="bold", x=0.02, ha="left")
-    note = f"{where}. Dashed: the median over seeds of fastai's valley rule. Each marker: one rule on one seed."
-    fig.text(0.02, 0.01, note, fontsize=8.5, color="#444444")
-    fig.tight_layout(rect=(0, 0.03, 1, 1))
-    return fig
 
 
 def _text(table: pd.DataFrame, lr: float | None, out: Path) -> str:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from lrlab.recipes.kitchen.figures import canvas, plots
-from lrlab.recipes.studies.transfer.arms import ARMS, lr_by_group
+from lrlab.recipes.studies.transfer.arms import ARMS
 
 GROUP_COLOURS = ["#CC79A7", "#56B4E9", "#0072B2", "#000000"]  # from the stem to the head
 HINTS = {
@@ -138,3 +138,9 @@ def _said(row: pd.Series, reference: str) -> str:
         return f"{row.accuracy_mean:.1%}"
     compared = "no comparison" if pd.isna(row["diff"]) else f"{100 * row['diff']:+.1f} points: {row.verdict}"
     return f"{row.accuracy_mean:.1%}, {compared}"
+
+
+def lr_by_group(steps: pd.DataFrame, n_groups: int) -> np.ndarray:
+    "[steps, groups] LRs of one run, nan where a group is frozen."
+    table = steps.pivot(index="step", columns="group", values="lr").reindex(columns=range(n_groups))
+    return table.where(table > 0).to_numpy()

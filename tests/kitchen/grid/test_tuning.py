@@ -9,6 +9,7 @@ from lrlab.callbacks import Constant, CosineDecay
 from lrlab.recipes import compare
 from lrlab.recipes.kitchen.grid import tuning as tune
 from lrlab.recipes.kitchen.options import show_lr
+from lrlab.recipes.kitchen.stats.tuning import tuning_scores
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.studies.compare import protocol
 from lrlab.recipes.studies.compare.results import merge, read
@@ -22,7 +23,7 @@ def table(accuracy: dict[tuple[str, int], float | None], centre=1e-3) -> pd.Data
         | {"status": "ok" if value is not None else "diverged", "valid_loss": 1.0 if value is not None else None}
         for (schedule, position), value in accuracy.items()
     ]
-    return tune.scores(pd.DataFrame(rows))
+    return tuning_scores(pd.DataFrame(rows))
 
 
 def test_the_grid_has_two_lrs_a_decade_around_the_suggestion():

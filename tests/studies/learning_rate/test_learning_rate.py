@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from lrlab.recipes import cli, learning_rate
+from lrlab.recipes.studies.learning_rate import report as lr_report
 from lrlab.recipes.studies.learning_rate import study as lr_lesson
 from lrlab.recipes.studies.learning_rate.diagnosis import diagnose, guessing_loss, majority
 from lrlab.recipes.studies.learning_rate.tutorial_numbers import tutorial_rows
@@ -84,19 +85,19 @@ def test_our_epochs_stand_beside_the_tutorials_of_the_same_lr_and_length_and_oth
     ours += [(arm, 3e-4, seed, 1, 0.7 + 0.2 * seed) for arm in ("right", "too long") for seed in (0, 1)]
     epochs = pd.DataFrame(ours, columns=["schedule", "lr_max", "seed", "epoch", "accuracy"]).assign(valid_loss=0.25)
     data = {"title": "Ships and trucks", "counts": {"train": {"ship": 400, "truck": 350}}}
-    lines = lr_lesson._beside_the_tutorial(epochs, {"question": {"data": "ships"}, "data": data})
+    lines = lr_report._beside_the_tutorial(epochs, {"question": {"data": "ships"}, "data": data})
     assert "Ours are other data (Ships and trucks: 750 training images, the tutorial had 11,548)" in lines[1]
     rows = {tuple(line.split()[:2]) + (line.split()[-1],): line.split()[-2] for line in lines[4:]}
     assert rows["0.0003", "1", "1"] == "60.00", "one epoch beside one epoch"
     assert rows["0.0003", "1", "2"] == "80.00", "the mean over seeds: both longer runs of a seed begin the same way"
     assert rows["0.1", "2", "1"] == "50.00" and rows["0.1", "4", "0"] == "-"
-    lines = lr_lesson._beside_the_tutorial(epochs, {"question": {"data": "mnist_sample"}, "data": data})
+    lines = lr_report._beside_the_tutorial(epochs, {"question": {"data": "mnist_sample"}, "data": data})
     assert "other data" not in " ".join(lines)
 
 
 def test_n_counts_the_runs_that_the_interval_is_of():
     runs = pd.DataFrame({"schedule": "too high", "lr_max": "1e-1", "budget": 8, "accuracy": [0.6, np.nan, 0.7]})
-    row = lr_lesson.summarize(runs.assign(valid_loss=runs.accuracy, diagnosis=["right", "diverged", "right"])).iloc[0]
+    row = lr_report.summarize(runs.assign(valid_loss=runs.accuracy, diagnosis=["right", "diverged", "right"])).iloc[0]
     assert row.n == 2 and row.accuracy == pytest.approx(0.65) and row.diagnosis == "right (2 of 3)"
 
 

@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from lrlab.recipes import cli, snapshot_ensemble
-from lrlab.recipes.report import DRAWN_BY
 from lrlab.recipes.studies.snapshot_ensemble import loss_plane
+from lrlab.recipes.studies.snapshot_ensemble import report as snapshot_report
 from lrlab.recipes.studies.snapshot_ensemble import runs as snapshots
-from lrlab.recipes.studies.snapshot_ensemble import study as snapshot_answer
 
 
 def test_the_average_is_the_mean_of_the_weights_and_keeps_whole_numbers():
@@ -69,11 +68,11 @@ def test_every_model_is_scored_and_the_plane_is_measured(answered, tmp_path):
 def test_without_an_interval_several_seeds_are_not_called_one():
     rows = [(name, 0.9, 0.01, np.nan, np.nan) for name in ("snapshot 2", "ensemble", "average", "cosine")]
     summary = pd.DataFrame(rows, columns=["model", "accuracy", "diff", "diff_low", "diff_high"])
-    assert "(+1.0 points, no interval)" in snapshot_answer.finding(summary.assign(n=2))
-    assert "(+1.0 points, one seed)" in snapshot_answer.finding(summary.assign(n=1))
+    assert "(+1.0 points, no interval)" in snapshot_report.finding(summary.assign(n=2))
+    assert "(+1.0 points, one seed)" in snapshot_report.finding(summary.assign(n=1))
 
 
-@pytest.mark.parametrize("recipe", [recipe for recipe in DRAWN_BY if recipe != "compare"])
+@pytest.mark.parametrize("recipe", ["learning-rate", "snapshot-ensemble", "transfer", "transfer-vs-scratch"])
 def test_a_folder_without_runs_is_told_so_and_keeps_its_tables(tmp_path, capsys, recipe):
     config = {"recipe": recipe, "question": {}, "data": {"counts": {"train": {"a": 1}}}}
     (tmp_path / "config.json").write_text(json.dumps(config))

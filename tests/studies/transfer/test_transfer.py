@@ -16,7 +16,8 @@ from lrlab.recipes import cli, transfer
 from lrlab.recipes.kitchen.runs.frozen_body import TensorDL, body_outputs, head_learner
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.transfer import figure as transfer_figure
-from lrlab.recipes.studies.transfer.arms import lr_by_group, movement
+from lrlab.recipes.studies.transfer.figure import lr_by_group
+from lrlab.recipes.studies.transfer.train import movement
 
 pytest.importorskip("timm")
 

@@ -10,7 +10,7 @@ from lrlab.recipes import cli, transfer_vs_scratch
 from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.studies.transfer_vs_scratch import figure as lr_epochs_figure
-from lrlab.recipes.studies.transfer_vs_scratch import study as lr_epochs
+from lrlab.recipes.studies.transfer_vs_scratch import report as lr_epochs
 
 pytest.importorskip("timm")
 
