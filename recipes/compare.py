@@ -23,7 +23,7 @@ def main(
     tune_points: int = 5,  # LRs in that grid at first
     tune_seeds: int = 2,  # Seeds per LR; never those of the comparison
     weights: str = None,  # A .pth or .safetensors file of pretrained weights (default: ImageNet's)
-    bs: int = 64,  # Batch size
+    bs: int = None,  # Batch size; default: 64, or less so that an epoch has at least 8 steps
     size: int = None,  # Pixels of a side (default: the dataset's own)
     precision: str = "auto",  # fp32, bf16, fp16 (GPU), or auto: the fastest, measured once
     jobs: str = "auto",  # Runs at the same time; auto: what cores and memory allow, measured

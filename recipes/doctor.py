@@ -1,6 +1,6 @@
-"""Is everything there that lrlab needs? Versions, the GPU, optional packages, the cache and the disk.
+"""Is this machine ready for lrlab? Checks versions, the GPU, optional packages, the cache and the disk.
 
-Says what to install for what is missing. The exit code is 0 if the recipes can run here, even where an optional
+Says how to install what is missing. The exit code is 0 if the recipes can run here, even where an optional
 package is missing, else 1.
 
     lrlab doctor
@@ -12,7 +12,7 @@ from lrlab.recipes import cli
 def main(
     out: str = ".",  # The folder, or one above it, where results will be written
 ):
-    "Check this machine and say what to install or to free."
+    "Check this machine, and say what to install or to free."
     from lrlab.recipes.studies.doctor.study import checkup
 
     result = checkup(out)

@@ -18,7 +18,7 @@ def main(
     epochs: int = 8,  # Epochs of the right length; one is too short
     long: int = 30,  # Epochs that are too long
     seeds: str = "3",  # How many seeds (3), or which (0,5,7)
-    bs: int = 64,  # Batch size
+    bs: int = None,  # Batch size; default: 64, or less so that an epoch has at least 8 steps
     size: int = None,  # Pixels of a side (default: the dataset's own)
     precision: str = "auto",  # fp32, bf16, fp16 (GPU), or auto: the fastest, measured once
     jobs: str = "auto",  # Runs at the same time

@@ -14,7 +14,7 @@ def main(
     arch: str = "small",  # small (from scratch), efficientnet_lite0 (pretrained), or a torchvision or timm name
     seeds: str = "3",  # How many seeds (3), or which (0,5,7)
     num_it: int = 100,  # Steps of one test
-    bs: int = 64,  # Batch size
+    bs: int = None,  # Batch size; default: 64, or less so that an epoch has at least 8 steps
     size: int = None,  # Pixels of a side (default: the dataset's own)
     precision: str = "auto",  # fp32, bf16, fp16 (GPU), or auto: the fastest, measured once
     no_cache: bool = False,  # Decode the images in memory, keep nothing of them on disk

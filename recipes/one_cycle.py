@@ -16,7 +16,7 @@ def main(
     lr_max: str = "slice(3e-6,3e-3)",  # The highest LR: a number, slice(first layers, head), or find
     seed: int = 0,  # Initial weights, batch order and augmentation
     weights: str = None,  # A .pth or .safetensors file of pretrained weights (default: ImageNet's)
-    bs: int = 64,  # Batch size
+    bs: int = None,  # Batch size; default: 64, or less so that an epoch has at least 8 steps
     size: int = None,  # Pixels of a side (default: the dataset's own)
     precision: str = "auto",  # fp32, bf16, fp16 (GPU), or auto: the fastest, measured once
     no_cache: bool = False,  # Decode the images in memory, keep nothing of them on disk

@@ -17,7 +17,7 @@ def main(
     lr_max: float = 3e-3,  # The highest LR of all runs
     seeds: str = "3",  # How many seeds (3), or which (0,5,7)
     weights: str = None,  # A .pth or .safetensors file of pretrained weights (default: ImageNet's)
-    bs: int = 64,  # Batch size
+    bs: int = None,  # Batch size; default: 64, or less so that an epoch has at least 8 steps
     size: int = None,  # Pixels of a side (default: the dataset's own)
     precision: str = "auto",  # fp32, bf16, fp16 (GPU), or auto: the fastest, measured once
     jobs: str = "auto",  # Runs at the same time

@@ -16,7 +16,7 @@ def main(
     epochs: str = "1,2,3",  # The lengths of the grid
     seeds: str = "3",  # How many seeds (3), or which (0,5,7)
     weights: str = None,  # A .pth or .safetensors file of pretrained weights (default: ImageNet's)
-    bs: int = 64,  # Batch size
+    bs: int = None,  # Batch size; default: 64, or less so that an epoch has at least 8 steps
     size: int = 32,  # Pixels of a side; 128 and more are better and slower
     precision: str = "auto",  # fp32, bf16, fp16 (GPU), or auto: the fastest, measured once
     jobs: str = "auto",  # Runs at the same time

@@ -45,6 +45,16 @@ def did_you_mean(word: str, known: Iterable[str], n: int = 1, cutoff: float = 0.
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
+def name_some(names: Sequence[str], count: int = 3) -> str:
+    """The first few names, and how many more there are.
+
+    >>> name_some(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    more = len(names) - count
+    return ", ".join(map(printable, names[:count])) + (f" and {more} more" if more > 0 else "")
+
+
 def plural(n: int, noun: str) -> str:
     """
     >>> plural(1, "epoch"), plural(2, "epoch")

@@ -9,15 +9,14 @@ from fastai.torch_core import set_seed
 from joblib import cpu_count
 from torch import nn
 
-from lrlab.recipes.kitchen.data import fastai_datasets as datasets  # noqa: F401  (registers datasets; prepares torchvision)
-from lrlab.recipes.kitchen.data.dataloaders import make_dataloaders, train_device
-from lrlab.recipes.kitchen.data.image_set import ImageSet, limited, load
+from lrlab.recipes.kitchen.data.catalog import load, split_count
+from lrlab.recipes.kitchen.data.dataloaders import default_batch_size, make_dataloaders
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.learner.fused_adam import FusedAdam
-from lrlab.recipes.kitchen.learner.precision import candidates, check_precision, fastest, precision_callbacks
+from lrlab.recipes.kitchen.learner.precision import check_precision, precision_callbacks, resolve_precision
 from lrlab.recipes.kitchen.learner.quick_learner import PlainCrossEntropy, QuickLearner
-from lrlab.recipes.kitchen.machine.measured import remembered
-from lrlab.recipes.kitchen.models import torchvision_compat as vision  # noqa: F401  (registers datasets; prepares torchvision)
+from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.models.create import check_name, create, is_pretrained
 from lrlab.recipes.kitchen.models.layer_groups import layer_groups, one_group
 from lrlab.recipes.kitchen.models.weights import read_weights, sha256
@@ -31,7 +30,7 @@ class Workload:
     data: str = "solar"
     arch: str = "small"
     size: int | None = None
-    bs: int = 64
+    bs: int | None = None  # default: 64, or less so that an epoch has at least 8 steps
     precision: str = "auto"
     cache: bool = True
     head_epochs: int = 1  # epochs for which a pretrained model's new head is trained alone, before the schedule starts
@@ -45,48 +44,33 @@ class Workload:
         return is_pretrained(self.arch) and not self.scratch
 
     def load_images(self) -> ImageSet:
-        default = 96 if limited(self.data)[0] == "solar" and is_pretrained(self.arch) else None
+        default = 96 if split_count(self.data)[0] == "solar" and is_pretrained(self.arch) else None
         return load(self.data, self.size or default, self.cache)
 
-    def settled(self, image_set: ImageSet, threads: int | None = None) -> "Workload":
-        """This workload with precision `auto` decided: the fastest, measured once per machine, model and `threads`.
+    def resolve(self, images: ImageSet) -> "Workload":
+        "Replace the defaults that depend on the images or on the machine, because the results depend on them."
+        bs = self.bs or default_batch_size(len(images.splits["train"]))
+        n_channels, size = images.channels, images.size
+        precision = resolve_precision(self.precision, lambda: create(self.arch, 2, n_channels, size, pretrained=False))
+        return replace(self, bs=bs, precision=precision)
 
-        The results depend on it, so it is decided before anything is trained, and recorded.
+    def to_dict(self, images: ImageSet) -> dict:
+        "Everything about the data and the model that the numbers depend on; JSON types."
+        fields = asdict(self.resolve(images))
+        del fields["cache"]  # where the pixels are stored changes nothing
+        return fields | {"size": images.size, "pixels": images.card.fingerprint}
+
+    def learner(self, seed: int = 0, images: ImageSet | None = None):
+        """A new Learner. The same seed gives the same initial weights, batch order and augmentation.
+
+        A caller that has loaded the images already passes them as `images`.
         """
-        if self.precision != "auto":
-            return self
-        threads, colour = threads or torch.get_num_threads(), is_pretrained(self.arch)
-        shape = (self.bs, 3 if colour else image_set.channels, image_set.size, image_set.size)
-        what = f"precision of {self.arch} at {'x'.join(map(str, shape))}, {threads} threads"
-
-        def measure() -> str:
-            with using_threads(threads):
-                return fastest(
-                    lambda: create(self.arch, 2, image_set.channels, image_set.size, False), shape, train_device()
-                )
-
-        return replace(self, precision=remembered(what, candidates().__contains__, measure))
-
-    def to_dict(self, image_set: ImageSet) -> dict:
-        "JSON types: everything about the data and the model that the numbers depend on."
-        own = {
-            name: value for name, value in asdict(self).items() if name != "cache"
-        }  # where pixels lie changes nothing
-        return own | {"size": image_set.size, "pixels": image_set.card.get("fingerprint")}
-
-    def learner(self, seed: int = 0, image_set: ImageSet | None = None):
-        """A fresh Learner; the same seed gives the same initial weights, batch order and augmentation draws.
-
-        `image_set` saves looking the data up again where the caller already has them.
-        """
-        image_set = self.load_images() if image_set is None else image_set
-        precision = self.settled(image_set).precision
-        set_seed(seed)  # before the DataLoaders: fastai's batch order comes from Python's random
-        dls = make_dataloaders(image_set, self.bs, colour=is_pretrained(self.arch), pretrained=self.pretrained)
-        model = create(
-            self.arch, len(image_set.classes), image_set.channels, image_set.size, self.pretrained, self.weights
-        )
-        return make_learner(dls, model, self.pretrained, precision, seed)
+        images = self.load_images() if images is None else images
+        resolved = self.resolve(images)
+        set_seed(seed)  # before the DataLoaders, whose batch order comes from Python's random
+        dls = make_dataloaders(images, resolved.bs, colour=is_pretrained(self.arch), pretrained=self.pretrained)
+        model = create(self.arch, len(images.classes), images.channels, images.size, self.pretrained, self.weights)
+        return make_learner(dls, model, self.pretrained, resolved.precision, seed)
 
     def spread(self, lr: float) -> float | slice:
         "An LR for the head, spread over the layers of a pretrained model by fastai's factor of 100 (`fine_tune`)."
@@ -107,14 +91,15 @@ class Workload:
 def build(
     data: str = "solar",  # "solar", "digits", a fastai dataset or a folder of images; "cifar:1000" is a part of one
     arch: str = "small",  # "small", "efficientnet_lite0", or a torchvision or timm name
-    size: int | None = None,  # Pixels of a side; default: the dataset's own
-    bs: int = 64,  # Batch size
+    size: int | None = None,  # Image side length in pixels; default: the dataset's own
+    bs: int | None = None,  # Batch size; default: 64, or less so that an epoch has at least 8 steps
     seed: int = 0,  # Initial weights, batch order and augmentation
-    precision: str = "auto",  # "fp32", "bf16", "fp16" (GPU), or "auto": the fastest, measured
+    precision: str = "auto",  # "fp32", "bf16", "fp16" (GPU), or "auto": see `resolve_precision`
     cache: bool = True,  # Keep the decoded images on disk
     weights: str | None = None,  # A .pth or .safetensors file of pretrained weights; default: ImageNet's
 ):
     "A fastai Learner on whole-batch DataLoaders: `show_batch`, `lr_find`, `fit_one_cycle`, Interpretation all work."
+    prepare_torchvision()
     import fastai.vision.all  # noqa: F401  (registers show_results and plot_top_losses of images)
 
     check_range("seed", seed, 0, 2**32 - 1)
@@ -125,14 +110,15 @@ def checked(
     data: str,
     arch: str,
     size: int | None,
-    bs: int,
+    bs: int | None,
     precision: str,
     weights: str | None = None,
     cache: bool = True,
 ) -> Workload:
     "A Workload, or UserError for a number, a name or a file of weights that cannot be."
     data = str(data)
-    check_range("bs", bs, 2, 65536)  # batch normalization has no statistics of a single image
+    if bs is not None:
+        check_range("bs", bs, 2, 65536)  # batch normalization has no statistics of a single image
     if size is not None:
         check_range("size", size, 8, 2048)
     check_precision(precision)

@@ -29,8 +29,10 @@ from lrlab.recipes.kitchen.learner.fused_adam import FusedAdam  # noqa: E402
 from lrlab.recipes.kitchen.learner.precision import autocast  # noqa: E402
 from lrlab.recipes.kitchen.learner.quick_learner import QuickLearner  # noqa: E402
 from lrlab.recipes.kitchen.machine.environment import environment  # noqa: E402
-from lrlab.recipes.kitchen.models import torchvision_compat as vision  # noqa: E402, F401  (before fastai.vision.augment)
+from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision  # noqa: E402
 from lrlab.recipes.kitchen.workloads import Workload  # noqa: E402
+
+prepare_torchvision()  # before fastai.vision.augment
 
 TARGET = ROOT / "results" / "reference" / "speed"
 REPEATS = 7

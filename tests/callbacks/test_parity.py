@@ -43,7 +43,7 @@ from lrlab.callbacks import (
     join,
     warmup,
 )
-from lrlab.recipes.kitchen.models.torchvision_compat import prepare_torchvision
+from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 
 prepare_torchvision()  # timm imports torchvision
 from timm.scheduler.cosine_lr import CosineLRScheduler  # noqa: E402

@@ -9,8 +9,8 @@ from fastai.interpret import ClassificationInterpretation
 from fasttransform import Pipeline
 
 from lrlab.recipes.kitchen.data import dataloaders as loaders
+from lrlab.recipes.kitchen.data.catalog import load
 from lrlab.recipes.kitchen.data.dataloaders import BatchFlips, Normalized, ToFloat
-from lrlab.recipes.kitchen.data.image_set import load
 from lrlab.recipes.kitchen.workloads import build
 from tests.conftest import write_images
 
@@ -68,7 +68,7 @@ def test_an_epoch_serves_every_training_image_once_and_labels_fit(image_folder):
     learn = build(str(image_folder), size=16, bs=6)
     dl = learn.dls.train.new(after_batch=[], drop_last=False)
     seen = torch.cat([x.as_subclass(torch.Tensor).flatten(1).float().sum(1) for x, _ in dl])
-    image_set = dl.dataset.tls[0].tfms.fs[0].image_set
+    image_set = dl.pixels.images
     expected = torch.from_numpy(image_set.images[image_set.splits["train"]].reshape(36, -1).astype(np.float32)).sum(1)
     assert torch.allclose(seen.sort().values, expected.sort().values)
     for x, y in learn.dls.valid:
@@ -175,7 +175,7 @@ def test_a_gpu_trains_on_images_that_lie_there():
     with learn.no_bar(), learn.no_logging():
         learn.fit(2, 3e-3)
     assert next(learn.model.parameters()).is_cuda and learn.recorder.values[-1][2] > 0.5
-    assert learn.dls.train.dataset.tls[0].tfms.fs[0].pixels_on(learn.dls.device).resident
+    assert learn.dls.train.pixels.resident
 
 
 def test_data_may_be_a_path(image_folder):

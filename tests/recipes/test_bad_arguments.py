@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from lrlab import callbacks
 from lrlab.recipes import cli
 from lrlab.recipes.kitchen import options, schedule_names
-from lrlab.recipes.kitchen.data import image_set as data
+from lrlab.recipes.kitchen.data import catalog as data
+from lrlab.recipes.kitchen.data import image_set
 from lrlab.recipes.kitchen.errors import UserError
 from tests.conftest import write_images
 
@@ -406,7 +407,7 @@ PUBLIC = [  # public functions, called from somebody's notebook: (call, what the
     (lambda: workload(seed=0.5), "`seed` 0.5"),
     (lambda: workload(precision="fp61"), "`precision` fp61"),
     (lambda: data.load("digits", size=0), "`size` 0"),
-    (lambda: data.stratified_split([0, 1], share=2.0), "share"),
+    (lambda: image_set.stratified_split([0, 1], share=2.0), "share"),
     (lambda: options.parse_lr(None), "`lr_max`"),
     (lambda: options.parse_lr([1e-3]), "`lr_max`"),
     (lambda: options.parse_lr(True), "`lr_max`"),

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lrlab.recipes.kitchen.data import decode
-from lrlab.recipes.kitchen.data import image_set as data
+from lrlab.recipes.kitchen.data import catalog as data
+from lrlab.recipes.kitchen.data import decode, image_folder
 from lrlab.recipes.kitchen.errors import UserError
 from tests.conftest import write_images
 
@@ -30,6 +30,23 @@ def split_of(folder: Path, **classes: list[str]) -> None:
     for part, names in classes.items():
         for i, name in enumerate(names):
             write_images(folder / part / name, 6, seed=hash((part, i)) % 1000, size=12)
+
+
+def folders_of(folder: Path, *names: str) -> None:
+    "Nothing but these folders, with six images in each."
+    shutil.rmtree(folder)
+    for i, name in enumerate(names):
+        write_images(folder / name, 6, seed=i, size=12)
+
+
+def renamed(suffix: str, count: int = 24):
+    "`count` images of the left class with another suffix: their content stays PNG."
+
+    def build(folder: Path) -> None:
+        for file in sorted(left(folder).glob("*.png"))[:count]:
+            file.rename(file.with_suffix(suffix))
+
+    return build
 
 
 def several(count: int, make):
@@ -84,14 +101,14 @@ REFUSED = {  # what is done to a healthy folder, and the sentence that it gives
     "unknown suffixes": (suffixes, "it has 48 .heic files"),
     "one class": (lambda f: shutil.rmtree(f / "left"), r"only one class \(right\) has images"),
     "one class and an empty one": (lambda f: [x.unlink() for x in left(f).glob("*")], "only one class"),
-    "one folder around it": (wrapped, "did you mean --data .*/dataset"),
+    "one folder around it": (wrapped, "did you mean `data` .*/dataset"),
     "one image per class": (
         lambda f: [x.unlink() for x in f.rglob("*.png") if not x.stem.endswith("000")],
         "leaves none for validation",
     ),
     "train and valid differ": (
         lambda f: split_of(f, train=["cat", "dog"], valid=["cat", "dogs"]),
-        "class dogs has no training images; is it dog?",
+        "class dogs has no training images; did you mean dog\\?",
     ),
     "valid is empty": (
         lambda f: (split_of(f, train=["cat", "dog"]), (f / "valid" / "cat").mkdir(parents=True)),
@@ -121,6 +138,38 @@ REFUSED = {  # what is done to a healthy folder, and the sentence that it gives
         lambda f: [shutil.copytree(left(f), f / name) for name in ("a b", "a\nb")],
         r"look the same in print",
     ),
+    "images named like a split": (lambda f: folders_of(f, "train", "test1"), "the 6 images of train lie outside class"),
+    "two parts without a train": (
+        lambda f: split_of(f, val=["cat", "dog"], test=["cat", "dog"]),
+        "test and val are named like splits and not like classes|test, val are named like splits",
+    ),
+    "two folders for training": (
+        lambda f: split_of(f, train_1=["cat", "dog"], train_2=["cat", "dog"], valid=["cat", "dog"]),
+        "both train_1 and train_2; which is for train",
+    ),
+    "folds": (lambda f: split_of(f, fold0=["a", "b"], fold1=["a", "b"]), "fold0, fold1 are named like parts"),
+    "folds without classes": (lambda f: folders_of(f, "cv1", "cv2", "cv3"), "cv1, cv2, cv3 are named like parts"),
+    "images and masks": (lambda f: folders_of(f, "images", "masks"), "images, masks are images and their targets"),
+    "images and ground truth": (
+        lambda f: folders_of(f, "JPEGImages", "SegmentationClass"),
+        "are images and their targets",
+    ),
+    "versions of the same classes": (
+        lambda f: split_of(f, color=["apple", "grape"], grey=["apple", "grape"]),
+        r"color, grey all hold the same folders \(apple, grape\)",
+    ),
+    "a split in every class": (
+        lambda f: split_of(f, cat=["train", "test"], dog=["train", "test"]),
+        r"cat, dog all hold the same folders \(test, train\)",
+    ),
+    "classes beside a train folder": (
+        lambda f: (split_of(f, train=["cat", "dog"]), write_images(f / "unlabelled", 3)),
+        r"is train a class, or does it hold the classes \(cat, dog\)\? Choose `data` .*/train",
+    ),
+    "a valid folder without classes": (
+        lambda f: (split_of(f, train=["cat", "dog"]), write_images(f / "valid", 3)),
+        "the valid folder has no images in class folders",
+    ),
     "a link to itself": (lambda f: (shutil.rmtree(f), f.symlink_to(f)), "no such folder|symbolic links|cannot"),
 }
 
@@ -131,7 +180,7 @@ def test_folders_that_cannot_be_used_are_refused_in_one_sentence(folder_to_spoil
     build(folder_to_spoil)
     with pytest.raises(UserError, match=sentence) as refusal:
         load(folder_to_spoil)
-    assert str(refusal.value).startswith(f"--data {folder_to_spoil}")
+    assert str(refusal.value).startswith(f"`data` {folder_to_spoil}")
 
 
 def counts(image_set: data.ImageSet) -> dict[str, int]:
@@ -160,7 +209,7 @@ USED = {  # what is done to a healthy folder, the images per class that are then
     "loose images": (
         lambda f: write_images(f / "x", 1, seed=5) or (f / "x" / "x000.png").rename(f / "loose.png"),
         BOTH,
-        "1 images outside the class folders are left out",
+        "1 images outside the class folders are excluded",
     ),
     "a linked file": (
         lambda f: (left(f) / "link.png").symlink_to("left000.png"),
@@ -226,6 +275,69 @@ USED = {  # what is done to a healthy folder, the images per class that are then
         {"caf\u00e9": 12, "tea": 12},
         None,
     ),
+    "training_set and test_set": (
+        lambda f: split_of(f, training_set=["cat", "dog"], test_set=["cat", "dog"]),
+        {"cat": 12, "dog": 12},
+        None,
+    ),
+    "train and dev": (lambda f: split_of(f, train=["cat", "dog"], dev=["cat", "dog"]), {"cat": 12, "dog": 12}, None),
+    "TrainData and ValData": (
+        lambda f: split_of(f, TrainData=["cat", "dog"], ValData=["cat", "dog"]),
+        {"cat": 12, "dog": 12},
+        None,
+    ),
+    "a split with a common word, and predictions": (
+        lambda f: (
+            split_of(f, seg_train=["sea", "ice"], seg_test=["sea", "ice"]),
+            write_images(f / "seg_pred", 4),
+        ),
+        {"sea": 12, "ice": 12},
+        "seg_pred is excluded, because it is not one of the splits",
+    ),
+    "a split unpacked into folders of its own": (
+        lambda f: split_of(f, **{"train/train": ["sea", "ice"], "test/test": ["sea", "ice"]}),
+        {"sea": 12, "ice": 12},
+        None,
+    ),
+    "a test folder without classes": (
+        lambda f: (split_of(f, train=["cat", "dog"]), write_images(f / "test", 5)),
+        {"cat": 6, "dog": 6},
+        "test is excluded, because it has no class folders",
+    ),
+    "three splits, a test folder without classes": (
+        lambda f: (split_of(f, train=["cat", "dog"], valid=["cat", "dog"]), write_images(f / "test", 5)),
+        {"cat": 12, "dog": 12},
+        "test is excluded, because it has no class folders",
+    ),
+    "classes with a word of a split": (
+        lambda f: folders_of(f, "train_station", "test_tube", "dev_board"),
+        {"train_station": 6, "test_tube": 6, "dev_board": 6},
+        None,
+    ),
+    "classes of a test": (
+        lambda f: folders_of(f, "test_positive", "test_negative"),
+        {"test_positive": 6, "test_negative": 6},
+        None,
+    ),
+    "masks as classes": (lambda f: folders_of(f, "mask", "no_mask"), {"mask": 6, "no_mask": 6}, None),
+    "more suffixes of JPEG and PNG": (
+        lambda f: (renamed(".jfif", 8)(f), renamed(".JPE", 8)(f), renamed(".apng", 8)(f)),
+        BOTH,
+        None,
+    ),
+    "a format that is not read": (renamed(".jxl", 6), BOTH | {"left": 18}, "6 .jxl files are excluded"),
+    "two formats that are not read": (
+        lambda f: (renamed(".JXL", 3)(f), renamed(".cr2", 2)(f)),
+        BOTH | {"left": 19},
+        "2 .cr2 files are excluded.* 3 .jxl files are excluded",
+    ),
+    "a class in a format that is not read": (
+        lambda f: [
+            x.rename(x.with_suffix(".svg")) for x in (write_images(f / "third", 4), *(f / "third").glob("*.png")) if x
+        ],
+        BOTH,
+        "third has no images and is no class.* 4 .svg files are excluded",
+    ),
     "class names of all kinds": (
         lambda f: [
             shutil.copytree(left(f), f / name)
@@ -243,16 +355,30 @@ def test_folders_that_can_be_used(folder_to_spoil, case, capsys):
     build(folder_to_spoil)
     image_set = load(folder_to_spoil)
     assert counts(image_set) == per_class
-    text = " | ".join(image_set.card["warnings"])
+    text = " | ".join(image_set.card.warnings)
     if remark:
         assert re.search(remark, text), text
         assert text.split(" | ")[0][:60] in capsys.readouterr().err, "it is printed as well"
     else:
         expected = ("validation images: one of them",) * (len(image_set.splits["valid"]) < 40)
-        assert all(any(part in w for part in expected) or "also training" in w for w in image_set.card["warnings"]), (
-            text
-        )
+        assert all(any(part in w for part in expected) or "also training" in w for w in image_set.card.warnings), text
     assert all(name.isprintable() for name in (*image_set.classes, *image_set.files))
+
+
+@pytest.mark.skipif(".avif" not in decode.SUFFIXES, reason="this Pillow reads no AVIF")
+def test_avif_is_read_where_pillow_reads_it(folder_to_spoil):
+    for file in left(folder_to_spoil).glob("*.png"):
+        Image.open(file).save(file.with_suffix(".avif"))
+        file.unlink()
+    assert counts(load(folder_to_spoil)) == BOTH
+
+
+def test_heic_is_read_where_pillow_has_a_plugin(folder_to_spoil, monkeypatch):
+    "A plugin registers its format and its suffixes with Pillow."
+    monkeypatch.setattr(Image, "EXTENSION", Image.registered_extensions() | {".heic": "HEIF"})
+    monkeypatch.setattr(image_folder, "SUFFIXES", decode.find_suffixes())
+    renamed(".heic", 5)(folder_to_spoil)
+    assert counts(load(folder_to_spoil)) == BOTH
 
 
 def test_thousands_of_classes(tmp_path):
@@ -295,7 +421,7 @@ def test_an_unreadable_file_is_named(open_folder):
     os.chmod(open_folder / "left" / "left000.png", 0)
     with nobody():
         image_set = load(open_folder)
-    assert image_set.card["unreadable"] == {"left/left000.png": "permission denied"}
+    assert image_set.card.unreadable == {"left/left000.png": "permission denied"}
 
 
 @pytest.mark.parametrize("where", ["left", "."])
@@ -309,9 +435,9 @@ def test_an_unreadable_folder_is_refused(open_folder, where):
 def test_a_file_that_became_readable_is_decoded_again(open_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("LRLAB_CACHE", str(tmp_path))
     (open_folder / "left" / "gone.png").symlink_to("later.dat")
-    assert "unreadable" in data.load(str(open_folder), 12).card
+    assert data.load(str(open_folder), 12).card.unreadable
     shutil.copy(open_folder / "left" / "left000.png", open_folder / "left" / "later.dat")
-    assert "unreadable" not in data.load(str(open_folder), 12).card
+    assert not data.load(str(open_folder), 12).card.unreadable
 
 
 def test_data_that_changes_after_loading_changes_nothing(folder_to_spoil):
@@ -321,11 +447,11 @@ def test_data_that_changes_after_loading_changes_nothing(folder_to_spoil):
     shutil.rmtree(folder_to_spoil / "left")
     assert np.array_equal(image_set.images, before)
     write_images(folder_to_spoil / "left", 24, seed=77, size=12)
-    assert data.load(str(folder_to_spoil), 12).card["fingerprint"] != image_set.card["fingerprint"]
+    assert data.load(str(folder_to_spoil), 12).card.fingerprint != image_set.card.fingerprint
 
 
 def test_files_that_vanish_between_listing_and_decoding_are_named(folder_to_spoil):
-    found = data.listing(folder_to_spoil)
+    found = image_folder.list_folder(folder_to_spoil)
     (folder_to_spoil / "left" / "left003.png").unlink()
     _, unreadable = decode.decode_images(found.files, 12)
     assert unreadable == {3: "no such file or directory"}

@@ -185,7 +185,7 @@ ON_SMALL_DISKS = """
 import subprocess, sys
 from pathlib import Path
 from lrlab.recipes import cli
-from lrlab.recipes.kitchen.data import image_set as data
+from lrlab.recipes.kitchen.data import catalog as data
 
 images, cache, out = map(Path, sys.argv[1:])
 for folder, how in ((cache, "size=1m"), (out, "size=1m,ro")):

@@ -1,4 +1,4 @@
-"""fastai's dataset archives, looked through before they are unpacked."""
+"""fastai's dataset archives, checked before they are unpacked."""
 
 import shutil
 import stat
@@ -16,12 +16,12 @@ from lrlab.recipes.kitchen.text import printable
 
 
 def untar(url: str) -> Path:
-    """The folder of a fastai dataset, as `untar_data(url)` gives it: downloaded and unpacked where it is not there yet.
+    """The folder of a fastai dataset, as `untar_data(url)` returns it: downloaded and unpacked if it is not there yet.
 
-    Raises UserError when it cannot be had, or when its archive holds anything but files and folders below its own.
+    Raises UserError if that fails, or if the archive holds anything but files and folders that stay in its folder.
     """
     try:
-        # fastai's settings say where; `base` is only where they would be if there were none.
+        # fastai's settings say where; `base` is needed only to look for them.
         return CheckedDownload(fastai_cfg(), module=fastai.data, base="~/.fastai").get(url, extract_key="data")
     except UserError:
         raise
@@ -31,7 +31,7 @@ def untar(url: str) -> Path:
 
 
 class CheckedDownload(FastDownload):
-    "fastai's own download and its folders; the archive is checked between the two steps."
+    "fastai's own download and folders. The archive is checked after the download and before it is unpacked."
 
     def extract(self, url, extract_key="data", force=False):
         archive = self.arch_path() / url.rpartition("/")[2].partition("?")[0]
@@ -42,7 +42,7 @@ class CheckedDownload(FastDownload):
 def check_archive(archive: Path, target: Path) -> None:
     """Raise UserError unless everything in a .tar.* or .zip file is a plain file or folder that stays below `target`.
 
-    Python's own filter for this came with 3.12 and lets links pass; datasets of images have none.
+    Python's own filter lets links inside the archive pass and serves no .zip files. Image datasets hold no links.
     """
     try:
         total = 0
@@ -56,7 +56,7 @@ def check_archive(archive: Path, target: Path) -> None:
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, ValueError) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"{archive} is damaged ({printable(error)}); delete it to download it anew") from error
+        raise UserError(f"{archive} is damaged ({printable(error)}); delete it to download it again") from error
     free = shutil.disk_usage(next(p for p in (target, *target.absolute().parents) if p.exists())).free
     if total > free:
         raise UserError(f"{archive} unpacks to {total / 1e9:.1f} GB and {target} has {free / 1e9:.1f} GB left")

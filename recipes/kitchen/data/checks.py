@@ -1,4 +1,4 @@
-"""What is odd about a dataset, in sentences: it still trains, but its accuracy may not mean what it seems to mean."""
+"""Warnings about a dataset. It can be trained on, but its accuracy may not mean what it seems to mean."""
 
 import hashlib
 from collections import defaultdict
@@ -6,82 +6,82 @@ from collections import defaultdict
 import numpy as np
 from joblib import Parallel, cpu_count, delayed
 
-from lrlab.recipes.kitchen.data.image_folder import some
+from lrlab.recipes.kitchen.data.image_set import ImageSet
+from lrlab.recipes.kitchen.text import name_some
 
-IMBALANCE = 10  # times as many training images in the largest class as in the smallest one are worth a remark
-FEW = 40  # validation images: one of them is 2.5 points of accuracy
+MAX_IMBALANCE = 10  # times as many training images in the largest class as in the smallest one
+MIN_VALID_IMAGES = 40  # with fewer validation images, one of them is more than 2.5 points of accuracy
+MAX_THREADS = 16
 
 
-def remarks(image_set) -> tuple[list[str], str]:
-    "Sentences about the `ImageSet`; and a fingerprint of its pixels, labels and split, 16 hexadecimal digits."
-    digests = _digests(image_set.images)
-    found = [
-        *_duplicates(image_set, digests),
-        *_contradictions(image_set, digests),
-        *_imbalance(image_set),
-        *_thin_validation(image_set),
+def check_images(images: ImageSet) -> tuple[list[str], str]:
+    "Warnings about the images; and a fingerprint of the pixels, labels and split: 16 hexadecimal digits."
+    digests = _digests(images.images)
+    warnings = [
+        *_duplicates(images, digests),
+        *_contradictions(images, digests),
+        *_imbalance(images),
+        *_few_validation_images(images),
     ]
-    whole = hashlib.blake2b(b"".join(digests) + image_set.labels.tobytes(), digest_size=8)
-    for part, rows in image_set.splits.items():
-        whole.update(part.encode() + np.asarray(rows, np.int64).tobytes())
-    return found, whole.hexdigest()
+    fingerprint = hashlib.blake2b(b"".join(digests) + images.labels.tobytes(), digest_size=8)
+    for split, rows in images.splits.items():
+        fingerprint.update(split.encode() + np.asarray(rows, np.int64).tobytes())
+    return warnings, fingerprint.hexdigest()
 
 
-def _digests(images: np.ndarray) -> list[bytes]:
-    "One digest per image of what the model is shown; hashlib releases the interpreter lock, so threads help."
+def _digests(pixels: np.ndarray) -> list[bytes]:
+    "One digest per image of the pixels that the model sees. Threads help: hashlib releases the interpreter lock."
 
     def digest(rows: np.ndarray) -> list[bytes]:
-        return [hashlib.blake2b(images[row].tobytes(), digest_size=16).digest() for row in rows]
+        return [hashlib.blake2b(pixels[row].tobytes(), digest_size=16).digest() for row in rows]
 
-    parts = np.array_split(np.arange(len(images)), max(1, len(images) // 2000))
-    hashed = Parallel(n_jobs=min(cpu_count(), 16), prefer="threads")(delayed(digest)(rows) for rows in parts)
-    return [one for part in hashed for one in part]
+    blocks = np.array_split(np.arange(len(pixels)), max(1, len(pixels) // 2000))
+    digests = Parallel(n_jobs=min(cpu_count(), MAX_THREADS), prefer="threads")(delayed(digest)(rows) for rows in blocks)
+    return [one for block in digests for one in block]
 
 
-def _duplicates(image_set, digests: list[bytes]) -> list[str]:
-    trained = {digests[row]: row for row in image_set.splits["train"]}
-    found = []
-    for part in ("valid", "test"):
-        rows = image_set.splits.get(part, ())
-        twice = [row for row in rows if digests[row] in trained]
-        if twice:
-            example = f"{image_set.files[twice[0]]} is {image_set.files[trained[digests[twice[0]]]]}"
-            name = {"valid": "validation", "test": "test"}[part]
-            found.append(
-                f"{len(twice)} of {len(rows)} {name} images are also training images ({example}): "
+def _duplicates(images: ImageSet, digests: list[bytes]) -> list[str]:
+    trained = {digests[row]: row for row in images.splits["train"]}
+    warnings = []
+    for split, name in (("valid", "validation"), ("test", "test")):
+        rows = images.splits.get(split, ())
+        seen = [row for row in rows if digests[row] in trained]
+        if seen:
+            example = f"{images.files[seen[0]]} is {images.files[trained[digests[seen[0]]]]}"
+            warnings.append(
+                f"{len(seen)} of {len(rows)} {name} images are also training images ({example}): "
                 "accuracy on them is memory, not learning"
             )
-    return found
+    return warnings
 
 
-def _contradictions(image_set, digests: list[bytes]) -> list[str]:
+def _contradictions(images: ImageSet, digests: list[bytes]) -> list[str]:
     labels: dict[bytes, set[int]] = defaultdict(set)
     example: dict[bytes, str] = {}
-    for row in np.concatenate(list(image_set.splits.values())):
-        labels[digests[row]].add(int(image_set.labels[row]))
-        example.setdefault(digests[row], image_set.files[row])
-    twofold = [digest for digest, classes in labels.items() if len(classes) > 1]
-    if not twofold:
+    for row in np.concatenate(list(images.splits.values())):
+        labels[digests[row]].add(int(images.labels[row]))
+        example.setdefault(digests[row], images.files[row])
+    ambiguous = [digest for digest, classes in labels.items() if len(classes) > 1]
+    if not ambiguous:
         return []
-    return [f"{len(twofold)} images are in more than one class, with the same pixels ({example[twofold[0]]})"]
+    return [f"{len(ambiguous)} images are in more than one class, with the same pixels ({example[ambiguous[0]]})"]
 
 
-def _imbalance(image_set) -> list[str]:
-    counts = image_set.class_counts("train")
-    small, large = min(counts, key=counts.get), max(counts, key=counts.get)
-    if counts[large] < IMBALANCE * max(counts[small], 1):
+def _imbalance(images: ImageSet) -> list[str]:
+    counts = images.class_counts("train")
+    small, large = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    if counts[large] < MAX_IMBALANCE * max(counts[small], 1):
         return []
     return [
         f"the classes are far from equal, from {counts[small]} training images ({small}) to {counts[large]} ({large}): "
-        f"always answering with the most frequent class is right in {image_set.majority():.1%}"
+        f"always answering with the most frequent class is right in {images.majority():.1%}"
     ]
 
 
-def _thin_validation(image_set) -> list[str]:
-    counts = image_set.class_counts("valid")
-    untested = [name for name, count in counts.items() if not count]
-    found = [f"no validation images of {some(untested)}: nothing is known about them"] if untested else []
-    n = len(image_set.splits["valid"])
-    if n < FEW:
-        found.append(f"only {n} validation images: one of them is {1 / n:.1%} of accuracy")
-    return found
+def _few_validation_images(images: ImageSet) -> list[str]:
+    untested = [name for name, count in images.class_counts("valid").items() if not count]
+    warnings = [f"no validation images of {name_some(untested)}: nothing is known about them"] if untested else []
+    n = len(images.splits["valid"])
+    if n < MIN_VALID_IMAGES:
+        warnings.append(f"only {n} validation images: one of them is {1 / n:.1%} of accuracy")
+    return warnings

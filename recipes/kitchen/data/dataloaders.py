@@ -1,13 +1,13 @@
-"""fastai DataLoaders that serve whole batches from the decoded images, at the cost of one array index a batch."""
+"""fastai DataLoaders that serve whole batches of decoded images, at the cost of one array index per batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
 # Not fastai.vision.all: that imports torchvision, which takes as long as all the rest.
-from fastai.data.core import Datasets, TfmdDL
+from fastai.data.core import DataLoaders, Datasets, TfmdDL
 from fastai.data.transforms import Categorize, CategoryMap, IntToFloatTensor, Normalize, ToTensor
 from fastai.torch_basics import DisplayedTransform, TensorCategory, TensorImage, Transform
 from fastai.vision.core import PILImage, PILImageBW, imagenet_stats
@@ -18,23 +18,32 @@ from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 
 DEFAULT_BS = 64
+MIN_STEPS = 8  # per epoch, for which the default batch size is reduced
+GPU_SHARE = 0.5  # of a GPU's free memory that the images may take
+
+
+def default_batch_size(n_train: int) -> int:
+    """64, or less so that an epoch has at least 8 steps: a power of 2, and at least the 2 that batch norm needs.
+
+    >>> [default_batch_size(n) for n in (10_000, 512, 500, 36, 9)]
+    [64, 64, 32, 4, 2]
+    """
+    fits = min(DEFAULT_BS, max(n_train // MIN_STEPS, 2))
+    return 2 ** (fits.bit_length() - 1)
 
 
 class Pixels:
     """The images as tensors: [n, channels, height, width] uint8 in channels_last order, and their labels.
 
-    On a GPU they lie there as a whole if they take at most `SHARE` of its free memory, else they come batch by batch.
+    On a GPU they are kept there as a whole if there is room, else they are copied batch by batch.
     """
 
-    SHARE = 0.5
-
-    def __init__(self, image_set: ImageSet, device: torch.device):
-        self.image_set, self.device = image_set, device
+    def __init__(self, images: ImageSet, device: torch.device):
+        self.images, self.device = images, device
         self.resident = None
-        if device.type != "cpu" and image_set.images.nbytes <= self.SHARE * free_memory(device):
-            self.resident = tuple(
-                torch.from_numpy(np.array(a)).to(device) for a in (image_set.images, image_set.labels)
-            )
+        if device.type != "cpu" and images.images.nbytes <= GPU_SHARE * free_memory(device):
+            arrays = images.images, images.labels
+            self.resident = tuple(torch.from_numpy(np.array(array)).to(device) for array in arrays)
 
     def batch(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         "Images and labels of `rows`, on the device."
@@ -42,14 +51,14 @@ class Pixels:
             rows = torch.from_numpy(rows).to(self.device, non_blocking=True)
             images, labels = (tensor[rows] for tensor in self.resident)
         else:
-            both = self.image_set.images[rows], self.image_set.labels[rows]
-            images, labels = (torch.from_numpy(array).to(self.device) for array in both)
-        # [n, h, w, c] seen as [n, c, h, w] is what torch calls channels_last: no copy here, none in the model
+            arrays = self.images.images[rows], self.images.labels[rows]
+            images, labels = (torch.from_numpy(array).to(self.device) for array in arrays)
+        # [n, h, w, c] seen as [n, c, h, w] is what torch calls channels_last: nothing is copied.
         return images.permute(0, 3, 1, 2), labels
 
 
 def free_memory(device: torch.device) -> float:
-    "Bytes of the device's own memory that nobody uses."
+    "Bytes of the GPU's own memory that are free."
     return torch.cuda.mem_get_info(device)[0]
 
 
@@ -59,44 +68,46 @@ def train_device() -> torch.device:
 
 
 class RowToImage(Transform):
-    "A row of the decoded images, or a new image file, as a fastai image."
+    """A row of an ImageSet, or a new image file, as a fastai image.
 
-    input_types = (int, np.integer, str, Path)  # what `learn.predict` may be given
+    A pickled one reads files only: a Learner that is exported predicts new images and does not carry the old ones.
+    """
 
-    def __init__(self, image_set: ImageSet):
-        self.image_set = image_set
-        self._pixels: Pixels | None = None
+    input_types = (int, np.integer, str, Path)  # what `learn.predict` accepts
 
-    def pixels_on(self, device: torch.device | None) -> Pixels:
-        "All images for whole batches; kept, because training and validation share them."
-        device = device or torch.device("cpu")
-        if self._pixels is None or self._pixels.device != device:
-            self._pixels = Pixels(self.image_set, device)
-        return self._pixels
+    def __init__(self, images: ImageSet):
+        self.rows: np.ndarray | None = images.images
+        self.size, self.channels = images.size, images.channels
+
+    def __getstate__(self) -> dict:
+        return vars(self) | {"rows": None}
+
+    def __deepcopy__(self, memo: dict) -> "RowToImage":
+        return self
 
     def encodes(self, item):
         if isinstance(item, (int, np.integer)):
-            pixels = self.image_set.images[item]
+            pixels = self.rows[item]
         else:
-            pixels = read_image(item, self.image_set.size, self.image_set.channels)
-        return PILImageBW.create(pixels[..., 0]) if self.image_set.channels == 1 else PILImage.create(np.array(pixels))
+            pixels = read_image(item, self.size, self.channels)
+        return PILImageBW.create(pixels[..., 0]) if self.channels == 1 else PILImage.create(np.array(pixels))
 
 
 class RowToLabel(Transform):
-    "The class name of a row of the decoded images."
+    "The class name of a row of an ImageSet."
 
-    def __init__(self, image_set: ImageSet):
-        self.image_set = image_set
+    def __init__(self, images: ImageSet):
+        self.labels, self.classes = images.labels, images.classes
 
     def encodes(self, row):
-        return self.image_set.classes[self.image_set.labels[row]]
+        return self.classes[self.labels[row]]
 
 
 class BatchTransform(DisplayedTransform):
-    """Base of batch transforms that change the images of a batch alone: `images` gets them as a plain tensor.
+    """Base of batch transforms that change only the images: `images` gets them as a plain tensor.
 
-    fastai looks for a method for the images and for the labels, of every transform at every batch; that, and its tensor
-    subclasses, take as long as the work itself.
+    fastai's own dispatch looks for a method for the images and one for the labels, for every transform and batch. That,
+    and its tensor subclasses, take as long as the work itself.
     """
 
     def __call__(self, x, split_idx=None, **_):
@@ -111,21 +122,21 @@ class BatchTransform(DisplayedTransform):
 class BatchFlips(BatchTransform):
     """Random flips of each image of a training batch: none, left-right, or all eight symmetries of the square.
 
-    The same draws as fastai's `Flip` and `Dihedral`, by indexing instead of resampling: a sixth of the time.
+    Like fastai's `Flip` and `Dihedral`, but by indexing instead of resampling, which takes a sixth of the time.
     """
 
-    split_idx, order = 0, 5  # training only; before the conversion to float, on a quarter of the bytes
+    split_idx, order = 0, 5  # only in training; before the conversion to float, on a quarter of the bytes
 
     def __init__(self, kind: str = "horizontal"):
         self.kind = kind
 
     def images(self, x: torch.Tensor) -> torch.Tensor:
-        return x if self.kind == "none" else turned(x, dihedral=self.kind == "dihedral")
+        return x if self.kind == "none" else random_flips(x, dihedral=self.kind == "dihedral")
 
 
-def turned(x: torch.Tensor, dihedral: bool) -> torch.Tensor:
+def random_flips(x: torch.Tensor, dihedral: bool) -> torch.Tensor:
     "A batch [n, channels, height, width] with random left-right flips, or all eight symmetries of the square."
-    images = _half_of(x.permute(0, 2, 3, 1), lambda images: images.flip(2))  # as they lie in memory
+    images = _half_of(x.permute(0, 2, 3, 1), lambda images: images.flip(2))  # in their order in memory
     if dihedral:
         images = _half_of(images, lambda images: images.flip(1))
         images = _half_of(images, lambda images: images.transpose(1, 2))
@@ -133,14 +144,14 @@ def turned(x: torch.Tensor, dihedral: bool) -> torch.Tensor:
 
 
 def _half_of(images: torch.Tensor, turn: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-    "Every image turned or not, by a coin: whole images are copied, which is faster than `torch.where`."
+    "Apply `turn` to each image with probability 1/2. Whole images are copied, which is faster than `torch.where`."
     n = len(images)
     coins = (torch.rand(n) < 0.5).to(images.device)
     return torch.cat([images, turn(images)]).index_select(0, torch.arange(n, device=images.device) + n * coins)
 
 
 class ToFloat(BatchTransform):
-    "Bytes to floats in 0..1, as fastai's `IntToFloatTensor`; with `colour` grey is repeated three times, uncopied."
+    "Bytes to floats in 0..1, as fastai's `IntToFloatTensor`. `colour` repeats a grey channel three times, uncopied."
 
     order = IntToFloatTensor.order
 
@@ -156,57 +167,67 @@ class ToFloat(BatchTransform):
 
 
 class Normalized(BatchTransform, Normalize):
-    "fastai's `Normalize`, of the images alone."
+    "fastai's `Normalize`, for the images only."
 
     def images(self, x: torch.Tensor) -> torch.Tensor:
         return x.sub(self.mean).div_(self.std)
 
 
 class BatchDL(TfmdDL):
-    "A fastai DataLoader over rows of `ImageSet` that indexes a whole batch at once; new files go the usual way."
+    "A fastai DataLoader that indexes a whole batch of `pixels` at once. New files go the usual way."
 
-    parts = 1  # batches that come from one draw of `parts * bs` images: a whole number of draws, see memory.py
+    parts = 1  # batches that come from one draw of `parts * bs` images, see runs/out_of_memory.py
+
+    def __init__(self, dataset, pixels: Pixels | None = None, **kwargs):
+        self.pixels = pixels
+        super().__init__(dataset, **kwargs)
+
+    def new(self, dataset=None, cls=None, **kwargs):
+        "Like fastai's. The loader of an empty dataset, as in an exported Learner, has no pixels."
+        if cls is None:
+            kwargs.setdefault("pixels", self.pixels if dataset is None or len(dataset) else None)
+        return super().new(dataset, cls, **kwargs)
 
     def __len__(self):
         return super().__len__() // self.parts * self.parts
 
-    def create_batches(self, samples):
+    def create_batches(self, samples) -> Iterator[tuple]:
         rows = np.array(self.dataset.items)
         if rows.dtype.kind != "i":  # a test_dl of files
             yield from super().create_batches(samples)
             return
         labelled = len(self.dataset.tls) > 1
-        pixels = self.dataset.tls[0].tfms.fs[0].pixels_on(self.device)
         whole = chunked(samples, self.parts * self.bs, self.drop_last)
         for positions in (part for batch in whole for part in np.array_split(batch, self.parts)):
-            images, labels = pixels.batch(rows[positions])
+            images, labels = self.pixels.batch(rows[positions])
             yield (TensorImage(images), TensorCategory(labels)) if labelled else (TensorImage(images),)
 
 
 def make_dataloaders(
-    image_set: ImageSet, bs: int = DEFAULT_BS, colour: bool = False, pretrained: bool = False, device=None
-):
-    """DataLoaders of the training and validation rows (and the test rows as a third, if there are any).
+    images: ImageSet, bs: int = DEFAULT_BS, colour: bool = False, pretrained: bool = False, device=None
+) -> DataLoaders:
+    """DataLoaders of the training and validation images, and of the test images if there are any.
 
-    `colour` repeats grey images three times; `pretrained` normalizes with ImageNet's statistics instead of our own.
-    Less data than one batch of the default size make one batch of what there is; a larger batch that the data cannot
-    fill was asked for and is a UserError. `device`: default the GPU, if there is one.
+    `colour` repeats grey images three times. `pretrained` normalizes with ImageNet's statistics instead of the
+    dataset's own. `device` defaults to the GPU, if there is one. Fewer images than a default batch are one batch; a
+    larger batch size that the images cannot fill is a UserError.
     """
-    images = len(image_set.splits["train"])
-    if bs > max(images, DEFAULT_BS):
-        raise UserError(f"`bs` {bs}: there are only {images} training images")
-    categorize = Categorize(vocab=CategoryMap(list(image_set.classes), sort=False), sort=False)
-    rows = list(range(len(image_set.labels)))
-    splits = [image_set.splits[name].tolist() for name in ("train", "valid", "test") if name in image_set.splits]
-    datasets = Datasets(rows, [[RowToImage(image_set)], [RowToLabel(image_set), categorize]], splits=splits)
-    stats = imagenet_stats if pretrained and colour else image_set.pixel_stats
-    tfms = [BatchFlips(image_set.flips), ToFloat(colour), Normalized.from_stats(*stats, cuda=False)]
+    n_train = len(images.splits["train"])
+    if bs > max(n_train, DEFAULT_BS):
+        raise UserError(f"`bs` {bs}: there are only {n_train} training images")
+    categorize = Categorize(vocab=CategoryMap(list(images.classes), sort=False), sort=False)
+    rows = list(range(len(images.labels)))
+    splits = [images.splits[name].tolist() for name in ("train", "valid", "test") if name in images.splits]
+    datasets = Datasets(rows, [[RowToImage(images)], [RowToLabel(images), categorize]], splits=splits)
+    stats = imagenet_stats if pretrained and colour else images.pixel_stats
+    device = device or train_device()
     return datasets.dataloaders(
-        bs=min(bs, len(splits[0])),
+        bs=min(bs, n_train),
         val_bs=2 * bs,
         dl_type=BatchDL,
+        pixels=Pixels(images, device),
         after_item=[ToTensor()],
-        after_batch=tfms,
+        after_batch=[BatchFlips(images.flips), ToFloat(colour), Normalized.from_stats(*stats, cuda=False)],
         num_workers=0,
-        device=device or train_device(),
+        device=device,
     )

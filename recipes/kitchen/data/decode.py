@@ -1,4 +1,4 @@
-"""Image files to one uint8 array: decoded, turned upright, cropped to a square and resized once, in threads."""
+"""Image files -> one uint8 array: decoded, turned upright, cropped to a square and resized once, in threads."""
 
 import hashlib
 import os
@@ -14,16 +14,24 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from lrlab.recipes.kitchen.data.pixel_cache import cached_array, reserve
 from lrlab.recipes.kitchen.text import printable
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
-# By content, whatever the name says, but only these: Pillow would run Ghostscript on a PostScript file called .jpg.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-MOST_PIXELS = 89_478_485  # Pillow's own limit: 256 MB as RGB. Beyond it, a small file may be a decompression bomb.
+# Files are recognised by their content, but only in these formats: Pillow would run Ghostscript on a PostScript file
+# that is called .jpg. AVIF and HEIF are read where Pillow has been built with them, or has a plugin for them.
+FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+MAX_PIXELS = 89_478_485  # Pillow's own limit: 256 MB as RGB. Beyond it, a small file may be a decompression bomb.
 GREY = {"1", "L", "LA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 _VERSION = 2  # part of the cache key: raise it when the pixels that come out change
 
 
+def find_suffixes() -> set[str]:
+    "The suffixes of `FORMATS`, such as .jpg and .jfif, that this Pillow knows."
+    return {suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS}
+
+
+SUFFIXES = find_suffixes()
+
+
 class UnreadableImage(OSError):
-    "A file that is no usable image; the message says why, in a few words and without its name."
+    "A file that is no usable image. The message says why, in a few words and without the name of the file."
 
 
 def decode_images(files: Sequence[Path], size: int, cache: bool = True) -> tuple[np.ndarray, dict[int, str]]:
@@ -49,8 +57,8 @@ def decode_images(files: Sequence[Path], size: int, cache: bool = True) -> tuple
         array.flush()
         return {"unreadable": {i: problem for i, problem in enumerate(problems) if problem}}
 
-    with warnings.catch_warnings():  # once for all threads, who share the filters
-        warnings.simplefilter("ignore")  # Pillow's remarks on damaged metadata
+    with warnings.catch_warnings():  # outside of the threads, which share the filters
+        warnings.simplefilter("ignore")  # about damaged metadata
         array, notes = cached_array(f"photos-{size}px-{_fingerprint(files)}", fill, enabled=cache)
     return array, {int(i): problem for i, problem in notes["unreadable"].items()}
 
@@ -58,7 +66,7 @@ def decode_images(files: Sequence[Path], size: int, cache: bool = True) -> tuple
 def read_image(file: Path | str, size: int, channels: int) -> np.ndarray:
     """One image as uint8 [size, size, channels]: upright (EXIF), 16 bit scaled to 8, centre square, resized.
 
-    Of an animation the first frame, of a multi-page TIFF the first page. Raises UnreadableImage for anything else.
+    An animation gives its first frame, a TIFF of several pages its first page. Raises UnreadableImage if that fails.
     """
     mode = "L" if channels == 1 else "RGB"
     try:
@@ -78,17 +86,17 @@ def read_image(file: Path | str, size: int, channels: int) -> np.ndarray:
 
 
 def _open(file: Path | str) -> Image.Image:
-    "The image with its header read. A pipe or a device behind the name would never end, so only files are opened."
+    "Open an image and read its header. Only regular files are opened, because a pipe or a device may never end."
     status = os.stat(file)
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableImage("not a regular file")
     if status.st_size == 0:
         raise UnreadableImage("empty file")
-    image = Image.open(file, formats=FORMATS)
+    image = Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
     width, height = image.size
-    if width * height > MOST_PIXELS:
+    if width * height > MAX_PIXELS:
         image.close()
-        raise UnreadableImage(f"{width} x {height} pixels, more than {MOST_PIXELS // 10**6} million")
+        raise UnreadableImage(f"{width} x {height} pixels, more than {MAX_PIXELS // 10**6} million")
     return image
 
 
@@ -96,7 +104,7 @@ def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
     except Exception:
-        image.load()  # says so if it is the pixels that are damaged and not the EXIF data
+        image.load()  # raises if the pixels are damaged too, and not only the EXIF data
         return image
 
 
@@ -116,7 +124,7 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
 
 
 def _mode(file: Path) -> str | None:
-    "The colour mode from the file's header; None if it cannot be read (the decoding will say why)."
+    "The colour mode from the file's header; None if it cannot be read. Decoding will say why."
     try:
         with _open(file) as image:
             if image.mode == "P":
@@ -135,14 +143,14 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image in a known format"
     if isinstance(error, Image.DecompressionBombError):
-        return f"more than {MOST_PIXELS // 10**6} million pixels"
+        return f"more than {MAX_PIXELS // 10**6} million pixels"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return printable(error)[:200] or type(error).__name__
 
 
 def _in_threads(function, items) -> list:
-    "PIL releases the interpreter lock while it decodes, so threads are enough and nothing is copied."
+    "Threads are enough, and copy nothing: Pillow releases the interpreter lock while it decodes."
     return Parallel(n_jobs=min(cpu_count(), 16), prefer="threads", batch_size=16)(delayed(function)(i) for i in items)
 
 

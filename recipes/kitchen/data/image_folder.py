@@ -1,157 +1,186 @@
-"""A user's folder of images -> which file belongs to which class and to which part of the split. Opens no image."""
+"""A user's folder of images: which file belongs to which class and split. Only `load_folder` opens an image."""
 
-import difflib
+import mimetypes
 import os
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 from lrlab.recipes.kitchen.data.decode import SUFFIXES
+from lrlab.recipes.kitchen.data.image_set import Card, ImageSet
+from lrlab.recipes.kitchen.data.listing import WHOLE, Listing, load_listing
+from lrlab.recipes.kitchen.data.split_folders import NOT_DATA, find_splits, rest_of_name, split_name, subfolders
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.text import printable
+from lrlab.recipes.kitchen.text import did_you_mean, name_some, printable
 
-SPLITS = {"train": ("train", "training"), "valid": ("valid", "val", "validation"), "test": ("test", "testing")}
-NOT_CLASSES = {"__MACOSX", "@eaDir", "lost+found"}  # what archivers, network disks and file systems leave behind
+RAW_SUFFIXES = {".heic", ".heif", ".hif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".rw2", ".orf"}
 
 FilesByClass = dict[str, list[Path]]
 
 
-@dataclass(frozen=True)
-class Listing:
-    "The images of a folder. `files[i]` belongs to class `labels[i]` and to `parts[i]` of the split ('all': no split)."
+def load_folder(folder: Path, size: int, cache: bool = True) -> ImageSet:
+    """The images of a folder with `train/` and `valid/`, or with one folder per class.
 
-    files: list[Path]
-    labels: list[str]
-    parts: list[str]
-    classes: tuple[str, ...]
-    remarks: list[str]  # what was left out
+    Without a split, a quarter of each class is for validation: always the same images.
+    """
+    listing = list_folder(folder)
+    card = Card(printable(folder.resolve().name), printable(folder.resolve()), "the owner's")
+    return load_listing(printable(folder), listing, folder, card, "horizontal", size, cache)
 
 
-def listing(folder: Path) -> Listing:
-    """The images of `folder`: `train/` and `valid/` or `test/` with one folder per class each, or one folder per class.
+def list_folder(folder: Path) -> Listing:
+    """List the images of `folder`, with one folder per class, in splits or not.
 
-    Images of a class may lie at any depth below its folder. Links are followed, loops once; hidden files are left
-    out. Raises UserError when this is not a classification problem, or when a part of it cannot be read.
+    The images of a class may lie at any depth below its folder. Links are followed; hidden files are excluded. Raises
+    UserError if this is no classification problem, or if a part of it cannot be read.
     """
     try:
-        return _listing(folder)
+        return _list_folder(folder)
     except OSError as error:
         where = printable(error.filename or folder)
         raise UserError(f"`data` {folder}: {where} cannot be read ({error.strerror or error})") from error
 
 
-def _listing(folder: Path) -> Listing:
+def _list_folder(folder: Path) -> Listing:
     if not folder.is_dir():
         raise UserError(f"`data` {folder}: a file; expected a folder of images, with one folder per class")
-    found = {part: _by_class(where) for part, where in _parts(folder).items()}
+    splits, remarks = _splits(folder)
+    found = {split: _files_by_class(where) for split, where in splits.items()}
     classes = tuple(sorted({c for by_class in found.values() for c, files in by_class.items() if files}))
-    _check(folder, found, classes)
-    rows = [(file, c, part) for part, by_class in found.items() for c in classes for file in by_class.get(c, ())]
-    files, labels, parts = map(list, zip(*rows, strict=True))
-    return Listing(files, labels, parts, classes, _left_out(folder, found, classes))
+    _check(folder, splits, found, classes)
+    rows = [(file, c, split) for split, by_class in found.items() for c in classes for file in by_class.get(c, ())]
+    files, labels, split_of = map(list, zip(*rows, strict=True))
+    return Listing(files, labels, split_of, classes, (*remarks, *_excluded(splits, found, classes)))
 
 
-def _parts(folder: Path) -> dict[str, Path]:
-    "The folders of the split by name; `all` where there is none."
-    parts: dict[str, Path] = {}
-    for part, names in SPLITS.items():
-        found = [f for f in _subfolders(folder) if f.name.lower() in names]
-        if len(found) > 1:
-            raise UserError(f"`data` {folder}: both {found[0].name} and {found[1].name}; which is for {part}?")
-        parts |= {part: found[0]} if found else {}
-    if "train" not in parts:
-        return {"all": folder}
-    if len(parts) == 1:  # train/ alone is split here, unless it is a class, of vehicles for instance
-        return {"all": parts["train"] if len(_subfolders(folder)) == 1 else folder}
-    if "valid" not in parts:  # a test folder alone is what there is to validate on
-        parts["valid"] = parts.pop("test")
-    return parts
+def _splits(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    "The folder of each split (`WHOLE` if there is none), and remarks about folders that are excluded."
+    splits = find_splits(folder)
+    folders = subfolders(folder)
+    if not splits:
+        alone = len(folders) == 1 and split_name(folders[0].name) and not rest_of_name(folders[0].name)
+        return {WHOLE: folders[0] if alone else folder}, []
+    remarks = [
+        f"{printable(f.name)} is excluded, because it is not one of the splits ({', '.join(splits)})"
+        for f in folders
+        if f not in splits.values() and f not in [s.parent for s in splits.values()] and any(_images_below(f))
+    ]
+    if "test" in splits and not subfolders(splits["test"]):
+        remarks.append(f"{splits['test'].name} is excluded, because it has no class folders")
+        del splits["test"]
+    if len(splits) == 1:
+        return {WHOLE: splits["train"]}, remarks
+    if "valid" not in splits:  # A test folder alone is what there is to validate on.
+        splits["valid"] = splits.pop("test")
+    return splits, remarks
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.iterdir() if f.name not in NOT_CLASSES and f.name[0] != "." and f.is_dir())
-
-
-def _by_class(folder: Path) -> FilesByClass:
-    "The images of each first-level folder, under the name of the class as it can be printed."
+def _files_by_class(folder: Path) -> FilesByClass:
+    "The images of each folder in `folder`, by the name of the class as it can be printed."
     found: FilesByClass = {}
-    names: dict[str, str] = {}
-    for subfolder in _subfolders(folder):
-        # An accented letter is one character on Linux and two on macOS: train/ and valid/ may come from both.
+    raw_names: dict[str, str] = {}
+    for subfolder in subfolders(folder):
+        # An accented letter is one character on Linux and two on macOS, and train/ and valid/ may come from both.
         raw = unicodedata.normalize("NFC", subfolder.name)
         name = printable(raw)
-        if names.setdefault(name, raw) != raw:
-            raise UserError(f"`data` {folder}: two class folders look the same in print, {raw!r} and {names[name]!r}")
+        if raw_names.setdefault(name, raw) != raw:
+            raise UserError(
+                f"`data` {folder}: two class folders look the same in print, {raw!r} and {raw_names[name]!r}"
+            )
         found[name] = found.get(name, []) + sorted(_images_below(subfolder))
     return found
 
 
-def _images_below(folder: Path):
-    seen = {str(parent) for parent in Path(os.path.realpath(folder)).parents}  # a link upwards is a loop
-    for where, subfolders, files in os.walk(folder, followlinks=True, onerror=_raise):
+def _images_below(folder: Path) -> Iterator[Path]:
+    return (file for file in _files_below(folder) if file.suffix.lower() in SUFFIXES)
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    "All files at any depth, through links. A link that leads back to a folder above is followed once."
+    seen = {str(parent) for parent in Path(os.path.realpath(folder)).parents}
+    for where, folders, files in os.walk(folder, followlinks=True, onerror=_raise):
         real = os.path.realpath(where)
         if real in seen:
-            subfolders.clear()
+            folders.clear()
             continue
         seen.add(real)
-        subfolders[:] = [s for s in subfolders if s[0] != "." and s not in NOT_CLASSES]
-        yield from (Path(where, name) for name in files if _is_image(name))
-
-
-def _is_image(name: str) -> bool:
-    return name[0] != "." and os.path.splitext(name)[1].lower() in SUFFIXES
+        folders[:] = [name for name in folders if name[0] != "." and name not in NOT_DATA]
+        yield from (Path(where, name) for name in files if name[0] != ".")
 
 
 def _raise(error: OSError):
-    "os.walk leaves out silently what it cannot list; half a class is worse than none."
+    "os.walk skips what it cannot list, and half a class is worse than none."
     raise error
 
 
-def _check(folder: Path, found: dict[str, FilesByClass], classes: tuple[str, ...]) -> None:
+def _check(folder: Path, splits: dict[str, Path], found: dict[str, FilesByClass], classes: tuple[str, ...]) -> None:
     if not classes:
-        raise UserError(f"`data` {folder}: no images found; {_instead(folder)}")
+        raise UserError(f"`data` {folder}: no images found; {_describe_contents(folder)}")
     if len(classes) == 1:
-        inside = _subfolders(folder / classes[0]) if (folder / classes[0]).is_dir() else []
+        inside = subfolders(folder / classes[0]) if (folder / classes[0]).is_dir() else []
         hint = f"; did you mean `data` {folder / classes[0]}?" if len(inside) > 1 else ""
         raise UserError(
             f"`data` {folder}: only one class ({classes[0]}) has images; a classifier needs at least two{hint}"
         )
-    for part in ("train", "valid"):
-        if part in found and not any(found[part].values()):
-            raise UserError(f"`data` {folder}: the {part} folder has no images")
+    for split, by_class in found.items():
+        if not any(by_class.values()):
+            name = splits[split].name
+            loose = " in class folders" if any(_is_image(f) for f in splits[split].iterdir()) else ""
+            raise UserError(f"`data` {folder}: the {name} folder has no images{loose}")
     untrained = [c for c in classes if "train" in found and not found["train"].get(c)]
     if untrained:
-        near = difflib.get_close_matches(untrained[0], [c for c in classes if c not in untrained], n=1)
-        hint = f"; is it {near[0]}?" if near else ""
+        trained = [c for c in classes if c not in untrained]
+        hint = did_you_mean(untrained[0], trained)
         raise UserError(f"`data` {folder}: class {untrained[0]} has no training images{hint}")
-    if all(len(files) < 2 for files in found.get("all", {"": ["several"] * 2}).values()):
+    if WHOLE in found and all(len(files) < 2 for files in found[WHOLE].values()):
         raise UserError(f"`data` {folder}: one image per class leaves none for validation")
 
 
-def _instead(folder: Path) -> str:
+def _is_image(file: Path) -> bool:
+    return file.name[0] != "." and file.suffix.lower() in SUFFIXES
+
+
+def _describe_contents(folder: Path) -> str:
     "What the folder holds instead of folders with images."
-    loose = sum(_is_image(f.name) for f in folder.iterdir())
+    loose = sum(_is_image(f) for f in folder.iterdir())
     if loose:
         return f"its {loose} images lie outside class folders; put those of each class into a folder of their own"
-    others = Counter(os.path.splitext(name)[1].lower() for _, _, names in os.walk(folder) for name in names)
+    for where in find_splits(folder).values() or subfolders(folder):
+        loose = sum(_is_image(f) for f in where.iterdir())
+        if loose:
+            return f"the {loose} images of {printable(where.name)} lie outside class folders"
+    others = Counter(file.suffix.lower() for file in _files_below(folder))
     suffix, count = others.most_common(1)[0] if others else ("", 0)
     seen = f"it has {count} {printable(suffix)} files; " if suffix else ""
     return f"{seen}expected one folder per class with {', '.join(sorted(SUFFIXES))} files"
 
 
-def _left_out(folder: Path, found: dict[str, FilesByClass], classes: tuple[str, ...]) -> list[str]:
+def _excluded(splits: dict[str, Path], found: dict[str, FilesByClass], classes: tuple[str, ...]) -> list[str]:
+    "A remark for each kind of folder or file that is excluded."
     remarks = []
     empty = sorted({c for by_class in found.values() for c in by_class} - set(classes))
     if empty:
-        remarks.append(f"{some(empty)} {'has' if len(empty) == 1 else 'have'} no images and is no class")
-    loose = [f for where in _parts(folder).values() for f in sorted(where.iterdir()) if _is_image(f.name)]
+        remarks.append(f"{name_some(empty)} {'has' if len(empty) == 1 else 'have'} no images and is no class")
+    loose = [f for where in splits.values() for f in sorted(where.iterdir()) if _is_image(f)]
     if loose:
-        remarks.append(f"{len(loose)} images outside the class folders are left out ({printable(loose[0].name)}, ...)")
+        remarks.append(f"{len(loose)} images outside the class folders are excluded ({printable(loose[0].name)}, ...)")
+    unknown = Counter(
+        file.suffix.lower()
+        for where in splits.values()
+        for subfolder in subfolders(where)
+        for file in _files_below(subfolder)
+        if _is_other_image(file)
+    )
+    remarks += [
+        f"{count} {printable(suffix)} files are excluded, because lrlab cannot read this format here"
+        for suffix, count in sorted(unknown.items())
+    ]
     return remarks
 
 
-def some(names: list[str], most: int = 3) -> str:
-    'The first few names and how many more: "a, b, c and 7 more".'
-    more = len(names) - most
-    return ", ".join(map(printable, names[:most])) + (f" and {more} more" if more > 0 else "")
+def _is_other_image(file: Path) -> bool:
+    "Whether a file is an image by its suffix, in a format that is not read."
+    suffix = file.suffix.lower()
+    kind = mimetypes.types_map.get(suffix, "")
+    return suffix not in SUFFIXES and (kind.startswith("image/") or suffix in RAW_SUFFIXES)

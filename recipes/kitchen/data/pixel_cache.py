@@ -13,47 +13,21 @@ from pathlib import Path
 import numpy as np
 
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.machine.cache_folder import cache_limit, cache_root
 
-ENTRIES = "photos-*"  # nothing else in the cache folder is ever removed: $LRLAB_CACHE may name any folder
+ENTRIES = "photos-*"  # as in lrlab 1.0. Nothing else is ever removed, because $LRLAB_CACHE may name any folder
 UNFINISHED = ".filling-"
 A_DAY = 86_400  # seconds after which an unfinished entry belongs to a process that was killed
-
-
-def cache_root() -> Path:
-    """`$LRLAB_CACHE`, else `lrlab` in the user's cache folder, else (no home, or read-only) in the temporary folder."""
-    if os.environ.get("LRLAB_CACHE"):
-        return Path(os.environ["LRLAB_CACHE"])
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        root = Path(base) / "lrlab" if base else Path.home() / ".cache" / "lrlab"
-        root.mkdir(parents=True, exist_ok=True)
-        if os.access(root, os.W_OK):
-            return root
-    except (OSError, RuntimeError):  # RuntimeError: no home folder can be determined
-        pass
-    return Path(tempfile.gettempdir()) / f"lrlab-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
-
-
-def cache_limit() -> float:
-    "Bytes that the cache may take: `$LRLAB_CACHE_GB`, default 10."
-    text = os.environ.get("LRLAB_CACHE_GB", "10")
-    try:
-        limit = float(text) * 1e9
-    except ValueError:
-        limit = -1.0
-    if not limit >= 0:
-        raise UserError(f"LRLAB_CACHE_GB={text}: expected a number of gigabytes, 0 or more")
-    return limit
 
 
 def cached_array(
     key: str, fill: Callable[[Path], dict], limit_gb: float | None = None, enabled: bool = True
 ) -> tuple[np.ndarray, dict]:
-    """The array and the notes stored under `key`, made by `fill` if they are not there yet or damaged.
+    """The array and the notes stored under `key`. `fill` makes them if they are missing or damaged.
 
-    `fill(file)` writes a `.npy` file and returns notes (JSON types). It works in a folder of its own that is renamed
-    into place when complete, so two processes that fill the same key at once cannot spoil each other's work. Where
-    the cache folder cannot be written the array is made in memory, and a line says so.
+    `fill(file)` writes a `.npy` file and returns notes (JSON types). It writes to a new folder, which is renamed when
+    it is complete, so that two processes that fill the same key at once do not disturb each other. If the cache folder
+    cannot be written, the array is made in memory, and a line on stderr says so.
     """
     limit = cache_limit() if limit_gb is None else limit_gb * 1e9
     root = cache_root()
@@ -76,9 +50,9 @@ def cached_array(
 
 
 def reserve(file: Path, size: int) -> None:
-    """Take `size` bytes and a little more on the disk, or raise UserError if they are not to be had.
+    """Reserve `size` bytes on the disk for `file`. Raises UserError if there is no room.
 
-    Without this a full disk would show itself only when a page of the memory map is written: as a killed process.
+    Without this, a full disk would kill the process when a page of the memory map is written.
     """
     size += 4096  # the header
     try:
@@ -108,14 +82,14 @@ def _read(folder: Path) -> tuple[np.ndarray, dict] | None:
     except (OSError, ValueError, EOFError, RecursionError, SyntaxError):
         return None
     try:
-        os.utime(folder)  # the clock of the eviction: least recently used goes first
-    except OSError:  # a read-only cache serves as well
+        os.utime(folder)  # the least recently used entry is removed first
+    except OSError:  # a read-only cache can be read as well
         pass
     return array, notes
 
 
 def _fill(folder: Path, work: Path, fill: Callable[[Path], dict]) -> None:
-    "Make the entry `folder` in `work` and rename it into place."
+    "Fill the entry in the folder `work`, then rename it to `folder`."
     try:
         notes = fill(work / "images.npy")
         (work / "notes.json").write_text(json.dumps(notes), encoding="utf-8")
@@ -124,14 +98,14 @@ def _fill(folder: Path, work: Path, fill: Callable[[Path], dict]) -> None:
         try:
             work.rename(folder)
         except OSError:
-            if _read(folder) is None:  # not merely another process that came first
+            if _read(folder) is None:  # else another process was faster
                 raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
 def _evict(root: Path, keep: Path, limit: float) -> None:
-    "Remove the least recently used entries until the cache fits `limit` bytes, and what killed processes have left."
+    "Remove the least recently used entries until the cache fits `limit` bytes, and entries that were never finished."
     found = []
     for folder in root.glob(ENTRIES):
         try:

@@ -1,6 +1,5 @@
-"""The number format of the forward pass: fp32, bf16 or (on a GPU) fp16, and which of them is fastest here."""
+"""The number format of the forward pass: fp32, bf16 or (on a GPU) fp16."""
 
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -8,15 +7,11 @@ import torch
 from fastai.callback.core import Callback
 from fastai.callback.fp16 import MixedPrecision
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 from lrlab.callbacks.events import QuickCallback
 from lrlab.recipes.kitchen.errors import UserError
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-ROUNDS = 4  # steps of each precision, in turns; the first of each is not counted
-GAIN = 1.1  # how many times as fast as fp32 another precision has to be
-CPU_BS = 16  # images of a step on a CPU: enough to tell, and no waiting for large images
 
 
 def check_precision(precision: str) -> None:
@@ -85,38 +80,27 @@ class Fp16(MixedPrecision):
             self._entered = False
 
 
-def candidates() -> list[str]:
-    "The precisions for which this machine has instructions; without them bf16 is emulated, and slow."
+def resolve_precision(precision: str, make_model: Callable[[], nn.Module]) -> str:
+    """The precision that "auto" stands for on this machine, for a model that `make_model` would make.
+
+    A GPU: bf16, or fp16 if it has no bf16 instructions. A CPU: bf16 if it has the instructions and the model has no
+    depthwise convolutions, which take up to three times as long in bf16; else fp32.
+    """
+    if precision != "auto":
+        return precision
     if torch.cuda.is_available():
-        return ["fp32", "bf16" if torch.cuda.is_bf16_supported() else "fp16"]
-    has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return ["fp32", "bf16"] if has_bf16() else ["fp32"]
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return "bf16" if cpu_has_bf16() and not has_depthwise_convolutions(make_model()) else "fp32"
 
 
-def fastest(make_model: Callable[[], nn.Module], shape: tuple[int, int, int, int], device: torch.device) -> str:
-    "The precision in which a training step on a batch of `shape` [n, channels, height, width] takes least time."
-    names = candidates()
-    if len(names) == 1:
-        return names[0]
-    model = make_model().to(device, memory_format=torch.channels_last).train()
-    shape = shape if device.type != "cpu" else (min(shape[0], CPU_BS), *shape[1:])
-    images = torch.rand(shape, device=device).contiguous(memory_format=torch.channels_last)
-    times: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(ROUNDS):
-        for name in names:
-            times[name].append(_seconds_of_a_step(model, images, name))
-    seconds = {name: min(own[1:]) for name, own in times.items()}
-    best = min(seconds, key=seconds.__getitem__)
-    return best if seconds["fp32"] > GAIN * seconds[best] else "fp32"
+def has_depthwise_convolutions(model: nn.Module) -> bool:
+    "Whether a convolution of the model filters every channel on its own, as in MobileNet and EfficientNet."
+    convolutions = (module for module in model.modules() if isinstance(module, nn.Conv2d))
+    return any(conv.groups == conv.in_channels > 1 for conv in convolutions)
 
 
-def _seconds_of_a_step(model: nn.Module, images: torch.Tensor, precision: str) -> float:
-    start = time.perf_counter()
-    with autocast(precision, images.device):
-        prediction = model(images)
-    labels = torch.zeros(len(images), dtype=torch.long, device=images.device)
-    cross_entropy(prediction.float(), labels).backward()
-    model.zero_grad()
-    if images.device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+def cpu_has_bf16() -> bool:
+    "Whether this CPU multiplies in bfloat16. Without the instructions bf16 is emulated, and slow."
+    if hasattr(torch.cpu, "get_capabilities"):
+        return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    return getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()  # before torch 2.10

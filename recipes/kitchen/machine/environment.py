@@ -9,8 +9,10 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import psutil
+
 PACKAGES = ("lrlab", "fastai", "torch", "torchvision", "timm", "numpy", "pandas", "scipy")
-MOST_RUNS_PER_GPU = 4  # beyond, small models share a GPU without getting faster
+MAX_RUNS_PER_GPU = 4  # more small models on one GPU get no faster
 
 
 def environment() -> dict:
@@ -29,7 +31,7 @@ def environment() -> dict:
 
 
 def _machine() -> dict:
-    return {"cpu": cpu_name(), "cores": os.cpu_count(), "memory_gb": _memory_gb(), "system": platform.platform()}
+    return {"cpu": cpu_name(), "cores": os.cpu_count(), "memory_gb": memory_gb(), "system": platform.platform()}
 
 
 def _versions() -> dict[str, str]:
@@ -51,17 +53,14 @@ def cpu_name() -> str:
         return platform.processor() or platform.machine()
 
 
-def _memory_gb() -> float | None:
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
-    except (AttributeError, ValueError, OSError):
-        return None
+def memory_gb() -> float:
+    return round(psutil.virtual_memory().total / 1e9, 1)
 
 
 def _commit() -> str | None:
-    "The commit of the checkout that this code was imported from, marked if the working tree differs; None elsewhere."
+    "The commit of the checkout that holds this code, marked if the working tree differs; None if there is no checkout."
     folder = Path(__file__).parent
-    # Without locks: killed at the wrong moment, git would leave index.lock behind and the repository unusable.
+    # Without locks: a git that is killed would leave index.lock behind, and the repository unusable.
     try:
         head = subprocess.run(  # noqa: S603  (fixed words and the folder of this file)
             ["git", "--no-optional-locks", "-C", folder, "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607  (the user's own git)
@@ -75,7 +74,7 @@ def _commit() -> str | None:
 
 
 def peak_memory() -> float:
-    "Bytes of memory that this process has needed at most so far; 2 GB where the system does not tell."
+    "Bytes of memory that this process has used at most so far; 2 GB on Windows, which does not count them."
     try:
         import resource
     except ImportError:  # Windows
@@ -85,31 +84,21 @@ def peak_memory() -> float:
 
 
 def fitting_jobs(threads: int, memory_per_run: float, on_gpu: bool = False) -> int:
-    """How many runs at a time: one for every `threads` cores that this process may use, as far as the memory goes.
+    """How many runs to train at a time: one per `threads` cores that this process may use, if the memory suffices.
 
-    `memory_per_run` is measured in bytes, on the LR range test. Runs on one GPU share it, so there the memory of
-    the GPU counts too.
+    `memory_per_run` is in bytes. Runs on one GPU share its memory, which then counts too.
     """
     import torch
     from joblib import cpu_count
 
-    jobs = min(cpu_count() // threads, int(0.8 * available_memory() / memory_per_run))
+    jobs = min(cpu_count() // threads, int(0.8 * psutil.virtual_memory().available / memory_per_run))
     if on_gpu:
         free, _ = torch.cuda.mem_get_info()
-        # Beside the tensors every process holds a CUDA context of about half a gigabyte.
-        jobs = min(jobs, int(0.8 * free / (torch.cuda.max_memory_reserved() + 5e8)), MOST_RUNS_PER_GPU)
+        # In addition to its tensors, every process holds a CUDA context of about half a gigabyte.
+        jobs = min(jobs, int(0.8 * free / (torch.cuda.max_memory_reserved() + 5e8)), MAX_RUNS_PER_GPU)
     return max(1, jobs)
 
 
 def busy() -> bool:
-    "Whether others, or what ran here a moment ago, keep this machine's cores at work."
-    return hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.5 * (os.cpu_count() or 1)
-
-
-def available_memory() -> float:
-    "Bytes that new processes can have without swapping; all of the machine's where the system does not tell."
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return (_memory_gb() or 2.0) * 1e9
+    "Whether more than half of this machine's cores were at work in the last minute."
+    return psutil.getloadavg()[0] > 0.5 * (os.cpu_count() or 1)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import torch
 
-from lrlab.recipes.kitchen.data.pixel_cache import cache_root
+from lrlab.recipes.kitchen.machine.cache_folder import cache_root
 from lrlab.recipes.kitchen.machine.environment import cpu_name
 
 FILE = "measured.json"  # in the cache folder: key -> value

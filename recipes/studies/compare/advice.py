@@ -8,7 +8,7 @@ from typing import cast
 
 import pandas as pd
 
-from lrlab.recipes.kitchen.models import torchvision_compat as vision
+from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.options import LR, parse_lr, show_lr
 from lrlab.recipes.kitchen.stats.power import POWER, seeds_to_separate
 from lrlab.recipes.kitchen.stats.summary import top_two
@@ -169,7 +169,7 @@ def code(advice: Advice, config: dict) -> str:
     )
     if plain:
         repair = "import lrlab.recipes.kitchen.models.torchvision_compat  # torchvision was built for another torch"
-        lines = [*([repair] if vision.prepare_torchvision() else []), "from fastai.vision.all import *"]
+        lines = [*([repair] if prepare_torchvision() else []), "from fastai.vision.all import *"]
     else:
         lines = ["from lrlab.recipes.kitchen.workloads import build"]
     lines.append(f"from lrlab.callbacks import {', '.join(imports)}")

@@ -95,7 +95,7 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
     KeyboardInterrupt if it was stopped before a single run was finished.
     """
     image_set = question.workload.load_images()
-    workload = question.workload.settled(image_set, question.threads)
+    workload = question.workload.resolve(image_set)
     question = replace(question, workload=workload)
     learn = workload.learner(LR_FIND_SEED, image_set)
     check_schedules(question, len(learn.dls.train))

@@ -1,6 +1,5 @@
-"""What `lrlab doctor` looks at: every line is one fact, whether it is in order, and what to do if it is not."""
+"""The checks of `lrlab doctor`. Each gives lines: a fact, whether it is in order, and what to do if it is not."""
 
-import os
 import platform
 import shutil
 import sys
@@ -12,17 +11,18 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from lrlab.recipes.kitchen.data.pixel_cache import cache_limit, cache_root
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.machine.optional_packages import EXTRAS, installed, remedy
+from lrlab.recipes.kitchen.machine.cache_folder import cache_limit, cache_root
+from lrlab.recipes.kitchen.machine.environment import memory_gb
+from lrlab.recipes.kitchen.machine.optional_packages import EXTRAS, is_installed, remedy
 
 OLDEST_PYTHON = (3, 10)
-LITTLE_GB = 2.0  # of disk: a comparison's results are a few MB, its decoded images up to GBs
+MIN_FREE_GB = 2.0  # of disk: the results of a comparison are a few MB, its decoded images can be GBs
 
 
 @dataclass(frozen=True)
 class Finding:
-    "One line: `state` is ok, missing (something optional) or broken (what every recipe needs)."
+    "One line. `state` is ok, missing (an optional thing) or broken (a thing that every recipe needs)."
 
     subject: str
     state: str
@@ -32,7 +32,7 @@ class Finding:
 
 @dataclass
 class Checkup:
-    "All findings; `exit_code` is 1 if one of them keeps the recipes from running."
+    "All findings. `exit_code` is 1 if one of them keeps the recipes from running."
 
     findings: list[Finding]
 
@@ -50,18 +50,18 @@ class Checkup:
             lines += [f"{'':>{width + 11}}-> {finding.remedy}"] if finding.remedy else []
         broken = [finding.subject for finding in self.findings if finding.state == "broken"]
         missing = [f.subject for f in self.findings if f.state == "missing" and f.subject in EXTRAS]
-        verdict = f"To be put right first: {', '.join(broken)}." if broken else "lrlab can run here."
+        verdict = f"To be fixed first: {', '.join(broken)}." if broken else "lrlab can run here."
         optional = f" Without {', '.join(missing)}, some options are not available." if missing else ""
         return "\n".join([*lines, "", verdict + optional])
 
 
 def checkup(out: Path | str = ".") -> Checkup:
-    "Look at everything; a check that fails in an unforeseen way is itself a finding."
+    "Run all checks. A check that raises is itself a finding."
     checks = (_python, _requirements, _torchvision, _device, _optional, _cache, lambda: _disk(Path(out)))
-    return Checkup([finding for check in checks for finding in _tried(check)])
+    return Checkup([finding for check in checks for finding in _run_check(check)])
 
 
-def _tried(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def _run_check(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     try:
         yield from check()
     except Exception as error:
@@ -77,7 +77,7 @@ def _python() -> Iterator[Finding]:
 
 
 def _requirements() -> Iterator[Finding]:
-    "Every package that lrlab's metadata asks for: there, and of a version that it admits."
+    "Whether every package that lrlab requires is installed, in a version that it allows."
     for text in requires("lrlab") or ():
         requirement = Requirement(text)
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
@@ -93,18 +93,18 @@ def _requirements() -> Iterator[Finding]:
 
 
 def _torchvision() -> Iterator[Finding]:
-    "Whether it can be imported, and whether the remedy of `vision.py` was necessary for that."
+    "Whether fastai.vision can be imported, and whether torchvision had to be prepared for that."
     try:
-        from lrlab.recipes.kitchen.models import torchvision_compat as vision
+        from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 
-        remedied = vision.prepare_torchvision()
+        was_prepared = prepare_torchvision()
         import fastai.vision.all  # noqa: F401
-    except Exception as error:  # whatever a wrong pair of builds comes up with
+    except Exception as error:  # A wrong pair of builds raises nearly anything.
         how = "pip install --force-reinstall torch torchvision, both from the same index"
         yield Finding("fastai.vision", "broken", f"cannot be imported ({type(error).__name__}: {error})", how)
         return
-    own = "torchvision's own operators do not fit this torch; lrlab declares them (classification needs none)"
-    yield Finding("fastai.vision", "ok", own if remedied else "imports, with torchvision's own operators")
+    repaired = "torchvision's own operators do not match this torch; lrlab declares them (classification needs none)"
+    yield Finding("fastai.vision", "ok", repaired if was_prepared else "imports, with torchvision's own operators")
 
 
 def _device() -> Iterator[Finding]:
@@ -114,16 +114,13 @@ def _device() -> Iterator[Finding]:
         memory = torch.cuda.get_device_properties(0).total_memory / 1e9
         yield Finding("device", "ok", f"{torch.cuda.get_device_name()}, {memory:.0f} GB, CUDA {torch.version.cuda}")
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    bf16 = "with" if torch.cpu._is_avx512_bf16_supported() else "without"
-    yield Finding("device", "ok", f"no GPU; {cores} cores, {bf16} bf16 instructions, {_memory()}")
+    from joblib import cpu_count
 
+    from lrlab.recipes.kitchen.learner.precision import cpu_has_bf16
 
-def _memory() -> str:
-    try:
-        return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB of memory"
-    except (AttributeError, ValueError, OSError):
-        return "memory unknown"
+    bf16 = "with" if cpu_has_bf16() else "without"
+    memory = f"{memory_gb():.0f} GB of memory"
+    yield Finding("device", "ok", f"no GPU; {cpu_count()} cores, {bf16} bf16 instructions, {memory}")
 
 
 _USES = {
@@ -137,9 +134,9 @@ _USES = {
 
 def _optional() -> Iterator[Finding]:
     for module in EXTRAS:
-        there = installed(module)
+        is_there = is_installed(module)
         fact = f"for {_USES[module]}"
-        yield Finding(module, "ok" if there else "missing", fact, "" if there else remedy(module))
+        yield Finding(module, "ok" if is_there else "missing", fact, "" if is_there else remedy(module))
 
 
 def _cache() -> Iterator[Finding]:
@@ -150,13 +147,13 @@ def _cache() -> Iterator[Finding]:
         return
     place = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
     if not _writable(place):
-        fact = f"{root} cannot be written: images are decoded anew each time"
-        yield Finding("cache", "missing", fact, "set LRLAB_CACHE to a folder that can")
+        fact = f"{root} cannot be written, so images are decoded again each time"
+        yield Finding("cache", "missing", fact, "set LRLAB_CACHE to a folder that can be written")
         return
     used = sum(f.stat().st_size for f in root.glob("*/*") if f.is_file()) / 1e9 if root.is_dir() else 0.0
     free = shutil.disk_usage(place).free / 1e9
     fact = f"{root}: {used:.1f} of at most {limit / 1e9:g} GB used, {free:.0f} GB free"
-    yield _room("cache", fact, free, "free some space, or set LRLAB_CACHE to a larger disk")
+    yield _free_space("cache", fact, free, "free some space, or set LRLAB_CACHE to a larger disk")
 
 
 def _disk(out: Path) -> Iterator[Finding]:
@@ -165,11 +162,11 @@ def _disk(out: Path) -> Iterator[Finding]:
         yield Finding("results", "broken", f"{place} cannot be written", "choose another folder with --out")
         return
     free = shutil.disk_usage(place).free / 1e9
-    yield _room("results", f"{place}: {free:.0f} GB free", free, "free some space, or choose another --out")
+    yield _free_space("results", f"{place}: {free:.0f} GB free", free, "free some space, or choose another --out")
 
 
 def _writable(folder: Path) -> bool:
-    "By trying: what the permissions say is not the whole truth, least of all to an administrator."
+    "Whether a file can be written there. Permissions do not tell, least of all to an administrator."
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".lrlab-"):
             return True
@@ -177,5 +174,5 @@ def _writable(folder: Path) -> bool:
         return False
 
 
-def _room(subject: str, fact: str, free: float, how: str) -> Finding:
-    return Finding(subject, "ok", fact) if free >= LITTLE_GB else Finding(subject, "broken", fact, how)
+def _free_space(subject: str, fact: str, free: float, how: str) -> Finding:
+    return Finding(subject, "ok", fact) if free >= MIN_FREE_GB else Finding(subject, "broken", fact, how)

@@ -41,7 +41,7 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
     With the tutorial's model also tutorial.txt, its published rows beside ours.
     """
     image_set = question.workload.load_images()
-    question = replace(question, workload=question.workload.settled(image_set, question.threads))
+    question = replace(question, workload=question.workload.resolve(image_set))
     question.workload.learner(
         question.seeds[0], image_set
     )  # what cannot be built is refused before anything is written

@@ -30,7 +30,7 @@ def range_tests(workload: Workload, seeds: list[int], num_it: int, out: Path | s
     "Run (or read, if the folder has them) the tests of all seeds; write lr_find.csv, suggestions.csv, lr_find.png."
     image_set = workload.load_images()
     use_threads()
-    workload = workload.settled(image_set)
+    workload = workload.resolve(image_set)
     workload.learner(seeds[0], image_set)  # what cannot be built is refused before anything is written
     question = {**workload.to_dict(image_set), "seeds": seeds, "num_it": num_it}
     with Store(out) as store:

@@ -37,7 +37,7 @@ def one_cycle(
     "Train (or read, if the folder has the run) and draw; writes lr_find, epochs, steps, confusion .csv and a figure."
     image_set = workload.load_images()
     use_threads()
-    workload = workload.settled(image_set)
+    workload = workload.resolve(image_set)
     workload.learner(seed, image_set)  # what cannot be built is refused before anything is written
     asked = "find" if lr_max is None else show_lr(lr_max)
     question = {**workload.to_dict(image_set), "epochs": epochs, "lr_max": asked, "seed": seed}

@@ -34,7 +34,7 @@ class Question:
 def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
     "Train what is not there yet; write runs, epochs, models, summary, plane, paths .csv and snapshot_ensemble.png."
     image_set = question.workload.load_images()
-    question = replace(question, workload=question.workload.settled(image_set, question.threads))
+    question = replace(question, workload=question.workload.resolve(image_set))
     question.workload.learner(
         question.seeds[0], image_set
     )  # what cannot be built is refused before anything is written

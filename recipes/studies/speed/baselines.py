@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from lrlab.recipes.kitchen.data.dataloaders import turned
+from lrlab.recipes.kitchen.data.dataloaders import random_flips
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.models import create as models
 
@@ -93,7 +93,7 @@ def bare_loop(
         for rows in train[torch.randperm(len(train))].split(BS):
             if len(rows) < BS:
                 break
-            nn.functional.cross_entropy(forward(turned(images[rows], dihedral=True)), labels[rows]).backward()
+            nn.functional.cross_entropy(forward(random_flips(images[rows], dihedral=True)), labels[rows]).backward()
             optimizer.step()
             optimizer.zero_grad()
             seen += len(rows)

@@ -36,7 +36,7 @@ def measure(runs: int, copies: int) -> dict[str, float]:
     "Seconds of the runs (1 epoch each, one thread) after one that is not counted, and the peak memory in GB."
     done: list[RunResult] = []
     image_set = Workload().load_images()
-    workload = Workload().settled(image_set, 1)
+    workload = Workload().resolve(image_set)
     run_grid(plan_runs(parse_schedules("constant", 1), rivals.LR, [runs], 1), workload, image_set, done.append)
     if copies > 1:
         image_set = repeated(image_set, copies)

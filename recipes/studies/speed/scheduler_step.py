@@ -19,8 +19,8 @@ from fastai.test_utils import synth_learner
 from torch.optim import lr_scheduler
 
 from lrlab.callbacks import OneCycle, ScheduleLR
-from lrlab.recipes.kitchen.machine.optional_packages import installed
-from lrlab.recipes.kitchen.models import torchvision_compat as vision  # noqa: F401  (prepares torchvision, which timm imports)
+from lrlab.recipes.kitchen.machine.optional_packages import is_installed
+from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 
 GROUPS, UPDATES, ROUNDS = 4, 100, 60
 LR_MAX = 0.1
@@ -75,6 +75,7 @@ def torch_schedulers() -> dict[str, lr_scheduler.LRScheduler]:
 
 def timm_scheduler() -> Callable[[], None]:
     "timm's cosine schedule, by the number of the update as timm has it."
+    prepare_torchvision()  # timm imports torchvision
     from timm.scheduler import CosineLRScheduler
 
     groups = [{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(GROUPS)]
@@ -92,7 +93,7 @@ def microseconds_per_update() -> dict[str, float]:
     contenders = {"lrlab ScheduleLR": ours.before_batch, "fastai ParamScheduler": fastai.before_batch} | {
         f"torch {name}": scheduler.step for name, scheduler in torch_schedulers().items()
     }
-    if installed("timm"):
+    if is_installed("timm"):
         contenders["timm CosineLRScheduler"] = timm_scheduler()
     best = dict.fromkeys(contenders, float("inf"))
 

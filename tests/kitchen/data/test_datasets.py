@@ -8,26 +8,30 @@ import pytest
 from fastai.data import external
 from PIL import Image
 
+from lrlab.recipes.kitchen.data import catalog as data
+from lrlab.recipes.kitchen.data import fashion_mnist as fashion
 from lrlab.recipes.kitchen.data import fastai_datasets as datasets
-from lrlab.recipes.kitchen.data import image_set as data
 from lrlab.recipes.kitchen.errors import UserError
 
 
 @pytest.fixture
-def fastai_home(tmp_path, monkeypatch):
-    "A $FASTAI_HOME of the test's own, where the datasets lie as `untar_data` leaves them; the network is shut."
-    monkeypatch.setenv("FASTAI_HOME", str(tmp_path / "home"))
-    external.fastai_cfg.cache_clear()
-    data._packaged.cache_clear()
-
+def no_network(monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError("no network in this test")
 
     monkeypatch.setattr("socket.socket.connect", refuse)
     monkeypatch.setattr("socket.getaddrinfo", refuse)
+
+
+@pytest.fixture
+def fastai_home(tmp_path, monkeypatch, no_network):
+    "A new $FASTAI_HOME, where the datasets lie as `untar_data` leaves them. There is no network."
+    monkeypatch.setenv("FASTAI_HOME", str(tmp_path / "home"))
+    external.fastai_cfg.cache_clear()
+    data._load_dataset.cache_clear()
     yield tmp_path / "home" / "data"
     external.fastai_cfg.cache_clear()
-    data._packaged.cache_clear()
+    data._load_dataset.cache_clear()
 
 
 def image(file, value=0):
@@ -59,8 +63,8 @@ def test_unreadable_images_of_a_dataset_are_named_and_left_out(fastai_home):
             image(folder / f"{breed}_{i}.jpg", i)
     (folder / "pug_3.jpg").write_bytes(b"no image")
     image_set = data.load("pets", 16)
-    assert sum(counts(image_set).values()) == 39 and list(image_set.card["unreadable"]) == ["images/pug_3.jpg"]
-    assert "1 of 40 images cannot be read and are left out: images/pug_3.jpg" in image_set.card["warnings"][0]
+    assert sum(counts(image_set).values()) == 39 and list(image_set.card.unreadable) == ["images/pug_3.jpg"]
+    assert "1 of 40 images cannot be read and are excluded: images/pug_3.jpg" in image_set.card.warnings[0]
 
 
 def test_flowers_keep_their_three_parts(fastai_home):
@@ -137,28 +141,38 @@ def fashion_files(folder, compress):
     return made
 
 
+@pytest.fixture
+def fashion_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LRLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(fashion, "DEBIAN_FOLDER", tmp_path / "debian")
+    (tmp_path / "debian").mkdir()
+    return tmp_path / "debian"
+
+
 @pytest.mark.parametrize("compress", [True, False])
-def test_fashion_mnist_from_idx_files(tmp_path, monkeypatch, compress):
-    made = fashion_files(tmp_path, compress)
-    monkeypatch.setattr(datasets, "DEBIAN_FASHION", tmp_path)
-    image_set = datasets.fashion_mnist(28)
-    assert np.array_equal(image_set.images[..., 0], np.concatenate([made["train"][0], made["t10k"][0]]))
-    assert counts(image_set) == {"train": 40, "valid": 20} and image_set.classes[9] == "Ankle boot"
-    assert datasets.fashion_mnist(16).images.shape == (60, 16, 16, 1)
+def test_fashion_mnist_from_debians_files(fashion_cache, no_network, compress):
+    made = fashion_files(fashion_cache, compress)
+    images = fashion.fashion_mnist(28)
+    assert np.array_equal(images.images[..., 0], np.concatenate([made["train"][0], made["t10k"][0]]))
+    assert np.array_equal(images.labels, np.concatenate([made["train"][1], made["t10k"][1]]))
+    assert counts(images) == {"train": 40, "valid": 20} and images.classes[9] == "Ankle boot"
+    assert fashion.fashion_mnist(16).images.shape == (60, 16, 16, 1)
 
 
-def test_a_damaged_idx_file_is_one_sentence(tmp_path):
-    fashion_files(tmp_path, True)
-    file = tmp_path / "t10k-images-idx3-ubyte.gz"
-    file.write_bytes(file.read_bytes()[:-200])
-    with pytest.raises(UserError, match="t10k-images-idx3-ubyte.gz is damaged"):
-        datasets.fashion_mnist(28, folder=tmp_path)
-    file.unlink()
-    with pytest.raises(UserError, match="is not there"):
-        datasets.fashion_mnist(28, folder=tmp_path)
+def test_damaged_and_missing_files_of_fashion_mnist_are_one_sentence(fashion_cache, no_network):
+    with pytest.raises(UserError, match="missing or damaged.*apt-get install dataset-fashion-mnist"):
+        fashion.fashion_mnist(28)
+    fashion_files(fashion_cache, True)
+    file = fashion_cache / "t10k-images-idx3-ubyte.gz"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-200])
+    with pytest.raises(UserError, match="t10k-images-idx3-ubyte.gz cannot be unpacked"):
+        fashion.fashion_mnist(28)
+    file.write_bytes(whole)
+    assert counts(fashion.fashion_mnist(28)) == {"train": 40, "valid": 20}
 
 
 def test_every_name_is_one_of_fastais():
-    for name in (*datasets.KNOWN, *datasets.OTHERS):
+    for name in (*datasets.LABELLED, *datasets.UNLABELLED):
         assert hasattr(external.URLs, name.upper()), name
         assert name in data.DATASETS

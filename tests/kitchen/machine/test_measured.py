@@ -68,10 +68,10 @@ def test_a_cache_that_cannot_be_written_is_said_once(monkeypatch, capsys):
 
 def test_auto_is_settled_before_anything_is_recorded(own_cache):
     workload, image_set = Workload("digits"), Workload("digits").load_images()
-    settled = workload.settled(image_set, 1)
-    assert settled.precision in precision.candidates() and settled.settled(image_set) == settled
+    settled = workload.resolve(image_set)
+    assert settled.precision in precision.candidates() and settled.resolve(image_set) == settled
     assert settled.to_dict(image_set)["precision"] == settled.precision
-    trained_in = precision.precision_of(workload.settled(image_set, torch.get_num_threads()).learner(0, image_set))
+    trained_in = precision.precision_of(workload.resolve(image_set).learner(0, image_set))
     assert trained_in in precision.candidates()
 
 

@@ -10,6 +10,7 @@ import pytest
 from lrlab.recipes import cli
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.machine import optional_packages as extras
+from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.studies.doctor import study as checkup
 
 
@@ -26,10 +27,8 @@ def test_this_machine_is_in_order_and_every_line_says_why(capsys):
 
 
 def test_the_remedy_for_torchvision_is_reported():
-    from lrlab.recipes.kitchen.models import torchvision_compat as vision
-
     fact = findings()["fastai.vision"].fact
-    assert ("lrlab declares them" in fact) == vision.prepare_torchvision()
+    assert ("lrlab declares them" in fact) == prepare_torchvision()
 
 
 @pytest.mark.parametrize(
@@ -47,7 +46,7 @@ def test_requirements_that_are_not_met_are_named(monkeypatch, capsys, requiremen
     found = findings().get(requirement.partition(">")[0].partition(";")[0])
     assert (found and found.state, found and found.remedy) == (state, remedy)
     assert cli.main(["doctor"]) == int(state == "broken")
-    assert ("To be put right first" in capsys.readouterr().out) == (state == "broken")
+    assert ("To be fixed first" in capsys.readouterr().out) == (state == "broken")
 
 
 @pytest.mark.parametrize("module, extra", extras.EXTRAS.items())
@@ -58,7 +57,7 @@ def test_missing_optional_packages_name_their_extra(monkeypatch, capsys, module,
     assert cli.main(["doctor"]) == 0, "optional is optional"
     assert f"Without {module}" in capsys.readouterr().out
     with pytest.raises(UserError, match=rf"--some option needs .*: pip install 'lrlab\[{extra}\]'"):
-        extras.needed(module, "--some option")
+        extras.require(module, "--some option")
 
 
 def test_every_optional_package_that_is_imported_anywhere_is_known():
@@ -83,9 +82,9 @@ def test_every_optional_package_that_is_imported_anywhere_is_known():
     ],
 )
 def test_recipes_say_what_to_install(monkeypatch, capsys, tmp_path, command, module, says):
-    from lrlab.recipes.kitchen.data import image_set as data
+    from lrlab.recipes.kitchen.data import catalog as data
 
-    data._packaged.cache_clear()
+    data._load_dataset.cache_clear()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, module, None)
     assert cli.main(command) == 2
@@ -105,7 +104,7 @@ def test_an_import_that_fails_anywhere_is_one_sentence(capsys):
 
 
 def test_a_nearly_full_disk_and_an_unwritable_folder_are_broken(monkeypatch, tmp_path):
-    monkeypatch.setattr(checkup, "LITTLE_GB", 1e9)
+    monkeypatch.setattr(checkup, "MIN_FREE_GB", 1e9)
     assert findings()["results"].state == findings()["cache"].state == "broken"
     (tmp_path / "file").touch()
     assert findings(out=tmp_path / "file")["results"].remedy == "choose another folder with --out"
@@ -114,7 +113,7 @@ def test_a_nearly_full_disk_and_an_unwritable_folder_are_broken(monkeypatch, tmp
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="/proc is a folder in which nobody can make another")
 def test_a_cache_that_cannot_be_written_is_no_obstacle(monkeypatch):
     monkeypatch.setenv("LRLAB_CACHE", "/proc/cache")
-    assert findings()["cache"].state == "missing" and "decoded anew" in findings()["cache"].fact
+    assert findings()["cache"].state == "missing" and "decoded again" in findings()["cache"].fact
     assert findings(out="/proc")["results"].state == "broken"
 
 
@@ -132,4 +131,4 @@ def test_without_torch_it_still_answers():
     code = "import sys; sys.modules['torch'] = None; from lrlab.recipes.cli import main; sys.exit(main(['doctor']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1 and not done.stderr
-    assert "BROKEN   fastai.vision" in done.stdout and "To be put right first: fastai.vision, device" in done.stdout
+    assert "BROKEN   fastai.vision" in done.stdout and "To be fixed first: fastai.vision, device" in done.stdout

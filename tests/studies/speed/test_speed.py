@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lrlab.recipes.kitchen.data.image_set import load
+from lrlab.recipes.kitchen.data.catalog import load
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.speed import baselines as rivals
 from lrlab.recipes.studies.speed import report as speed_report

@@ -1,0 +1,102 @@
+"""Every dataset that has a name, in one table; and `load`, which takes such a name or a folder."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+from lrlab.recipes.kitchen.data.bundled import digits, solar
+from lrlab.recipes.kitchen.data.checks import check_images
+from lrlab.recipes.kitchen.data.fashion_mnist import fashion_mnist
+from lrlab.recipes.kitchen.data.fastai_datasets import DEFAULT_SIZE, LABELLED, UNLABELLED, load_fastai
+from lrlab.recipes.kitchen.data.image_folder import load_folder
+from lrlab.recipes.kitchen.data.image_set import ImageSet, part_of
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.options import check_range
+from lrlab.recipes.kitchen.text import did_you_mean
+
+
+class Dataset(NamedTuple):
+    "How to load a dataset: `load(size, cache)`, and its default size in pixels."
+
+    load: Callable[[int, bool], ImageSet]
+    size: int
+
+
+DATASETS: dict[str, Dataset] = {
+    "solar": Dataset(solar, 64),
+    "digits": Dataset(digits, 16),
+    "fashion_mnist": Dataset(fashion_mnist, 28),
+    **{name: Dataset(partial(load_fastai, name), entry.size) for name, entry in LABELLED.items()},
+    **{name: Dataset(partial(load_fastai, name), DEFAULT_SIZE) for name in UNLABELLED},
+}
+FOLDER_SIZE = 64  # pixels
+
+
+def load(name: str = "solar", size: int | None = None, cache: bool = True) -> ImageSet:
+    """Load a dataset by its name, or a folder of images. `size` is in pixels; every dataset has a default.
+
+    "cifar:2000" is about 2,000 images of each split. What is odd about the images is in `card.warnings`, and printed
+    once. Raises UserError if there is no such dataset or folder, or if its images cannot be classified.
+
+    >>> images = load("digits")
+    >>> images.images.shape, len(images.classes)
+    ((1797, 16, 16, 1), 10)
+    """
+    name = str(name)
+    if size is not None:
+        check_range("size", size, 8, 2048)
+    source, count = split_count(name)
+    if source in DATASETS:
+        images = _load_dataset(source, size, cache, count)
+    else:
+        images = _checked(load_folder(_find_folder(source), size or FOLDER_SIZE, cache), count)
+    for warning in images.card.warnings:
+        _print_once(f"Note on {images.name}: {warning}.")
+    return images
+
+
+def split_count(name: str) -> tuple[str, int | None]:
+    """A dataset or folder, and how many images of each split to take at most (None: all).
+
+    >>> split_count("cifar:2000"), split_count("cifar")
+    (('cifar', 2000), ('cifar', None))
+    """
+    source, colon, count = name.rpartition(":")
+    if not (colon and source and count.isdecimal() and len(count) < 10) or os.path.exists(name):
+        return name, None
+    return source, int(count)
+
+
+@lru_cache(maxsize=4)
+def _load_dataset(name: str, size: int | None, cache: bool, count: int | None) -> ImageSet:
+    dataset = DATASETS[name]
+    return _checked(dataset.load(size or dataset.size, cache), count)
+
+
+def _checked(images: ImageSet, count: int | None) -> ImageSet:
+    images = images if count is None else part_of(images, count)
+    warnings, fingerprint = check_images(images)
+    card = replace(images.card, warnings=(*images.card.warnings, *warnings), fingerprint=fingerprint)
+    return replace(images, card=card)
+
+
+@lru_cache(maxsize=256)
+def _print_once(line: str) -> None:
+    "Print to stderr, because the answer of a recipe is on stdout."
+    print(line, file=sys.stderr)
+
+
+def _find_folder(name: str) -> Path:
+    try:
+        folder = Path(name).expanduser()
+        if folder.exists():
+            return folder
+        reason = "no such folder"
+    except (OSError, ValueError, RuntimeError) as error:  # a name too long, a null character, no home folder
+        reason = getattr(error, "strerror", None) or str(error)
+    hint = did_you_mean(name, DATASETS)
+    raise UserError(f"`data` {name}: {reason}, and not one of the datasets {', '.join(DATASETS)}{hint}")

@@ -1,0 +1,79 @@
+"""A list of labelled image files -> `ImageSet`: decoded, without the files that cannot be read, and split."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from lrlab.recipes.kitchen.data.decode import decode_images
+from lrlab.recipes.kitchen.data.image_set import Card, ImageSet, stratified_split
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.text import name_some, printable
+
+MAX_UNREADABLE = 0.05  # of all files: beyond this share, the rest does not stand for the dataset
+SPLITS = ("train", "valid", "test")
+WHOLE = "all"  # the split of every file of a dataset that has no split
+
+
+@dataclass(frozen=True)
+class Listing:
+    "Image files. `files[i]` belongs to the class `labels[i]` and to the split `splits[i]` (`WHOLE`: there is none)."
+
+    files: list[Path]
+    labels: list[str]
+    splits: list[str]
+    classes: tuple[str, ...]
+    remarks: tuple[str, ...] = ()  # what was excluded
+
+    @property
+    def has_split(self) -> bool:
+        return WHOLE not in self.splits
+
+
+def load_listing(
+    name: str, listing: Listing, root: Path, card: Card, flips: str, size: int, cache: bool = True
+) -> ImageSet:
+    """Decode the files of a listing to `size` pixels and split them: as listed, or a quarter of each class to validate.
+
+    Raises UserError if too many files cannot be read, or all files of a class.
+    """
+    pixels, unreadable = decode_images(listing.files, size, cache)
+    _check_unreadable(name, listing, unreadable)
+    position = {label: i for i, label in enumerate(listing.classes)}
+    labels = np.array([position[label] for label in listing.labels], np.int64)
+    readable = np.array([i for i in range(len(listing.files)) if i not in unreadable])
+    if listing.has_split:
+        split_of = np.array(listing.splits)[readable]
+        splits = {split: readable[split_of == split] for split in SPLITS if split in listing.splits}
+    else:
+        splits = {split: readable[rows] for split, rows in stratified_split(labels[readable]).items()}
+    if not len(splits["valid"]):
+        raise UserError(f"`data` {name}: no readable image is left for validation")
+    files = tuple(printable(file.relative_to(root)) for file in listing.files)
+    reasons = {files[i]: reason for i, reason in unreadable.items()}
+    card = replace(card, unreadable=reasons, warnings=(*listing.remarks, *_warn_of_unreadable(reasons, len(files))))
+    return ImageSet(name, pixels, labels, listing.classes, splits, files, flips, card)
+
+
+def _warn_of_unreadable(reasons: dict[str, str], count: int) -> list[str]:
+    if not reasons:
+        return []
+    names = name_some([f"{name} ({reason})" for name, reason in reasons.items()])
+    return [f"{len(reasons)} of {count} images cannot be read and are excluded: {names}"]
+
+
+def _check_unreadable(name: str, listing: Listing, unreadable: dict[int, str]) -> None:
+    files: Sequence[Path] = listing.files
+    if len(unreadable) > MAX_UNREADABLE * len(files):
+        i, reason = next(iter(unreadable.items()))
+        raise UserError(
+            f"`data` {name}: {len(unreadable)} of {len(files)} images cannot be read, more than "
+            f"{MAX_UNREADABLE:.0%} ({printable(files[i])}: {reason})"
+        )
+    groups = list(zip(listing.splits, listing.labels, strict=True))
+    readable = {groups[i] for i in range(len(files)) if i not in unreadable}
+    for i, reason in unreadable.items():
+        if groups[i] not in readable:
+            example = f"{printable(files[i])}: {reason}"
+            raise UserError(f"`data` {name}: no image of class {listing.labels[i]} can be read ({example})")

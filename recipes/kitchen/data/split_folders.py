@@ -1,0 +1,127 @@
+"""Which folders of a dataset are its splits (train, valid, test), and which are its classes.
+
+A split that is taken for a class trains a model that looks good and knows nothing. So folders that are named like
+splits, or that all hold the same folders, are recognised as splits or refused. They are never classes.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.text import name_some
+
+NOT_DATA = {"__MACOSX", "@eaDir", "lost+found"}  # made by archivers, network disks and file systems
+SPLIT_WORDS = {
+    "train": {"train", "training"},
+    "valid": {"valid", "val", "validation", "validate", "dev", "development"},
+    "test": {"test", "testing"},
+}
+FILLERS = {"set", "data", "dataset", "image", "images", "img", "imgs", "photos", "pictures", "split", "folder"}
+PARTS = re.compile(r"(cv|fold|split|part|partition|subset|shard|chunk|batch|k)[\W_]*\d+", re.IGNORECASE)
+IMAGES = {"image", "images", "img", "imgs", "jpegimages", "photos", "pictures", "input", "inputs"}
+TARGETS = {"mask", "masks", "label", "labels", "annotation", "annotations", "segmentation", "segmentations", "target"}
+TARGETS |= {"targets", "trimap", "trimaps", "gt", "groundtruth", "ground_truth", "segmentationclass", "depth"}
+
+
+def subfolders(folder: Path) -> list[Path]:
+    "The folders in `folder`, sorted, without hidden ones."
+    return sorted(f for f in folder.iterdir() if f.name not in NOT_DATA and f.name[0] != "." and f.is_dir())
+
+
+def find_splits(folder: Path) -> dict[str, Path]:
+    """The folder of each split, with at least "train" and one more; empty if the folders of `folder` are classes.
+
+    Raises UserError where the folders look like splits and it is not clear which is which.
+    """
+    folders = subfolders(folder)
+    named = {f: split_name(f.name) for f in folders}
+    by_split = {split: [f for f in folders if named[f] == split] for split in SPLIT_WORDS}
+    trains, others = by_split["train"], [*by_split["valid"], *by_split["test"]]
+    if trains and others and _differ_in_split_only([*trains, *others]):
+        for split, found in by_split.items():
+            if len(found) > 1:
+                names = " and ".join(f.name for f in found[:2])
+                raise UserError(f"`data` {folder}: both {names}; which is for {split}?")
+        return {split: _unwrap(found[0]) for split, found in by_split.items() if found}
+    _refuse_splits(folder, folders, named)
+    _refuse_parts(folder, folders)
+    return {}
+
+
+def split_name(name: str) -> str | None:
+    """The split that a folder is named after, if its name holds the word of one split.
+
+    >>> [split_name(name) for name in ("training_set", "seg_test", "dev", "cats", "train_test")]
+    ['train', 'test', 'valid', None, None]
+    """
+    splits = {split for split, names in SPLIT_WORDS.items() if names & set(_words(name))}
+    return splits.pop() if len(splits) == 1 else None
+
+
+def rest_of_name(name: str) -> set[str]:
+    """The words of a name that name no split.
+
+    >>> rest_of_name("training_set"), rest_of_name("Test1"), rest_of_name("seg_test"), rest_of_name("test_tube")
+    (set(), set(), {'seg'}, {'tube'})
+    """
+    return set(_words(name)) - FILLERS - set().union(*SPLIT_WORDS.values())
+
+
+def _differ_in_split_only(folders: Sequence[Path]) -> bool:
+    "Whether the names differ in the split only: seg_train and seg_test do, train_station and test_tube do not."
+    return len({frozenset(rest_of_name(f.name)) for f in folders}) == 1
+
+
+def _words(name: str) -> list[str]:
+    "The words of a name in lower case; `testset` is two of them."
+    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+    return [part for word in words for part in re.sub(r"(?<=.)(set|data|images)$", r" \1", word).split()]
+
+
+def _has_classes(folder: Path) -> bool:
+    return len(subfolders(_unwrap(folder))) > 1
+
+
+def _unwrap(folder: Path) -> Path:
+    "The folder inside, of an archive that was unpacked into a folder of its own: `seg_train/seg_train/`."
+    inside = subfolders(folder)
+    return inside[0] if len(inside) == 1 and len(subfolders(inside[0])) > 1 else folder
+
+
+def _refuse_splits(folder: Path, folders: Sequence[Path], named: dict[Path, str | None]) -> None:
+    "Refuse folders that are all named like splits, and a `train` of classes beside folders that are no split."
+    names = name_some([f.name for f in folders])
+    if len(folders) > 1 and all(named.values()) and _differ_in_split_only(folders):
+        raise UserError(
+            f"`data` {folder}: {names} are named like splits and not like classes; expected train and valid with one "
+            "folder per class in each, or one folder per class"
+        )
+    train = next((f for f in folders if named[f] == "train" and not rest_of_name(f.name) and _has_classes(f)), None)
+    if train is not None and len(folders) > 1:
+        raise UserError(
+            f"`data` {folder}: is {train.name} a class, or does it hold the classes "
+            f"({name_some([f.name for f in subfolders(train)])})? Choose `data` {train}, or move the other folders away"
+        )
+
+
+def _refuse_parts(folder: Path, folders: Sequence[Path]) -> None:
+    "Refuse parts of one dataset (folds), several versions of the same images, and images with their masks."
+    if len(folders) < 2:
+        return
+    names = name_some([f.name for f in folders])
+    if all(PARTS.fullmatch(f.name) for f in folders):
+        raise UserError(
+            f"`data` {folder}: {names} are named like parts of one dataset and not like classes; expected train and "
+            "valid with one folder per class in each, or one folder per class"
+        )
+    lower = {f.name.lower() for f in folders}
+    if lower & IMAGES and lower & TARGETS:
+        raise UserError(f"`data` {folder}: {names} are images and their targets; expected one folder per class")
+    shared = set.intersection(*({f.name for f in subfolders(one)} for one in folders))
+    if len(shared) > 1:
+        raise UserError(
+            f"`data` {folder}: {names} all hold the same folders ({name_some(sorted(shared))}). If those are the "
+            f"classes, choose one, such as `data` {folders[0]}, or name two of them train and valid. If {names} are "
+            "the classes, move their images out of the folders inside"
+        )
