@@ -168,7 +168,7 @@ def code(advice: Advice, config: dict) -> str:
         and not question.get("weights")
     )
     if plain:
-        repair = "import lrlab.recipes.kitchen.models.torchvision_compat  # torchvision was built for another torch"
+        repair = "from lrlab.recipes import prepare_torchvision; prepare_torchvision()  # torchvision of another torch"
         lines = [*([repair] if prepare_torchvision() else []), "from fastai.vision.all import *"]
     else:
         lines = ["from lrlab.recipes.kitchen.workloads import build"]
