@@ -1,92 +1,158 @@
-"""The `lrlab` command: lists the recipes and starts one. Imports nothing heavy until a recipe starts."""
+"""The `lrlab` command: lists the recipes and starts one. Imports nothing heavy until a recipe starts.
 
-import argparse
+A recipe is a file beside this one with a `main`, declared with the option types of `kitchen.options`:
+
+    @cli.recipe(quick={"epochs": 1})
+    def main(data: Data = "solar", epochs: Epochs = 7, quick: Quick = False): ...
+"""
+
 import ast
-import difflib
+import functools
 import importlib
+import inspect
 import os
 import re
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated, Any
 
-from fastcore.script import anno_parser
+from cyclopts import App, CycloptsError, Group, Parameter, exceptions
+
+from lrlab.recipes.kitchen.errors import UserError, with_options
+from lrlab.recipes.kitchen.options import GROUPS, Option
+from lrlab.recipes.kitchen.stage import spinner
+from lrlab.recipes.kitchen.text import did_you_mean, printable
 
 NOT_RECIPES = {"__init__", "__main__", "cli"}
+ORDER = (
+    "compare", "lr-find", "one-cycle", "learning-rate", "transfer", "transfer-vs-scratch", "snapshot-ensemble",
+    "gradient-descent", "report", "doctor", "speed", "claims",
+)  # fmt: skip
+KINDS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "yes or no"}
 STOPPED = 130  # the exit code after Ctrl-C
-_KINDS = {"int": "a whole number", "float": "a number"}
+OVERVIEW = """\
+lrlab finds a learning rate, a schedule and a number of epochs for your own images, and shows the evidence.
+
+Usage: lrlab RECIPE [options]
+       lrlab RECIPE --help
+
+Recipes:
+{recipes}
+
+Start here: lrlab compare --data digits --quick    (then --data FOLDER, without --quick)
+Tab completion: lrlab --install-completion"""
 
 
 def recipes() -> dict[str, str]:
-    "Every recipe by its name on the command line, with the first line of its docstring."
-    files = sorted(f for f in Path(__file__).parent.glob("*.py") if f.stem not in NOT_RECIPES)
-    docs = {f.stem.replace("_", "-"): ast.get_docstring(ast.parse(f.read_text(encoding="utf-8"))) for f in files}
-    return {name: (doc or "").splitlines()[0] for name, doc in docs.items()}
+    "Every recipe by its name on the command line, with the first line of its docstring. The flagship comes first."
+    files = [file for file in Path(__file__).parent.glob("*.py") if file.stem not in NOT_RECIPES]
+    names = {file.stem.replace("_", "-"): file for file in files}
+    order = sorted(names, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+    docs = {name: ast.get_docstring(ast.parse(names[name].read_text(encoding="utf-8"))) for name in order}
+    return {name: (doc or "").partition("\n")[0] for name, doc in docs.items()}
+
+
+def recipe(**presets: dict[str, Any]) -> Callable[[Callable], Callable]:
+    """Make a function a recipe: read its options, show progress, print the `text` of its result.
+
+    A preset is what an option that was given changes in the defaults of others: `quick={"epochs": 1}`. What was passed
+    explicitly wins over every preset, and an earlier preset wins over a later one. None means: not given.
+    """
+
+    def decorate(main: Callable) -> Callable:
+        signature = inspect.signature(main)
+        defaults = {name: parameter.default for name, parameter in signature.parameters.items()}
+
+        @functools.wraps(main)
+        def call(*args, **kwargs):
+            values = {n: v for n, v in signature.bind(*args, **kwargs).arguments.items() if v is not None}
+            for option, preset in presets.items():
+                if values.get(option):
+                    values = preset | values
+            values = defaults | values
+            with spinner("Starting"):
+                result = main(**{name: _read(signature.parameters[name], value) for name, value in values.items()})
+            print(result.text)
+            return result
+
+        call.presets = presets  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
+def _read(parameter: inspect.Parameter, value: Any) -> Any:
+    option = _option(parameter)
+    return value if option is None or value is None else option.read(value, parameter.name)
+
+
+def _option(parameter: inspect.Parameter) -> Option | None:
+    return next((data for data in getattr(parameter.annotation, "__metadata__", ()) if isinstance(data, Option)), None)
 
 
 def main(argv: list[str] | None = None) -> int:
     "The console command; returns the exit code: 0 done, 1 a fault, 2 bad input, 130 stopped."
-    command = argv is None
+    is_process = argv is None
     argv = sys.argv[1:] if argv is None else list(argv)
     _print_anywhere()
     if not argv or argv[0] in ("-h", "--help", "help"):
-        print(_overview())
+        listed = recipes()
+        width = max(map(len, listed))
+        print(OVERVIEW.format(recipes="\n".join(f"  {name:<{width}}  {line}" for name, line in listed.items())))
         return 0
     if argv[0] == "--version":
         from importlib.metadata import version
 
         print(f"lrlab {version('lrlab')}")
         return 0
+    if argv[0] == "--install-completion":
+        return _install_completion(*argv[1:2])
     name = argv[0].replace("_", "-")
     if name not in recipes():
-        near = difflib.get_close_matches(name, recipes(), n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(name, recipes())
         return _complain(f"there is no recipe {argv[0]}; the recipes are {', '.join(recipes())}{hint}")
-    module = importlib.import_module(f"lrlab.recipes.{name.replace('-', '_')}")
-    code = run(module.main, argv[1:], f"lrlab {name}")
-    if command and code == STOPPED:  # one more Ctrl-C has nothing left to stop
+    code = run(_main_of(name), argv[1:], f"lrlab {name}")
+    if is_process and code == STOPPED:  # one more Ctrl-C has nothing left to stop
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code
 
 
-def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None) -> int:
-    """Call a recipe's `main` with the command line's options and return the exit code.
+def _main_of(name: str) -> Callable:
+    return importlib.import_module(f"lrlab.recipes.{name.replace('-', '_')}").main
 
-    Bad input is one sentence on stderr and 2, a full disk or a missing package one sentence and 1. What a recipe
-    returns may name its own `exit_code`.
+
+def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None) -> int:
+    """Call a recipe's `main` with the options of the command line and return the exit code.
+
+    Bad input is one sentence on stderr and 2; a full disk or a missing package is one sentence and 1. The result of a
+    recipe may name its own `exit_code`.
     """
     argv = sys.argv[1:] if argv is None else argv
-    from lrlab.recipes.kitchen.errors import UserError, with_options
-
     _print_anywhere()
-    parser = anno_parser(recipe, prog=prog)
-    parser.error = lambda message: parser.exit(_complain(_explain(message, parser)))
-    argv = _negative_values([_as_declared(argument, parser) for argument in argv])
-    problem = _impossible(argv, parser)
-    if problem:
-        return _complain(problem)
+    app = command_line(recipe, prog)
     try:
-        options = vars(parser.parse_args(argv))
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    extra = {name: options.pop(name) for name in ("pdb", "xtra") if name in options}
-    if extra.get("pdb"):
-        return _complain("--pdb is not supported")
-    try:
-        result = recipe(*options.pop("dirs", ()), **options)
+        command, given, _ = app.parse_args(argv, print_error=False, exit_on_error=False)
+        if command != app.default_command:  # help
+            command(*given.args, **given.kwargs)
+            return 0
+        _refuse_empty(given.arguments)
+        result = recipe(*given.args, **given.kwargs)
         sys.stdout.flush()  # a closed pipe shows itself here and not while Python exits
+    except CycloptsError as error:
+        return _complain(_sentence(error, app))
     except UserError as error:
         return _complain(with_options(str(error)), error.exit_code)
     except KeyboardInterrupt:
-        print("\nStopped. What was finished is kept; the same command continues.", file=sys.stderr)
+        print("\nStopped. Finished runs are kept; the same command continues.", file=sys.stderr)
         return STOPPED
-    except BrokenPipeError:  # `lrlab ... | head`: nobody reads on
+    except BrokenPipeError:  # `lrlab ... | head`: nobody reads any more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more when it exits
         return 1
     except (OSError, MemoryError, ImportError) as error:
         if (getattr(error, "name", None) or "").startswith("lrlab"):
-            raise  # a fault of ours and not of the machine
+            raise  # a mistake in lrlab, not a fault of the machine
         return _complain(_fault(error), code=1)
     except RuntimeError as error:
         from lrlab.recipes.kitchen.runs.out_of_memory import out_of_memory
@@ -97,19 +163,96 @@ def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None
     return getattr(result, "exit_code", 0)
 
 
-def _impossible(argv: list[str], parser: argparse.ArgumentParser) -> str | None:
-    "What no recipe can make sense of: an option twice, an empty value, a null character."
-    flags = [argument.partition("=")[0] for argument in argv if argument.startswith("--")]
-    twice = next((flag for flag in flags if flag in parser._option_string_actions and flags.count(flag) > 1), None)
-    if twice:
-        return f"{_hyphens(twice)} is given twice"
-    if any("\0" in argument for argument in argv):
-        return "an option holds a null character"
-    for flag, value in zip(["", *argv], argv, strict=False):
-        if not value.strip() or (value.startswith("--") and value.endswith("=")):
-            flag = value[:-1] if value.strip() else flag
-            return f"{_hyphens(flag)} is empty" if flag.startswith("--") else "there is an empty argument"
-    return None
+def command_line(recipe: Callable, prog: str | None = None) -> App:
+    "The parser of a recipe's options. It returns only what was typed; the recipe knows its own defaults."
+    prog = prog or Path(sys.argv[0]).name
+    groups = {name: Group(name, sort_key=i) for i, name in enumerate(GROUPS)}
+
+    def typed(*args, **kwargs):
+        pass
+
+    presets = getattr(recipe, "presets", {})
+    parameters = inspect.signature(recipe).parameters.values()
+    typed.__signature__ = inspect.Signature([_by_name(p, groups, presets.get(p.name)) for p in parameters])  # type: ignore[attr-defined]
+    app = App(
+        name=prog,
+        usage=f"{prog} [options]" if "dirs" not in typed.__signature__.parameters else f"{prog} FOLDER... [options]",
+        help=_paragraphs(inspect.getmodule(recipe)),
+        help_format="plaintext",
+        version_flags=[],
+        group_commands=groups["Output"],  # of --help itself
+    )
+    app.default(typed)
+    return app
+
+
+def _paragraphs(module: Any) -> str:
+    "The docstring with each paragraph on one line, for the terminal to wrap."
+    return re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.getdoc(module) or "")
+
+
+def _by_name(parameter: inspect.Parameter, groups: dict[str, Group], preset: dict | None) -> inspect.Parameter:
+    "The parameter as the command line takes it: by name only, and its value as typed."
+    option = _option(parameter)
+    if option is None:
+        return parameter
+    if option.metavar:
+        hint = Path if {"FOLDER", "FILE"} & set(option.metavar.split("|")) else str  # for the completion
+        shown = Parameter(help=option.help, group=groups[option.group], metavar=option.metavar, converter=_as_typed)
+    else:
+        changes = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in (preset or {}).items())
+        means = f". Changes the defaults: {changes}" if preset else ""
+        hint = bool
+        shown = Parameter(help=option.help + means, group=groups[option.group], negative=(), show_default=False)
+    kind = parameter.kind if parameter.kind == parameter.VAR_POSITIONAL else parameter.KEYWORD_ONLY
+    return parameter.replace(annotation=Annotated[hint, shown], kind=kind)
+
+
+def _as_typed(hint, tokens) -> str:
+    return tokens[0].value
+
+
+def _refuse_empty(arguments: dict[str, Any]) -> None:
+    for name, value in arguments.items():
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and not text.strip():
+                raise UserError(f"`{name}` is empty")
+            if isinstance(text, str) and "\0" in text:
+                raise UserError(f"`{name}` holds a null character")
+
+
+def _sentence(error: CycloptsError, app: App) -> str:
+    "What is wrong with a command line, in lrlab's words."
+    options = [name for argument in app.assemble_argument_collection() for name in argument.names]
+    name = error.argument.name if error.argument else ""
+    if isinstance(error, exceptions.UnknownOptionError):
+        typed = error.token.keyword or error.token.value
+        return f"there is no option {typed}" + (did_you_mean(typed, options) or f" (see {app.name[0]} --help)")
+    if isinstance(error, exceptions.UnusedCliTokensError):
+        extra = (error.unused_tokens or [""])[0]
+        hint = f"; did you mean --data {extra}?" if "--data" in options else ""
+        return f"there is an argument without an option: {extra}{hint}"
+    if isinstance(error, exceptions.MissingArgumentError):
+        return f"{name} needs a value"
+    if isinstance(error, exceptions.RepeatArgumentError):
+        return f"{(error.token.keyword or '').replace('_', '-')} is given twice"
+    if isinstance(error, exceptions.CoercionError) and error.token and error.target_type in KINDS:
+        return f"{name} {error.token.value}: expected {KINDS[error.target_type]}"
+    return str(error)
+
+
+def _install_completion(shell: str | None = None) -> int:
+    from cyclopts.completion.detect import ShellDetectionError
+
+    app = App(name="lrlab", version_flags=[])
+    for name in recipes():
+        app.command(command_line(_main_of(name), name))
+    try:
+        file = app.install_completion(shell=shell)  # type: ignore[arg-type]
+    except (ShellDetectionError, ValueError):
+        return _complain("name your shell: lrlab --install-completion bash (or zsh, fish, powershell)")
+    print(f"Tab completion is installed in {file}. Open a new terminal to use it.")
+    return 0
 
 
 def _fault(error: OSError | MemoryError | ImportError) -> str:
@@ -119,68 +262,19 @@ def _fault(error: OSError | MemoryError | ImportError) -> str:
 
         return missing_package(error)
     if isinstance(error, MemoryError):
-        return "out of memory; choose a smaller --bs or --size, or --jobs 1. What was finished is kept"
+        return "out of memory; choose a smaller --bs or --size, or --jobs 1. Finished runs are kept"
     where = f" ({error.filename})" if error.filename else ""
-    return f"{error.strerror or error}{where}. What was finished is kept; the same command continues"
+    return f"{error.strerror or error}{where}. Finished runs are kept; the same command continues"
 
 
 def _print_anywhere() -> None:
-    "Names in any script go to a terminal of any encoding: what it lacks is shown as a question mark."
+    "Show characters that the terminal's encoding lacks as question marks, instead of failing."
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", None) == "strict":
             stream.reconfigure(errors="replace")
 
 
-def _overview() -> str:
-    listed = recipes()
-    width = max(map(len, listed))
-    lines = [f"  {name:<{width}}  {line}" for name, line in listed.items()]
-    return "\n".join(["usage: lrlab RECIPE [options]      lrlab RECIPE --help", "", "Recipes:", *lines])
-
-
-def _as_declared(argument: str, parser: argparse.ArgumentParser) -> str:
-    "`--lr_max=1` and `--lr-max=1` alike, whichever of the two the parser declares."
-    if not argument.startswith("--"):
-        return argument
-    flag, equals, value = argument.partition("=")
-    alike = {known.replace("_", "-"): known for known in parser._option_string_actions}
-    return alike.get(flag.replace("_", "-"), flag) + equals + value
-
-
-def _negative_values(argv: list[str]) -> list[str]:
-    "`--lr-max -1e-3` as `--lr-max=-1e-3`: argparse would take the value for an option and ask for another."
-    joined: list[str] = []
-    for argument in argv:
-        if (
-            re.match(r"-(\d|\.\d|inf|nan)", argument, re.IGNORECASE)
-            and joined
-            and re.fullmatch(r"--[\w-]+", joined[-1])
-        ):
-            joined[-1] += f"={argument}"
-        else:
-            joined.append(argument)
-    return joined
-
-
-def _explain(message: str, parser: argparse.ArgumentParser) -> str:
-    "argparse's message, with the nearest option where one was misspelt."
-    unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0].partition("=")[0]
-    options = [option for option in parser._option_string_actions if option not in ("--pdb", "--xtra")]
-    near = difflib.get_close_matches(unknown, options, n=1, cutoff=0.7) if unknown.startswith("--") else []
-    message = re.sub(r"invalid (int|float) value: ", lambda kind: f"expected {_KINDS[kind[1]]}, not ", message)
-    for option in options:
-        message = message.replace(option, _hyphens(option))
-    hint = f"; did you mean {_hyphens(near[0])}?" if near else f" (see {parser.prog} --help)"
-    return message.removeprefix("argument ") + hint
-
-
-def _hyphens(flag: str) -> str:
-    return flag.replace("_", "-")
-
-
 def _complain(sentence: str, code: int = 2) -> int:
-    from lrlab.recipes.kitchen.text import printable
-
     print(f"lrlab: {printable(sentence)}", file=sys.stderr)
     return code
 

@@ -1,23 +1,25 @@
-"""Is this machine ready for lrlab? Checks versions, the GPU, optional packages, the cache and the disk.
+"""Is everything installed that lrlab needs?
 
-Says how to install what is missing. The exit code is 0 if the recipes can run here, even where an optional
-package is missing, else 1.
+Checks versions, the GPU, optional packages, the cache and the disk, and says what to install. The exit code is 0 if the
+recipes can run here, even without an optional package, else 1.
 
     lrlab doctor
 """
 
+from typing import Annotated, Any
+
 from lrlab.recipes import cli
+from lrlab.recipes.kitchen import options as o
 
 
+@cli.recipe()
 def main(
-    out: str = ".",  # The folder, or one above it, where results will be written
+    out: Annotated[Any, o.Option("Output", "FOLDER", "Where results will be written")] = ".",
 ):
-    "Check this machine, and say what to install or to free."
+    "Check this machine and say what to install or to free."
     from lrlab.recipes.studies.doctor.study import checkup
 
-    result = checkup(out)
-    print(result.text)
-    return result
+    return checkup(out)
 
 
 if __name__ == "__main__":

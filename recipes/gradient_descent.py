@@ -1,45 +1,50 @@
-"""What do a small and a large learning rate do, and do cycles leave a local minimum? Gradient descent one can see.
+"""What does the learning rate do? Gradient descent on surfaces that one can see.
 
-Goes down a bowl and a narrow valley with an LR that is too small, right and too large; then down two surfaces with
-five minima, from 1,000 random starts with noisy gradients, with every schedule at its own best LR.
+Descends a bowl and a narrow valley with an LR that is too small, right and too large. Then every schedule, at its own
+best LR, descends two surfaces with five minima from 1,000 random starts with noisy gradients: do cycles leave a local
+minimum?
 
     lrlab gradient-descent --starts 1000 --noise 1.0
 """
 
+from typing import Annotated, Any
+
 from lrlab.recipes import cli
+from lrlab.recipes.kitchen import options as o
+from lrlab.recipes.kitchen.errors import UserError
+
+DescentEpochs = Annotated[
+    Any, o.Option("Training", "N", "Length of every descent, in epochs of 20 steps", o.number(1, 1000))
+]
+Noise = Annotated[
+    Any, o.Option("Training", "X", "Standard deviation of the noise in the gradient", o.number(0.0, 100.0))
+]
+DescentSeed = Annotated[Any, o.Option("Training", "N", "Seed of the starts and the noise", o.number(0, o.LAST_SEED))]
+Starts = Annotated[Any, o.Option("Comparison", "N", "Random starts per schedule", o.number(5, 100_000))]
 
 
+@cli.recipe(quick={"starts": 100, "out": "results/gradient_descent-quick"})
 def main(
-    schedules: str = "constant,exponential,triangular,sgdr,one_cycle",  # Names or calls; differences are to the first
-    epochs: int = 15,  # Length of every descent, in epochs of 20 steps
-    starts: int = 1000,  # Random starts from which the shares are measured
-    noise: float = 1.0,  # Standard deviation of the noise in each component of the gradient
-    seed: int = 0,  # Starts and noise
-    out: str = None,  # Folder of the results (default: results/gradient_descent)
-    fresh: bool = False,  # Start over; what the folder holds is kept aside
-    quick: bool = False,  # A smoke run: 100 starts
+    schedules: o.Schedules = "constant,exponential,triangular,sgdr,one_cycle",
+    epochs: DescentEpochs = 15,
+    starts: Starts = 1000,
+    noise: Noise = 1.0,
+    seed: DescentSeed = 0,
+    out: o.Out = "results/gradient_descent",
+    fresh: o.Fresh = False,
+    quick: o.Quick = False,
 ):
     "Show what the learning rate does on surfaces one can see, and how often each schedule finds the global minimum."
-    from lrlab.recipes.kitchen import options, schedule_names
-    from lrlab.recipes.kitchen.errors import UserError
-    from lrlab.recipes.studies.gradient_descent import descent
-    from lrlab.recipes.studies.gradient_descent import study as descent_answer
+    from lrlab.recipes.kitchen import schedule_names
+    from lrlab.recipes.studies.gradient_descent import descent, study
 
-    starts = min(starts, 100) if quick else starts
-    options.check_range("epochs", epochs, 1, 1000)
-    options.check_range("starts", starts, 5, 100_000)
-    options.check_range("noise", noise, 0.0, 100.0)
-    options.check_range("seed", seed, 0, 2**32 - 1)
     parsed = schedule_names.parse_schedules(schedules, epochs)
     for label, schedule in parsed.items():
         try:
             schedule.multipliers(epochs * descent.STEPS_PER_EPOCH, descent.STEPS_PER_EPOCH)
         except ValueError as error:
             raise UserError(f"`schedules` {label}: {error}") from error
-    question = descent.Question(parsed, epochs, starts, float(noise), seed)
-    result = descent_answer.answer(question, out or f"results/gradient_descent{'-quick' * quick}", fresh)
-    print(result.text)
-    return result
+    return study.answer(descent.Question(parsed, epochs, starts, noise, seed), out, fresh)
 
 
 if __name__ == "__main__":

@@ -1,64 +1,76 @@
-"""What do a wrong learning rate and a wrong length look like? Too high, too low, too short, too long, and right.
+"""What do a wrong learning rate and a wrong number of epochs look like?
 
-Trains from scratch with a constant LR, as the tutorial does, and says what went wrong by a fixed rule on the curves.
-With the tutorial's model it prints the tutorial's published rows beside ours:
+Trains from scratch with a constant LR, as the tutorial does: too high, too low, too short, too long, and right. A fixed
+rule on the curves says what went wrong. With the tutorial's model it prints the tutorial's published rows beside ours:
 
     lrlab learning-rate --data mnist_sample --arch vgg16_bn --size 32 --lr 3e-4
 """
 
+from typing import Annotated, Any
+
 from lrlab.recipes import cli
+from lrlab.recipes.kitchen import options as o
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.learning_rates import FIND
 
 
+def read_lr(value, name: str) -> float | None:
+    "One LR, or None for find."
+    return None if str(value).strip().lower() == FIND else o.parse_one_lr(value, name)
+
+
+ScratchArch = Annotated[
+    Any, o.Option("Model", "NAME", "small, or a torchvision or timm model; always from scratch", o.as_text)
+]
+RightLr = Annotated[Any, o.Option("Training", "LR", "The right LR: a number, or find (an LR range test)", read_lr)]
+HighLr = Annotated[Any, o.Option("Training", "LR", "The LR that is too high", o.parse_one_lr)]
+LowLr = Annotated[Any, o.Option("Training", "LR", "The LR that is too low", o.parse_one_lr)]
+RightEpochs = Annotated[Any, o.Option("Training", "N", 'Epochs of the "right" run', o.number(1, o.MANY))]
+LongEpochs = Annotated[Any, o.Option("Training", "N", 'Epochs of the "too long" run', o.number(1, o.MANY))]
+
+
+@cli.recipe(quick={"epochs": 2, "long": 3, "seeds": 1, "out": "results/learning_rate-quick"})
 def main(
-    data: str = "solar",  # solar, digits, fashion_mnist, a fastai dataset, or a folder; cifar:1000 is a part of one
-    arch: str = "small",  # small, or any torchvision or timm name; always from scratch
-    lr: str = "find",  # The right LR: a number, or find (an LR range test)
-    high: float = 0.1,  # The LR that is too high
-    low: float = 1e-6,  # The LR that is too low
-    epochs: int = 8,  # Epochs of the right length; one is too short
-    long: int = 30,  # Epochs that are too long
-    seeds: str = "3",  # How many seeds (3), or which (0,5,7)
-    bs: int = None,  # Batch size; default: 64, or less so that an epoch has at least 8 steps
-    size: int = None,  # Pixels of a side (default: the dataset's own)
-    precision: str = "auto",  # fp32, bf16, fp16 (GPU), or auto: the fastest, measured once
-    jobs: str = "auto",  # Runs at the same time
-    threads: int = 1,  # Processor threads per run
-    no_cache: bool = False,  # Decode the images in memory, keep nothing of them on disk
-    out: str = None,  # Folder of the results (default: results/learning_rate)
-    fresh: bool = False,  # Start over; what the folder holds is kept aside
-    quick: bool = False,  # A smoke run: 2 epochs, 3 are too long, 1 seed
+    data: o.Data = "solar",
+    arch: ScratchArch = "small",
+    lr: RightLr = "find",
+    high: HighLr = 0.1,
+    low: LowLr = 1e-6,
+    epochs: RightEpochs = 8,
+    long: LongEpochs = 30,
+    seeds: o.Seeds = 3,
+    bs: o.BatchSize = 64,
+    size: o.Size = None,
+    precision: o.Precision = "auto",
+    jobs: o.Jobs = "auto",
+    threads: o.Threads = 1,
+    no_cache: o.NoCache = False,
+    out: o.Out = "results/learning_rate",
+    fresh: o.Fresh = False,
+    quick: o.Quick = False,
 ):
     "Show what LRs and lengths that are too high, low, short, long and right do to the loss and the accuracy."
-    from dataclasses import replace
-
-    from lrlab.recipes.kitchen import options, workloads
-    from lrlab.recipes.kitchen.errors import UserError
-    from lrlab.recipes.studies.learning_rate import study as lr_lesson
-
-    if quick:
-        epochs, long, seeds = min(epochs, 2), min(long, 3), "1" if str(seeds) == "3" else seeds
-    options.check_range("epochs", epochs, 1, 10_000)
-    options.check_range("long", long, 1, 10_000)
-    right = None if str(lr).strip().lower() == "find" else options.parse_one_lr(lr, "lr")
-    high, low = options.parse_one_lr(high, "high"), options.parse_one_lr(low, "low")
-    lr_lesson.check_order(low, right, high)
     if long <= epochs:
         raise UserError(f"`long` {long}: expected more than the `epochs` {epochs} that are right")
+
+    from dataclasses import replace
+
+    from lrlab.recipes.kitchen import workloads
+    from lrlab.recipes.studies.learning_rate import study
+
+    study.check_order(low, lr, high)
     workload = workloads.checked(data, arch, size, bs, precision, cache=not no_cache)
-    question = lr_lesson.Question(
+    question = study.Question(
         workload=replace(workload, scratch=arch != "small"),
-        lr=right,
+        lr=lr,
         high=high,
         low=low,
         epochs=epochs,
         long=long,
-        seeds=options.parse_seeds(seeds),
-        threads=options.in_range("threads", threads, 1, 256),
+        seeds=seeds,
+        threads=threads,
     )
-    out = out or f"results/learning_rate{'-quick' * quick}"
-    result = lr_lesson.answer(question, out, options.parse_jobs(jobs, threads), fresh)
-    print(result.text)
-    return result
+    return study.answer(question, out, o.parse_jobs(jobs, threads), fresh)
 
 
 if __name__ == "__main__":

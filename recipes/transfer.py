@@ -1,57 +1,82 @@
-"""How should a pretrained model be trained: do early layers really need tiny changes? Six ways, one budget.
+"""How should a pretrained model be trained?
 
-Trains the new head on the frozen body, runs lr_find, and goes on in six ways: head only, the tutorial's
-`slice(3e-6, 3e-3)`, one high LR, one low LR, gradual unfreezing (Howard & Ruder 2018, arXiv:1801.06146), from scratch.
+Trains the new head on the frozen body, runs lr_find, and continues in six ways with one budget: head only, the
+tutorial's `slice(3e-6, 3e-3)`, one high LR, one low LR, gradual unfreezing (Howard & Ruder 2018, arXiv:1801.06146), and
+from scratch. Shows whether early layers really need tiny changes.
 
     lrlab transfer --data ~/photos --arch resnet34 --size 128 --epochs 4
 """
 
+from typing import Annotated, Any
+
 from lrlab.recipes import cli
+from lrlab.recipes.kitchen import options as o
+from lrlab.recipes.kitchen.errors import UserError
+
+LR_FIND_STEPS, QUICK_LR_FIND_STEPS = 100, 20
 
 
+def read_slice(value, name: str) -> slice:
+    "The LRs of the first layers and of the head."
+    lr = o.parse_lr(value, name)
+    if not isinstance(lr, slice) or lr.start is None:
+        raise UserError(f"`{name}` {value}: expected the LRs of the first layers and of the head: slice(3e-6,3e-3)")
+    return lr
+
+
+ArmEpochs = Annotated[Any, o.Option("Training", "N", "Epochs of every arm, after 1 for the head", o.number(1, o.MANY))]
+SliceLr = Annotated[Any, o.Option("Training", "LR", "LRs of the slice; its upper end is the one high LR", read_slice)]
+LowLr = Annotated[Any, o.Option("Training", "LR", "The one low LR", o.parse_one_lr)]
+Arms = Annotated[
+    Any,
+    o.Option(
+        "Comparison",
+        "NAMES",
+        "all, or some of head_only, slice, one_high_lr, one_low_lr, gradual, scratch",
+        o.comma_list,
+    ),
+]
+
+
+@cli.recipe(
+    quick={
+        "data": "digits",
+        "size": 32,
+        "epochs": 1,
+        "seeds": 1,
+        "precision": "fp32",  # faster than bf16 on images as small as these
+        "out": "results/transfer-quick",
+    }
+)
 def main(
-    data: str = "solar",  # solar, digits, fashion_mnist, a fastai dataset, or a folder; cifar:1000 is a part of one
-    arch: str = "efficientnet_lite0",  # efficientnet_lite0 or a torchvision or timm name
-    epochs: int = 2,  # Epochs of every arm, after one for the head
-    lr: str = "slice(3e-6,3e-3)",  # The LRs of the slice; its upper end is the one high LR
-    low: float = 1e-4,  # The one low LR
-    arms: str = "all",  # Which ways: some of head_only,slice,one_high_lr,one_low_lr,gradual,scratch
-    seeds: str = "3",  # How many seeds (3), or which (0,5,7)
-    weights: str = None,  # A .pth or .safetensors file of pretrained weights (default: ImageNet's)
-    bs: int = None,  # Batch size; default: 64, or less so that an epoch has at least 8 steps
-    size: int = 48,  # Pixels of a side; 128 and more are better and slower
-    precision: str = "auto",  # fp32, bf16, fp16 (GPU), or auto: the fastest, measured once
-    jobs: str = "auto",  # Runs at the same time
-    threads: int = 1,  # Processor threads per run
-    no_cache: bool = False,  # Decode the images in memory, keep nothing of them on disk
-    out: str = None,  # Folder of the results (default: results/transfer)
-    fresh: bool = False,  # Start over; what the folder holds is kept aside
-    quick: bool = False,  # A smoke run: digits at 32 px, 1 epoch, 1 seed
+    data: o.Data = "solar",
+    arch: o.PretrainedArch = "efficientnet_lite0",
+    epochs: ArmEpochs = 2,
+    lr: SliceLr = "slice(3e-6,3e-3)",
+    low: LowLr = 1e-4,
+    arms: Arms = "all",
+    seeds: o.Seeds = 3,
+    weights: o.Weights = None,
+    bs: o.BatchSize = 64,
+    size: o.FixedSize = 48,
+    precision: o.Precision = "auto",
+    jobs: o.Jobs = "auto",
+    threads: o.Threads = 1,
+    no_cache: o.NoCache = False,
+    out: o.Out = "results/transfer",
+    fresh: o.Fresh = False,
+    quick: o.Quick = False,
 ):
     "Transfer learning six ways with equal budget: LRs and movement of every layer group, and the accuracy."
-    from lrlab.recipes.kitchen import options, workloads
-    from lrlab.recipes.kitchen.errors import UserError
+    from lrlab.recipes.kitchen import workloads
     from lrlab.recipes.studies.transfer import arms as transfer_arms
-    from lrlab.recipes.studies.transfer import study as transfer
+    from lrlab.recipes.studies.transfer import study
 
-    if quick:
-        epochs, size, seeds = 1, min(size, 32), "1" if str(seeds) == "3" else seeds
-        data, precision = "digits" if data == "solar" else data, "fp32"  # faster than bf16 on so small images
-    options.check_range("epochs", epochs, 1, 10_000)
     workload = workloads.checked(data, arch, size, bs, precision, weights, cache=not no_cache)
-    if not workload.pretrained:
-        raise UserError("`arch` small has no pretrained weights; choose efficientnet_lite0 or a torchvision name")
-    parsed = options.parse_lr(lr, "lr")
-    if not isinstance(parsed, slice) or parsed.start is None:
-        raise UserError(f"`lr` {lr}: expected the LRs of the first layers and of the head, such as slice(3e-6,3e-3)")
-    low = options.parse_one_lr(low, "low")
-    threads = options.in_range("threads", threads, 1, 256)
     ways = tuple(transfer_arms.parse_arms(arms))
-    question = transfer.Question(workload, epochs, parsed, low, options.parse_seeds(seeds), threads, ways)
-    out = out or f"results/transfer{'-quick' * quick}"
-    result = transfer.answer(question, out, options.parse_jobs(jobs, threads), fresh, 20 if quick else 100)
-    print(result.text)
-    return result
+    question = study.Question(workload, epochs, lr, low, seeds, threads, ways)
+    steps = QUICK_LR_FIND_STEPS if quick else LR_FIND_STEPS
+    return study.answer(question, out, o.parse_jobs(jobs, threads), fresh, steps)
 
 
 if __name__ == "__main__":

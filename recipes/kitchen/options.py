@@ -1,10 +1,46 @@
-"""What users type, turned into values: learning rates, seeds, epochs, numbers in a range."""
+"""The options of the recipes, each declared once: its group in the help, its help, and how its value is read.
+
+A recipe takes an option by its type: `def main(seeds: Seeds = 3)`. `lrlab.recipes.cli` shows the type's help and calls
+its `read` on what was typed, or on what a caller in Python passed. Imports nothing heavy, so that help and bad values
+are answered at once.
+"""
 
 import math
+import operator
 import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.text import shorten
+from lrlab.recipes.kitchen.schedule_names import NAMES, split_schedules
+from lrlab.recipes.kitchen.text import did_you_mean, shorten
+
+GROUPS = ("Data", "Model", "Training", "Comparison", "Machine", "Output")  # of the help, in this order
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+MEMORY_PER_RUN = 2e9  # bytes; assumed until a run has been measured
+
+
+def _unchanged(value: Any, name: str) -> Any:
+    return value
+
+
+@dataclass(frozen=True)
+class Option:
+    """How an option is shown and read.
+
+    `read(value, name)` returns what the recipe needs, or raises UserError with the argument's `name`. It accepts text
+    and the native value alike: "0,5,7" and [0, 5, 7].
+    """
+
+    group: str  # one of GROUPS
+    metavar: str  # what stands for the value in the help; empty for a flag
+    help: str
+    read: Callable[[Any, str], Any] = _unchanged
+
+    def __repr__(self) -> str:
+        return self.help  # for Shift-Tab in a notebook
+
 
 LR = float | slice
 
@@ -64,73 +100,202 @@ def show_lr(lr: LR) -> str:
     return digits + (f"e{int(exponent)}" if int(exponent) else "")
 
 
-def parse_seeds(seeds: int | str) -> list[int]:
+def check_range(name: str, value, low, high) -> None:
+    "Raise UserError unless `value` is a number in [low, high], and a whole number if `low` is one."
+    whole_only = isinstance(low, int)
+    kinds = int if whole_only else (int, float)
+    if not isinstance(value, kinds) or isinstance(value, bool) or not low <= value <= high:
+        kind = "a whole number" if whole_only else "a number"
+        raise UserError(f"`{name}` {shorten(value)}: expected {kind} from {low} to {high}")
+
+
+def number(low: float, high: float) -> Callable[[Any, str], float]:
+    """Make the `read` of a number in [low, high]: an int if `low` is one, else a float.
+
+    >>> number(1, 9)("3", "epochs"), number(0.0, 9.0)("3", "noise")
+    (3, 3.0)
+    """
+    kind = type(low)
+
+    def read(value: Any, name: str) -> float:
+        try:
+            value = kind(value) if isinstance(value, str) else value
+        except ValueError:
+            pass  # check_range has the sentence
+        check_range(name, value, low, high)
+        return kind(value)
+
+    return read
+
+
+def one_of(*words: str) -> Callable[[Any, str], str]:
+    "Make the `read` of a choice between words."
+
+    def read(value: Any, name: str) -> str:
+        if value not in words:
+            hint = did_you_mean(str(value), words)
+            raise UserError(f"`{name}` {shorten(value)}: expected one of {', '.join(words)}{hint}")
+        return value
+
+    return read
+
+
+def parse_seeds(seeds: int | str | Sequence[int], name: str = "seeds") -> list[int]:
     """How many seeds, or which. Raises UserError for none, repeated or negative ones.
 
-    >>> parse_seeds(3), parse_seeds("0,5,7")
-    ([0, 1, 2], [0, 5, 7])
+    >>> parse_seeds(3), parse_seeds("0,5,7"), parse_seeds([0, 5, 7])
+    ([0, 1, 2], [0, 5, 7], [0, 5, 7])
     """
-    text = str(seeds).strip()
-    try:
-        numbers = [int(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise UserError(f"`seeds` {shorten(text)}: expected how many (3), or which (0,5,7)") from None
-    if "," not in text and len(numbers) == 1:
-        check_range("seeds", numbers[0], 1, 1000)
+    shown = f"`{name}` {shorten(seeds)}"
+    numbers = _whole_numbers(seeds)
+    if numbers is None:
+        raise UserError(f"{shown}: expected how many (3), or which (0,5,7)")
+    is_count = "," not in seeds if isinstance(seeds, str) else not isinstance(seeds, Iterable)
+    if is_count and numbers:
+        check_range(name, numbers[0], 1, 1000)
         return list(range(numbers[0]))
     if not numbers or min(numbers) < 0 or max(numbers) >= 2**32:
-        raise UserError(f"`seeds` {shorten(text)}: seeds are whole numbers from 0 to 4294967295")
+        raise UserError(f"{shown}: seeds are whole numbers from 0 to 4294967295")
     if len(set(numbers)) < len(numbers):
-        raise UserError(f"`seeds` {shorten(text)}: the same seed twice would count one run as two")
+        raise UserError(f"{shown}: the same seed twice would count one run as two")
     return numbers
 
 
-def parse_epochs(epochs: int | str) -> list[int]:
+def parse_epochs(epochs: int | str | Sequence[int], name: str = "epochs") -> list[int]:
     """One budget or several, ascending. Raises UserError for none, repeated or impossible ones.
 
     >>> parse_epochs(7), parse_epochs("12,3,6")
     ([7], [3, 6, 12])
     """
-    try:
-        budgets = [int(part) for part in str(epochs).split(",") if part.strip()]
-    except ValueError:
-        raise UserError(f"`epochs` {shorten(str(epochs))}: expected a whole number (7), or several (3,6,12)") from None
+    budgets = _whole_numbers(epochs)
+    if budgets is None:
+        raise UserError(f"`{name}` {shorten(epochs)}: expected a whole number (7), or several (3,6,12)")
     if not budgets or len(set(budgets)) < len(budgets):
-        raise UserError(f"`epochs` {shorten(str(epochs))}: expected different whole numbers, such as 3,6,12")
+        raise UserError(f"`{name}` {shorten(epochs)}: expected different whole numbers, such as 3,6,12")
     for budget in budgets:
-        check_range("epochs", budget, 1, 10_000)
+        check_range(name, budget, 1, 10_000)
     return sorted(budgets)
 
 
-def check_range(name: str, value, low, high) -> None:
-    "Raise UserError unless `value` is a number within [low, high] and as whole as `low` is."
-    whole = isinstance(low, int)
-    fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool) and low <= value <= high
-    if not fits:
-        kind = "a whole number" if whole else "a number"
-        raise UserError(f"`{name}` {value}: expected {kind} from {low} to {high}")
+def _whole_numbers(value: Any) -> list[int] | None:
+    "The numbers of a comma list, a sequence or one number; None for anything else."
+    if isinstance(value, bool):
+        return None
+    try:
+        if isinstance(value, str):
+            return [int(part) for part in value.split(",") if part.strip()]
+        return [operator.index(part) for part in (value if isinstance(value, Iterable) else [value])]
+    except (TypeError, ValueError):
+        return None
 
 
-def in_range(name: str, value, low, high):
-    "`value`, if `check_range` has nothing against it."
-    check_range(name, value, low, high)
-    return value
+def parse_lrs(lrs: str | Sequence[float], name: str = "lrs") -> list[float]:
+    """Different learning rates, from a comma list or a sequence.
+
+    >>> parse_lrs("3e-4,1e-3")
+    [0.0003, 0.001]
+    """
+    grid = [parse_one_lr(lr, name) for lr in _parts(lrs)]
+    if len(set(grid)) < len(grid):
+        raise UserError(f"`{name}` {shorten(lrs)}: expected different numbers such as 3e-4,1e-3")
+    return grid
 
 
-MEMORY_PER_RUN = 2e9  # bytes, where no run has been made yet that could tell
+def _parts(value: Any) -> list:
+    return value.split(",") if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
+
+
+def comma_list(value: str | Iterable, name: str) -> str:
+    "Text as it is, a sequence as a comma list."
+    return ",".join(map(str, _parts(value)))
 
 
 def parse_jobs(jobs: int | str, threads: int = 1) -> int:
-    "How many runs at the same time; `auto`: one on a GPU, else one per `threads` cores as far as the memory goes."
+    """How many runs to train at the same time.
+
+    `auto` is 1 on a GPU, else as many as the cores and the memory allow with `threads` cores each.
+    """
+    jobs = read_jobs(jobs, "jobs")
+    if jobs != "auto":
+        return int(jobs)
+    import torch
+
+    from lrlab.recipes.kitchen.machine.environment import fitting_jobs
+
+    return 1 if torch.cuda.is_available() else fitting_jobs(threads, MEMORY_PER_RUN)
+
+
+def read_jobs(jobs: int | str, name: str) -> int | str:
+    "`auto`, or a number of runs."
     if str(jobs).strip().lower() == "auto":
-        import torch
-
-        from lrlab.recipes.kitchen.machine.environment import fitting_jobs
-
-        # How much of a GPU's memory a run takes is not known before there was one.
-        return 1 if torch.cuda.is_available() else fitting_jobs(threads, MEMORY_PER_RUN)
+        return "auto"
     try:
-        number = int(jobs)
+        number_of_runs = int(jobs) if isinstance(jobs, str) else operator.index(jobs)
     except (TypeError, ValueError):
-        raise UserError(f"`jobs` {shorten(str(jobs))}: expected auto or a whole number from 1 to 256") from None
-    return in_range("jobs", number, 1, 256)
+        raise UserError(f"`{name}` {shorten(jobs)}: expected auto or a whole number from 1 to 256") from None
+    check_range(name, number_of_runs, 1, 256)
+    return number_of_runs
+
+
+def as_text(value: Any, name: str) -> str:
+    return str(value)
+
+
+def pretrained_name(value: Any, name: str) -> str:
+    "Any architecture but small, which has no pretrained weights."
+    if str(value) == "small":
+        raise UserError(f"`{name}` small has no pretrained weights; choose efficientnet_lite0 or a torchvision name")
+    return str(value)
+
+
+MANY = 10_000  # epochs: more than anybody wants
+LAST_SEED = 2**32 - 1
+DATA_HELP = "solar, digits, fashion_mnist, a fastai dataset, or a folder of images; cifar:1000 takes 1,000 of them"
+ARCH_HELP = "small (from scratch), or a pretrained model: efficientnet_lite0, or one of torchvision or timm"
+SEEDS_HELP = "How many seeds, or which ones: 0,5,7"
+
+Data = Annotated[Any, Option("Data", "NAME|FOLDER", DATA_HELP, as_text)]
+Size = Annotated[
+    Any, Option("Data", "PIXELS", "Image side length in pixels [default: as the dataset]", number(8, 2048))
+]
+FixedSize = Annotated[Any, Option("Data", "PIXELS", "Image side length in pixels", number(8, 2048))]
+NoCache = Annotated[bool, Option("Data", "", "Do not cache decoded images on disk")]
+Arch = Annotated[Any, Option("Model", "NAME", ARCH_HELP, as_text)]
+PretrainedArch = Annotated[
+    Any,
+    Option("Model", "NAME", "efficientnet_lite0, or a torchvision or timm model", pretrained_name),
+]
+Weights = Annotated[
+    Any, Option("Model", "FILE", "Pretrained weights: a .pth or .safetensors file [default: ImageNet's]", as_text)
+]
+Epochs = Annotated[Any, Option("Training", "N", "Epochs of every run", number(1, MANY))]
+Budgets = Annotated[
+    Any, Option("Training", "N[,N...]", "Epochs of every run, or several budgets to compare: 3,6,12", parse_epochs)
+]
+LrMax = Annotated[
+    Any, Option("Training", "LR", "Peak learning rate: a number, slice(first layers, head), or find", parse_lr)
+]
+OneLr = Annotated[Any, Option("Training", "LR", "Peak learning rate of all runs", parse_one_lr)]
+BatchSize = Annotated[Any, Option("Training", "N", "Batch size", number(2, 65536))]
+Seed = Annotated[
+    Any, Option("Training", "N", "Seed of the initial weights, batch order and augmentation", number(0, LAST_SEED))
+]
+Seeds = Annotated[Any, Option("Comparison", "N|N,N...", SEEDS_HELP, parse_seeds)]
+Schedules = Annotated[
+    Any,
+    Option(
+        "Comparison",
+        "NAMES",
+        f"Schedules by name ({', '.join(NAMES)}), or as calls such as OneCycle(pct_start=0.3)",
+        split_schedules,
+    ),
+]
+Precision = Annotated[
+    Any,
+    Option("Machine", "NAME", "fp32, bf16, fp16 (GPU), or auto: the fastest, measured once", one_of(*PRECISIONS)),
+]
+Jobs = Annotated[Any, Option("Machine", "N", "Runs at the same time; auto: as cores and memory allow", read_jobs)]
+Threads = Annotated[Any, Option("Machine", "N", "CPU threads per run", number(1, 256))]
+Out = Annotated[Any, Option("Output", "FOLDER", "Results folder; the same command again resumes there")]
+Fresh = Annotated[bool, Option("Output", "", "Start over; existing results are moved to a dated folder")]
+Quick = Annotated[bool, Option("Output", "", "A short trial run")]

@@ -1,72 +1,90 @@
-"""Schedules by name and by constructor call, as users type them. Parsed, never evaluated."""
+"""Schedules by name and by constructor call, as users type them. Parsed, never evaluated.
+
+Names and the names of calls are checked without importing the schedules (which import fastai), so that a typo is
+reported at once.
+"""
 
 import ast
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
-from lrlab import callbacks
-from lrlab.callbacks import Schedule
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.text import did_you_mean, shorten
 
-
-def _whole_cycles(epochs: int, shortest: float) -> float:
-    "The cycle length in epochs with which as many cycles of about `shortest` epochs as possible fill the run exactly."
-    return epochs / max(1, round(epochs / shortest))
-
-
-def _doubling_cycles(epochs: int) -> float:
-    "The first cycle's length in epochs with which cycles that double (1, 2, 4, ...) fill the run exactly."
-    return epochs / (2 ** max(1, int(math.log2(epochs + 1))) - 1)
-
+if TYPE_CHECKING:
+    from lrlab.callbacks import Schedule
 
 # Every name stands for a schedule that finishes inside the budget: decays reach their end and cycles come out even.
-NAMES: dict[str, Callable[[int], Schedule]] = {
-    "constant": lambda epochs: callbacks.Constant(),
-    "step": lambda epochs: callbacks.StepDecay(every="25%", gamma=0.2),
-    "exponential": lambda epochs: callbacks.ExponentialDecay(gamma=0.01, every="100%"),
-    "linear": lambda epochs: callbacks.PolynomialDecay(power=1.0),
-    "polynomial": lambda epochs: callbacks.PolynomialDecay(power=2.0),
-    "cosine": lambda epochs: callbacks.CosineDecay(),
-    "triangular": lambda epochs: callbacks.Triangular(cycle_len=_whole_cycles(epochs, 2)),
-    "triangular2": lambda epochs: callbacks.Triangular(cycle_len=_whole_cycles(epochs, 2), gamma=0.5),
-    "exp_range": lambda epochs: callbacks.ExpRange(cycle_len=_whole_cycles(epochs, 2)),
-    "sgdr": lambda epochs: callbacks.CosineRestarts(cycle_len=_doubling_cycles(epochs), cycle_mult=2),
-    "one_cycle": lambda epochs: callbacks.OneCycle(),
-    "flat_cosine": lambda epochs: callbacks.FlatCosine(),
-    "trapezoid": lambda epochs: callbacks.Trapezoid(),
-    "rex": lambda epochs: callbacks.Rex(),
-    "inverse_sqrt": lambda epochs: callbacks.InverseSqrt(warmup="10%"),
+# {cycle} is about 2 epochs; {first} is the first of cycles that double in length.
+NAMES = {
+    "constant": "Constant()",
+    "step": "StepDecay(every='25%', gamma=0.2)",
+    "exponential": "ExponentialDecay(gamma=0.01, every='100%')",
+    "linear": "PolynomialDecay(power=1.0)",
+    "polynomial": "PolynomialDecay(power=2.0)",
+    "cosine": "CosineDecay()",
+    "triangular": "Triangular(cycle_len={cycle})",
+    "triangular2": "Triangular(cycle_len={cycle}, gamma=0.5)",
+    "exp_range": "ExpRange(cycle_len={cycle})",
+    "sgdr": "CosineRestarts(cycle_len={first}, cycle_mult=2)",
+    "one_cycle": "OneCycle()",
+    "flat_cosine": "FlatCosine()",
+    "trapezoid": "Trapezoid()",
+    "rex": "Rex()",
+    "inverse_sqrt": "InverseSqrt(warmup='10%')",
 }
-EIGHT = "constant,step,exponential,cosine,triangular,triangular2,sgdr,one_cycle"
-_CALLABLES = {
-    name: value
-    for name, value in vars(callbacks).items()
-    if name in ("warmup", "join") or (isinstance(value, type) and issubclass(value, Schedule) and value is not Schedule)
-}
-SCHEDULE_NAMES = tuple(_CALLABLES)  # what a constructor call may call, and nothing else
+DEFAULT_SCHEDULES = "constant,step,exponential,cosine,triangular,triangular2,sgdr,one_cycle"
+QUICK_SCHEDULES = "constant,cosine,sgdr,one_cycle"
+# What a constructor call may call, and nothing else.
+CALLS = (
+    "Constant", "CosineDecay", "CosineRestarts", "Custom", "ExpRange", "ExponentialDecay", "FlatCosine", "InverseSqrt",
+    "Join", "OneCycle", "Points", "PolynomialDecay", "Rex", "SGDR", "StepDecay", "Trapezoid", "Triangular", "Warmup",
+    "join", "warmup",
+)  # fmt: skip
 
 
-def parse_schedules(text: str, epochs: int) -> dict[str, Schedule]:
-    """Schedules by label, from a comma list of names and constructor calls such as "cosine, OneCycle(pct_start=0.3)".
+def named_schedule(name: str, epochs: int) -> "Schedule":
+    """The schedule of NAMES for a budget of `epochs`.
+
+    >>> named_schedule("sgdr", epochs=7)
+    CosineRestarts(cycle_len=1.0, cycle_mult=2, gamma=1.0, decay='peak', floor=0.0)
+    """
+    cycle = epochs / max(1, round(epochs / 2))
+    first = epochs / (2 ** max(1, int(math.log2(epochs + 1))) - 1)
+    return parse_schedule(NAMES[name].format(cycle=cycle, first=first))
+
+
+def split_schedules(value: Any, argument: str = "schedules") -> list:
+    """The labels of a comma list, or the items of a sequence of labels and Schedules, checked as far as text can be.
+
+    Raises UserError for an unknown name, with the nearest valid one.
+
+    >>> split_schedules("step, CosineDecay(floor=0.1)")
+    ['step', 'CosineDecay(floor=0.1)']
+    """
+    items = _split_outside_brackets(value) if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
+    items = [_checked_label(item) if isinstance(item, str) else item for item in items]
+    if not items:
+        raise UserError(f"`{argument}` is empty; expected names such as {DEFAULT_SCHEDULES}")
+    for i, item in enumerate(items):
+        if item in items[:i]:
+            raise UserError(f"`{argument}` names {shorten(item)} twice")
+    return items
+
+
+def parse_schedules(value: Any, epochs: int) -> dict[str, "Schedule"]:
+    """Schedules by label, from a comma list or a sequence of names, constructor calls and Schedules.
 
     Raises UserError with the nearest valid name.
 
     >>> parse_schedules("step, CosineDecay(floor=0.1)", epochs=7)
     {'step': StepDecay(every='25%', gamma=0.2), 'CosineDecay(floor=0.1)': CosineDecay(floor=0.1)}
     """
-    labels = [" ".join(label.split()) for label in _split_outside_brackets(str(text))]
-    if not labels:
-        raise UserError(f"`schedules` is empty; expected names such as {EIGHT}")
     schedules: dict[str, Schedule] = {}
-    for label in labels:
-        if not label.isprintable():
-            raise UserError(f"`schedules`: {shorten(label)} holds characters that cannot be printed")
-        label = label if "(" in label else label.lower().replace("-", "_")
-        if label in schedules:
-            raise UserError(f"`schedules` names {label} twice")
-        schedule = _by_name(label, epochs) if "(" not in label else parse_schedule(label)
+    for item in split_schedules(value):
+        label, schedule = _labelled(item, epochs)
         for other, same in schedules.items():
             if schedule == same:
                 raise UserError(f"`schedules`: {shorten(label)} and {shorten(other)} are the same schedule")
@@ -74,43 +92,79 @@ def parse_schedules(text: str, epochs: int) -> dict[str, Schedule]:
     return schedules
 
 
-def parse_schedule(text: str) -> Schedule:
+def parse_schedule(text: str) -> "Schedule":
     "One constructor call, with literals and nested calls of the schedule library as its only arguments."
+    from lrlab.callbacks import Schedule
+
     try:
-        schedule = _build(ast.parse(text.strip(), mode="eval").body, text)
-    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
+        schedule = _build(_expression(text), text)
+    except (ValueError, TypeError, MemoryError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
-        reason = "it is not a constructor call" if isinstance(error, SyntaxError) else str(error)
-        raise UserError(f"`schedules`: {shorten(text)}: {reason}") from error
+        raise UserError(f"`schedules`: {shorten(text)}: {error}") from error
     if not isinstance(schedule, Schedule):
         raise UserError(f"`schedules`: {shorten(text)} is not a schedule; expected such as OneCycle(pct_start=0.3)")
     return schedule
 
 
-def _by_name(name: str, epochs: int) -> Schedule:
-    if name in NAMES:
-        return NAMES[name](epochs)
-    hint = did_you_mean(name, NAMES, cutoff=0.5)
-    raise UserError(f"`schedules`: there is no schedule {shorten(name)}; the names are {', '.join(NAMES)}{hint}")
+def _labelled(item: Any, epochs: int) -> tuple[str, "Schedule"]:
+    from lrlab.callbacks import Schedule
+
+    if isinstance(item, Schedule):
+        return repr(item), item
+    if not isinstance(item, str):
+        raise UserError(f"`schedules`: {shorten(repr(item))} is not a schedule; expected a name or OneCycle(...)")
+    return item, named_schedule(item, epochs) if item in NAMES else parse_schedule(item)
+
+
+def _checked_label(label: str) -> str:
+    "A name in lower case, or a call whose names are known. Raises UserError for anything else."
+    label = " ".join(label.split())
+    if not label.isprintable():
+        raise UserError(f"`schedules`: {shorten(label)} holds characters that cannot be printed")
+    if "(" in label:
+        for node in ast.walk(_expression(label)):
+            if isinstance(node, ast.Call):
+                _called(node, label)
+        return label
+    name = label.lower().replace("-", "_")
+    if name not in NAMES:
+        hint = did_you_mean(name, NAMES, cutoff=0.5)
+        raise UserError(f"`schedules`: there is no schedule {shorten(name)}; the names are {', '.join(NAMES)}{hint}")
+    return name
+
+
+def _expression(text: str) -> ast.expr:
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise UserError(f"`schedules`: {shorten(text)}: it is not a constructor call") from error
+    except (ValueError, MemoryError, RecursionError) as error:
+        raise UserError(f"`schedules`: {shorten(text)}: {error}") from error
+
+
+def _called(node: ast.Call, text: str) -> str:
+    "The name that is called. Raises UserError unless it is one of CALLS."
+    name = node.func.id if isinstance(node.func, ast.Name) else ast.unparse(node.func)
+    if name not in CALLS:
+        hint = did_you_mean(name, CALLS, cutoff=0.5) or f"; expected one of {', '.join(CALLS)}"
+        raise UserError(f"`schedules`: {shorten(text)}: there is no {shorten(name)}{hint}")
+    return name
 
 
 def _build(node: ast.expr, text: str):
     if isinstance(node, ast.Call):
-        name = node.func.id if isinstance(node.func, ast.Name) else ast.unparse(node.func)
-        if name not in _CALLABLES:
-            hint = did_you_mean(name, _CALLABLES, cutoff=0.5) or f"; expected one of {', '.join(sorted(_CALLABLES))}"
-            raise UserError(f"`schedules`: {shorten(text)}: there is no {shorten(name)}{hint}")
+        name = _called(node, text)
         named = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
         if any(keyword.arg is None for keyword in node.keywords):
             raise UserError(f"`schedules`: {shorten(text)}: ** is not understood here")
-        unknown = [argument for argument in named if argument not in _parameters(name)]
-        if unknown:
-            takes = f"; it takes {', '.join(_parameters(name)) or 'none'}"
-            hint = did_you_mean(unknown[0], _parameters(name), cutoff=0.5) or takes
-            raise UserError(f"`schedules`: {shorten(text)}: {name} has no argument {shorten(unknown[0])}{hint}")
+        make, known = _constructor(name)
+        for argument in named:
+            if argument not in known:
+                hint = did_you_mean(argument, known, cutoff=0.5) or f"; it takes {', '.join(known) or 'none'}"
+                raise UserError(f"`schedules`: {shorten(text)}: {name} has no argument {shorten(argument)}{hint}")
         values = {argument: _build(value, text) for argument, value in named.items()}
-        return _CALLABLES[name](*[_build(a, text) for a in node.args], **values)
+        return make(*[_build(a, text) for a in node.args], **values)
     if isinstance(node, (ast.Tuple, ast.List)):
         return tuple(_build(element, text) for element in node.elts)
     try:
@@ -121,13 +175,17 @@ def _build(node: ast.expr, text: str):
         ) from None
 
 
-def _parameters(name: str) -> list[str]:
-    return list(inspect.signature(_CALLABLES[name]).parameters)
+def _constructor(name: str) -> tuple[Callable, list[str]]:
+    "A class or function of the schedule library, and the names of its arguments."
+    from lrlab import callbacks
+
+    make = getattr(callbacks, name)
+    return make, list(inspect.signature(make).parameters)
 
 
 def _split_outside_brackets(text: str) -> list[str]:
     parts, depth = [""], 0
-    for character in text:
+    for character in str(text):
         depth += (character in "([") - (character in ")]")
         if character == "," and depth == 0:
             parts.append("")

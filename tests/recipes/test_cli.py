@@ -30,7 +30,7 @@ def test_the_version_is_told(capsys):
 @pytest.mark.parametrize("recipe", cli.recipes())
 def test_every_recipe_has_help(recipe, capsys):
     assert cli.main([recipe.replace("-", "_"), "--help"]) == 0
-    assert f"usage: lrlab {recipe}" in capsys.readouterr().out
+    assert f"Usage: lrlab {recipe} " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["compare", "--help"], ["doctor", "--help"], ["compre"]])

@@ -15,7 +15,7 @@ from lrlab.recipes.kitchen.grid.tuning import Tuning
 from lrlab.recipes.kitchen.options import LR, show_lr
 from lrlab.recipes.kitchen.runs.out_of_memory import batch_size
 from lrlab.recipes.kitchen.runs.plan import Run
-from lrlab.recipes.kitchen.schedule_names import NAMES
+from lrlab.recipes.kitchen.schedule_names import named_schedule
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.workloads import Workload, use_threads
 from lrlab.recipes.studies.claims.verdict import READING_COLUMNS
@@ -118,7 +118,7 @@ class Bench:
     @cached_property
     def _tuning(self) -> tuple[dict[str, LR], set[str]]:
         labels = TUNED if self.scale.tune_all else [label for label in TUNED if label in self.labels]
-        chosen = self.tune(self.scale.epochs, {label: NAMES[label](self.scale.epochs) for label in labels})
+        chosen = self.tune(self.scale.epochs, {label: named_schedule(label, self.scale.epochs) for label in labels})
         return chosen, set(self.store.config["tuning_plan"])
 
     @cached_property

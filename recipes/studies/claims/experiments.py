@@ -25,7 +25,7 @@ from lrlab.recipes.kitchen.models.create import LITE0
 from lrlab.recipes.kitchen.options import LR, show_lr
 from lrlab.recipes.kitchen.runs.out_of_memory import batch_size, split_batches
 from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
-from lrlab.recipes.kitchen.schedule_names import NAMES
+from lrlab.recipes.kitchen.schedule_names import named_schedule
 from lrlab.recipes.kitchen.stats.tuning import tuning_scores
 from lrlab.recipes.kitchen.store.store import EPOCH_COLUMNS
 from lrlab.recipes.kitchen.workloads import Workload
@@ -77,7 +77,7 @@ def schedules(bench: Bench) -> Tables:
     "Every schedule at its own best lr_max; SGDR and cosine also at the ends of SGDR's first cycles."
     epochs, seeds = bench.scale.epochs, bench.seeds
     labels = [label for label in TUNED if label in bench.labels]
-    runs = plan_runs({a: NAMES[a](epochs) for a in labels}, {a: bench.lr_of(a) for a in labels}, seeds, epochs)
+    runs = plan_runs({a: named_schedule(a, epochs) for a in labels}, {a: bench.lr_of(a) for a in labels}, seeds, epochs)
     bench.train(runs, "runs at each schedule's own lr_max")
     own = {label: [run for run in runs if run.schedule == label] for label in labels}
     early = {epoch: 1 / len(bench.scale.early) for epoch in bench.scale.early}
@@ -147,7 +147,7 @@ def short(bench: Bench) -> Tables:
     few, epochs = bench.scale.short, bench.scale.epochs
     readings = _pair(bench, few, "short", bench.image_set)
     lr = bench.lr_of("step")
-    runs = [Run("step", NAMES["step"](epochs), lr, seed, epochs) for seed in bench.seeds]
+    runs = [Run("step", named_schedule("step", epochs), lr, seed, epochs) for seed in bench.seeds]
     bench.train(runs, "runs of step decay with the full budget")
     return [*readings, bench.final("step", runs)]
 
@@ -164,7 +164,7 @@ def little(bench: Bench) -> Tables:
 
 def _pair(bench: Bench, epochs: int, prefix: str, image_set: ImageSet) -> Tables:
     "1cycle and step decay at a budget of their own, tuned for it."
-    shapes = {f"{prefix}_{label}": NAMES[label](epochs) for label in ("one_cycle", "step")}
+    shapes = {f"{prefix}_{label}": named_schedule(label, epochs) for label in ("one_cycle", "step")}
     runs = plan_runs(shapes, bench.tune(epochs, shapes, image_set), bench.seeds, epochs)
     bench.train(runs, f"runs of {epochs} epochs on {len(image_set.splits['train']):,} images", image_set)
     names = [label.replace(f"{prefix}_", "") + f" {prefix}" for label in shapes]
@@ -227,7 +227,7 @@ def lr_find(bench: Bench) -> Tables:
     epochs, readings = bench.scale.epochs, []
     right = [run for run in _lesson_runs(bench) if run.schedule == "right"]
     for label in [label for label in ("constant", "one_cycle") if label in bench.labels]:
-        shape = NAMES[label](epochs)
+        shape = named_schedule(label, epochs)
         tuned = [Run(label, shape, bench.lr_of(label), seed, epochs) for seed in bench.seeds]
         found = right if label == "constant" else [replace(run, lr_max=bench.found) for run in tuned]
         bench.train([*tuned, *(run for run in found if run not in tuned)], "runs at lr_find's LR and at the grid's")

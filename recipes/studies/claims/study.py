@@ -16,7 +16,7 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.machine.environment import environment
 from lrlab.recipes.kitchen.options import show_lr
-from lrlab.recipes.kitchen.schedule_names import NAMES
+from lrlab.recipes.kitchen.schedule_names import named_schedule
 from lrlab.recipes.kitchen.store.store import RUN_COLUMNS, Store, write_atomically
 from lrlab.recipes.kitchen.workloads import Workload, checked
 from lrlab.recipes.studies.claims import figure as claims_figure
@@ -177,7 +177,7 @@ def _surfaces(top: Store, question: Question) -> list[dict]:
     if not claims:
         return []
     epochs, start = 15, time.perf_counter()
-    shapes = {label: NAMES[label](epochs) for label in ("constant", "cosine", "sgdr")}
+    shapes = {label: named_schedule(label, epochs) for label in ("constant", "cosine", "sgdr")}
     asked = descent.Question(shapes, epochs, question.scale.starts, noise=1.0, seed=0)
     tuning = top.once("descent_tuning", lambda: descent.tune(asked))
     tables = {}

@@ -1,0 +1,46 @@
+"""What is happening now, beside a spinner. Silent where no person is looking."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+_shown: list = []  # the Progress of rich that is on the screen, and its text; at most one
+
+
+def is_watched() -> bool:
+    "Whether a person is looking: a terminal, or a notebook that can show progress (it has ipywidgets)."
+    return sys.stdout.isatty() or bool("ipykernel" in sys.modules and find_spec("ipywidgets"))
+
+
+@contextmanager
+def spinner(text: str) -> Iterator[None]:
+    "Show a spinner with `text`, then with the text of every `stage`, until the block ends."
+    if _shown or not is_watched():
+        yield
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), transient=True) as progress:
+        progress.add_task(text, total=None)
+        _shown.append(progress)
+        try:
+            yield
+        finally:
+            _shown.clear()
+
+
+def stage(text: str) -> None:
+    "Say what happens from now on: `Reading images`."
+    for progress in _shown:
+        progress.update(progress.task_ids[0], description=text)
+
+
+@contextmanager
+def no_spinner() -> Iterator[None]:
+    "Give the line to something else, such as a progress bar."
+    for progress in _shown:
+        progress.stop()
+    yield
+    for progress in _shown:
+        progress.start()
