@@ -135,10 +135,10 @@ def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None
     try:
         command, given, _ = app.parse_args(argv, print_error=False, exit_on_error=False)
         if command != app.default_command:  # help
-            command(*given.args, **given.kwargs)
-            return 0
-        _refuse_empty(given.arguments)
-        result = recipe(*given.args, **given.kwargs)
+            result = command(*given.args, **given.kwargs)
+        else:
+            _refuse_empty(given.arguments)
+            result = recipe(*given.args, **given.kwargs)
         sys.stdout.flush()  # a closed pipe shows itself here and not while Python exits
     except CycloptsError as error:
         return _complain(_sentence(error, app))

@@ -256,7 +256,8 @@ def test_bad_values(recipe, name, value, says, empty_place, capsys):
     argv = [recipe, f"--{name.replace('_', '-')}", value]
     options_of = declared(recipe)
     arch = "efficientnet_lite0" if recipe in PRETRAINED else "small"
-    for other, small in (("data", "digits"), ("arch", arch), ("jobs", "1"), ("out", "results/here")):
+    small_values = {"data": "digits", "arch": arch, "precision": "fp32", "jobs": "1", "out": "results/here"}
+    for other, small in small_values.items():
         if other in options_of and other != name:
             argv += [f"--{other}", small]
     argv += ["--tune"] if name.startswith("tune_") else []
@@ -271,6 +272,7 @@ def test_the_table_is_long_and_holds_every_option_of_every_recipe():
         assert set(declared(recipe)) <= set(BAD) | FLAGS, recipe
 
 
+UNDECODABLE = os.fsdecode("แมว\x1b[31m".encode() + b"\xff")
 LINES = [  # whole command lines
     (["compre"], "did you mean compare"),
     (["lrfind"], "did you mean lr-find"),
@@ -290,6 +292,7 @@ LINES = [  # whole command lines
     (["compare", "--lr-max=1", "--lr_max", "2"], "--lr-max is given twice"),
     (["compare", "--quick=maybe"], "--quick maybe: expected yes or no"),
     (["compare", "solar"], "solar; did you mean --data solar\\?"),
+    (["compare", "--data", UNDECODABLE], "no such folder"),
     (["compare", "--out="], "--out is empty"),
     (["compare", "--pdb"], "there is no option --pdb"),
     (["compare", "--epochs", "-nan"], "number"),
@@ -330,7 +333,7 @@ def test_bad_command_lines(argv, says, empty_place, capsys):
 SUBPROCESSES = [  # argv, the terminal's encoding, what it says
     (["compre\x1b[31m", "--epochs", "3"], "utf-8", "did you mean compare"),
     (["compare", "--lr_max"], "ascii", "--lr-max needs a value"),
-    (["compare", "--data", os.fsdecode("แมว\x1b[31m".encode() + b"\xff")], "ascii", "no such folder"),
+    (["compare", "--seeds", UNDECODABLE], "ascii", "expected how many"),
 ]
 
 

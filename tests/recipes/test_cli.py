@@ -3,11 +3,16 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Annotated, Any
 
 import pytest
 
+from lrlab.callbacks import CosineDecay
 from lrlab.recipes import cli
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.options import GROUPS, LrMax, Option, Quick, Schedules, Seeds, number
+from lrlab.recipes.kitchen.schedule_names import NAMES
 from lrlab.recipes.kitchen.text import printable
 
 HEAVY = ("torch", "fastai", "pandas", "matplotlib", "numpy", "scipy", "PIL")
@@ -22,6 +27,34 @@ def test_every_recipe_is_listed_with_its_question(capsys):
     assert all(line.endswith(".") or "?" in line for line in cli.recipes().values())
 
 
+def test_the_flagship_comes_first_and_a_newcomer_is_told_where_to_start(capsys):
+    assert next(iter(cli.recipes())) == "compare"
+    assert cli.main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("lrlab ") and any(line.startswith("Start here: lrlab compare") for line in lines)
+
+
+def test_help_is_grouped_and_names_the_schedules_and_an_example(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert cli.main(["compare", "--help"]) == 0
+    out = capsys.readouterr().out
+    positions = [out.index(f" {group} ") for group in GROUPS]
+    assert positions == sorted(positions)
+    assert all(name in out for name in NAMES)
+    assert "    lrlab compare --data" in out
+    assert "--quick" in out and "Changes the defaults: --epochs 2 --seeds 2" in out
+
+
+def test_completion_is_installed_for_every_recipe_and_option(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    assert cli.main(["--install-completion", "bash"]) == 0
+    script = (tmp_path / ".local/share/bash-completion/completions/lrlab").read_text()
+    assert all(name in script for name in cli.recipes()) and "--schedules" in script and "--num-it" in script
+    assert cli.main(["--install-completion", "tcsh"]) == 2
+    assert "bash" in capsys.readouterr().err
+
+
 def test_the_version_is_told(capsys):
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("lrlab ")
@@ -33,15 +66,40 @@ def test_every_recipe_has_help(recipe, capsys):
     assert f"Usage: lrlab {recipe} " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["compare", "--help"], ["doctor", "--help"], ["compre"]])
-def test_help_needs_nothing_heavy_and_is_there_at_once(argv):
-    code = (
-        f"import sys; from lrlab.recipes import cli; cli.main({argv}); print([m for m in {HEAVY} if m in sys.modules])"
-    )
+# Neither help nor a mistake needs torch. Each of these is answered with exit code 0 or 2.
+INSTANT = [
+    ["--help"],
+    ["compare", "--help"],
+    ["doctor", "--help"],
+    ["compre"],
+    ["compare", "--epohcs", "3"],
+    ["compare", "--epochs", "abc"],
+    ["compare", "--seeds", "0"],
+    ["compare", "--lr-max", "foo"],
+    ["compare", "--schedules", "foo"],
+    ["compare", "--schedules", "OneCycl()"],
+    ["compare", "--precision", "fp61"],
+    ["compare", "--jobs", "many"],
+    ["compare", "--tune-points", "7"],
+    ["transfer", "--arch", "small"],
+    ["snapshot-ensemble", "--cycles", "9", "--epochs", "3"],
+]
+
+
+def test_help_and_mistakes_need_nothing_heavy_and_are_answered_at_once():
+    code = f"""
+import sys
+from lrlab.recipes import cli
+codes = [cli.main(argv) for argv in {INSTANT}]
+print(codes)
+print([module for module in {HEAVY} if module in sys.modules])
+"""
     before = os.times().children_user
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
-    assert os.times().children_user - before < 1.0, "seconds of processor time; 0.15 on an idle machine"
+    codes, heavy = done.stdout.splitlines()[-2:]
+    assert codes == str([0] * 3 + [2] * (len(INSTANT) - 3)) and done.stderr.count("lrlab: ") == len(INSTANT) - 3
+    assert heavy == "[]"
+    assert os.times().children_user - before < 1.0, "seconds of processor time for all; 0.3 on an idle machine"
 
 
 def echo(number: int = 1, text: str = "x", num_it: int = 2, flag: bool = False):
@@ -63,6 +121,49 @@ def echo(number: int = 1, text: str = "x", num_it: int = 2, flag: bool = False):
 def test_options_with_hyphens_or_underscores_and_negative_values(argv, printed, capsys):
     assert cli.run(echo, argv) == 0
     assert capsys.readouterr().out.strip() == printed
+
+
+SMALL = Option("Training", "N", "A number", number(1, 99))
+
+
+@cli.recipe(big={"epochs": 50}, quick={"epochs": 1, "seeds": 1, "schedules": "cosine"})
+def preset_recipe(
+    epochs: Annotated[Any, SMALL] = 7,
+    seeds: Seeds = 3,
+    schedules: Schedules = "constant,cosine",
+    lr_max: LrMax = "slice(3e-6,3e-3)",
+    big: Annotated[bool, Option("Training", "", "A long run")] = False,
+    quick: Quick = False,
+):
+    "A recipe that returns what it got."
+    return SimpleNamespace(text="the answer", got=(epochs, seeds, schedules), lr_max=lr_max)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "got"),
+    [
+        ({}, (7, [0, 1, 2], ["constant", "cosine"])),
+        ({"quick": True}, (1, [0], ["cosine"])),
+        ({"quick": True, "seeds": 3}, (1, [0, 1, 2], ["cosine"])),
+        ({"quick": True, "epochs": "7", "schedules": "constant,cosine"}, (7, [0], ["constant", "cosine"])),
+        ({"quick": True, "big": True}, (50, [0], ["cosine"])),
+        ({"seeds": [0, 5], "epochs": None}, (7, [0, 5], ["constant", "cosine"])),
+        ({"schedules": ["One-Cycle", CosineDecay()]}, (7, [0, 1, 2], ["one_cycle", CosineDecay()])),
+    ],
+)
+def test_what_was_passed_wins_over_presets_and_presets_over_defaults(arguments, got, capsys):
+    assert preset_recipe(**arguments).got == got
+    assert capsys.readouterr().out == "the answer\n"
+
+
+def test_the_command_line_and_python_read_the_same_values(capsys):
+    native, text = preset_recipe(lr_max=slice(1e-4, 1e-2)), preset_recipe(lr_max="slice(1e-4, 1e-2)")
+    assert native.lr_max == text.lr_max
+    capsys.readouterr()
+    with pytest.raises(UserError, match="`seeds` 0: expected"):
+        preset_recipe(seeds=0)
+    assert cli.run(preset_recipe, ["--seeds", "0"]) == 2
+    assert capsys.readouterr().err == "lrlab: --seeds 0: expected a whole number from 1 to 1000\n"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +203,7 @@ def test_a_result_may_name_its_exit_code():
 
 
 def test_a_closed_pipe_is_no_traceback():
-    command = [sys.executable, "-m", "lrlab.recipes", "doctor"]
+    command = [sys.executable, "-m", "lrlab.recipes", "compare", "--help"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b"" and process.wait() == 1
