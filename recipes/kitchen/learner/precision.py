@@ -10,8 +10,8 @@ from torch import nn
 
 from lrlab.callbacks.events import QuickCallback
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.options import PRECISIONS
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
 def check_precision(precision: str) -> None:
