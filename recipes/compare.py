@@ -46,7 +46,7 @@ def main(
     tune_points: TunePoints = None,
     tune_seeds: TuneSeeds = None,
     weights: o.Weights = None,
-    bs: o.BatchSize = 64,
+    bs: o.BatchSize = None,
     size: o.Size = None,
     precision: o.Precision = "auto",
     jobs: o.Jobs = "auto",

@@ -1,4 +1,4 @@
-"""Is everything installed that lrlab needs?
+"""Is this machine ready for lrlab?
 
 Checks versions, the GPU, optional packages, the cache and the disk, and says what to install. The exit code is 0 if the
 recipes can run here, even without an optional package, else 1.

@@ -39,7 +39,7 @@ def main(
     epochs: RightEpochs = 8,
     long: LongEpochs = 30,
     seeds: o.Seeds = 3,
-    bs: o.BatchSize = 64,
+    bs: o.BatchSize = None,
     size: o.Size = None,
     precision: o.Precision = "auto",
     jobs: o.Jobs = "auto",

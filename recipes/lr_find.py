@@ -20,7 +20,7 @@ def main(
     arch: o.Arch = "small",
     seeds: o.Seeds = 3,
     num_it: NumIt = 100,
-    bs: o.BatchSize = 64,
+    bs: o.BatchSize = None,
     size: o.Size = None,
     precision: o.Precision = "auto",
     no_cache: o.NoCache = False,

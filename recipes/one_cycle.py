@@ -29,7 +29,7 @@ def main(
     lr_max: o.LrMax = "slice(3e-6,3e-3)",
     seed: o.Seed = 0,
     weights: o.Weights = None,
-    bs: o.BatchSize = 64,
+    bs: o.BatchSize = None,
     size: o.Size = None,
     precision: o.Precision = "auto",
     no_cache: o.NoCache = False,

@@ -27,7 +27,7 @@ def main(
     lr_max: o.OneLr = 3e-3,
     seeds: o.Seeds = 3,
     weights: o.Weights = None,
-    bs: o.BatchSize = 64,
+    bs: o.BatchSize = None,
     size: o.Size = None,
     precision: o.Precision = "auto",
     jobs: o.Jobs = "auto",

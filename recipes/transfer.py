@@ -57,7 +57,7 @@ def main(
     arms: Arms = "all",
     seeds: o.Seeds = 3,
     weights: o.Weights = None,
-    bs: o.BatchSize = 64,
+    bs: o.BatchSize = None,
     size: o.FixedSize = 48,
     precision: o.Precision = "auto",
     jobs: o.Jobs = "auto",

@@ -25,7 +25,7 @@ def main(
     epochs: Lengths = "1,2,3",
     seeds: o.Seeds = 3,
     weights: o.Weights = None,
-    bs: o.BatchSize = 64,
+    bs: o.BatchSize = None,
     size: o.FixedSize = 32,
     precision: o.Precision = "auto",
     jobs: o.Jobs = "auto",

@@ -276,7 +276,10 @@ LrMax = Annotated[
     Any, Option("Training", "LR", "Peak learning rate: a number, slice(first layers, head), or find", parse_lr)
 ]
 OneLr = Annotated[Any, Option("Training", "LR", "Peak learning rate of all runs", parse_one_lr)]
-BatchSize = Annotated[Any, Option("Training", "N", "Batch size", number(2, 65536))]
+BatchSize = Annotated[
+    Any,
+    Option("Training", "N", "Batch size [default: 64, or less for at least 8 steps an epoch]", number(2, 65536)),
+]
 Seed = Annotated[
     Any, Option("Training", "N", "Seed of the initial weights, batch order and augmentation", number(0, LAST_SEED))
 ]
@@ -292,7 +295,12 @@ Schedules = Annotated[
 ]
 Precision = Annotated[
     Any,
-    Option("Machine", "NAME", "fp32, bf16, fp16 (GPU), or auto: the fastest, measured once", one_of(*PRECISIONS)),
+    Option(
+        "Machine",
+        "NAME",
+        "fp32, bf16, fp16 (GPU), or auto: bf16 where the machine has instructions for it",
+        one_of(*PRECISIONS),
+    ),
 ]
 Jobs = Annotated[Any, Option("Machine", "N", "Runs at the same time; auto: as cores and memory allow", read_jobs)]
 Threads = Annotated[Any, Option("Machine", "N", "CPU threads per run", number(1, 256))]

@@ -13,7 +13,6 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.options import PRECISIONS
 
 
-
 def check_precision(precision: str) -> None:
     "Raise UserError unless this machine can compute in `precision`."
     if precision not in PRECISIONS:
