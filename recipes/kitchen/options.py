@@ -298,7 +298,7 @@ Precision = Annotated[
     Option(
         "Machine",
         "NAME",
-        "fp32, bf16, fp16 (GPU), or auto: bf16 where the machine has instructions for it",
+        "fp32, bf16, fp16 (GPU), or auto: bf16 where it is faster",
         one_of(*PRECISIONS),
     ),
 ]

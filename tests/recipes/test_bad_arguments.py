@@ -302,7 +302,10 @@ LINES = [  # whole command lines
     (["report", "file.txt"], "file.txt"),
     (["report", "a\0b"], "null character"),
     (["doctor", "--out", ""], "--out is empty"),
-    (["compare", "--data", "digits", "--size", "1024"], "--size 1024: the digits have 8 pixels of a side"),
+    (
+        ["compare", "--data", "digits", "--size", "1024"],
+        "--size 1024: the digits have 8 x 8 pixels; expected at most 512",
+    ),
     (["compare", "--data", "digits", "--tune-points", "7"], "--tune-points and --tune-seeds are for --tune"),
     (["compare", "--data", "digits", "--address", "auto"], "--address is for --engine ray"),
     (["compare", "--data", "digits", "--weights", "x.pth"], "--arch small takes no --weights"),
