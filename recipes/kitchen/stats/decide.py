@@ -1,0 +1,257 @@
+"""Which schedule may I use without missing more than a tolerance? The decision that ends a comparison.
+
+The recommended schedule is the one with the best mean. Every schedule gets one word:
+
+- `best`: the recommended schedule.
+- `as good`: within the tolerance of the recommended schedule, both ways. In 95 % of comparisons no such word is wrong.
+- `behind`: worse than the best schedule beyond chance. In 95 % of comparisons no such word is wrong, also where all
+  schedules are equal.
+- `no better`: safe to skip. If the truly best schedule is one of those that are not open, it is better than the
+  recommended one by at most the tolerance (95 %). A schedule that is no better may be worse.
+- `open`: it may be better than the recommended schedule by more than the tolerance. More seeds can decide it.
+
+The tests (best.py) are exact for normal noise, whatever the variances and correlations of the schedules are. They take
+into account that the same numbers selected the recommended schedule. `behind` is Holm's (1979) procedure over all
+schedules.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS, AgainstBest, holm_rejects
+from lrlab.recipes.kitchen.stats.intervals import LEVEL, NO_SPREAD, mean_interval
+from lrlab.recipes.kitchen.stats.rotation import ROTATIONS
+
+COLUMNS = "schedule n mean low high behind behind_low behind_high verdict".split()
+TOLERANCE, RELATIVE_TOLERANCE = 0.01, 0.02  # one point of accuracy; 2 % of a loss
+
+
+def decide(
+    runs: pd.DataFrame,
+    judge: str = "accuracy",
+    tolerance: float | None = None,
+    level: float = LEVEL,
+    looks: int = 1,
+) -> pd.DataFrame:
+    """One row per schedule, the recommended one first: `schedule, n, mean, low, high`, the difference to the
+    recommended schedule `behind, behind_low, behind_high`, and the word `verdict`.
+
+    `runs` has the columns `schedule`, `seed`, `status` (ok, diverged, failed) and the judged measure. `judge="-loss"`
+    says that a lower `loss` is better. `tolerance` is in units of the measure (default 0.01). Where lower is better it
+    is relative to the mean of the recommended schedule (default 0.02). `looks` says how often these runs are judged in
+    all. It is 2 if the open schedules get more seeds after a first look; each look spends half of the error rate then.
+
+    `low` and `high` are the t interval of the schedule's mean. `behind` is the mean difference to the recommended
+    schedule over the seeds that both finished. The better end of its interval says how much better the schedule can be,
+    if it is the best; the worse end says how much worse any schedule can be. The better end is on the worse side of
+    zero only for a schedule that is worse beyond chance.
+
+    A schedule that diverged on a seed which the recommended one finished is behind. A failed run says nothing about its
+    schedule. Fewer than three common seeds decide nothing. A schedule with fewer runs than another is not recommended:
+    an earlier look decided it. Raises ValueError for a table that lacks a column, or holds a schedule and seed twice.
+
+    >>> runs = pd.DataFrame({
+    ...     "schedule": ["cosine"] * 3 + ["constant"] * 3, "seed": [0, 1, 2] * 2, "status": "ok",
+    ...     "accuracy": [0.90, 0.92, 0.91, 0.80, 0.81, 0.82]})
+    >>> decide(runs)[["schedule", "n", "behind", "verdict"]].round(3).values.tolist()
+    [['cosine', 3, 0.0, 'best'], ['constant', 3, -0.1, 'behind']]
+    """
+    column, sign = (judge[1:], -1) if judge.startswith("-") else (judge, 1)
+    values, diverged, planned = _by_seed(runs, column)
+    names, table = list(values.index), sign * values.to_numpy()  # from here on, higher is better
+    best, rivals = recommend(table, diverged, planned)
+    if best is None:
+        return pd.DataFrame([(name, 0, *[np.nan] * 6, "open") for name in names], columns=COLUMNS)
+    margin = TOLERANCE if tolerance is None else tolerance
+    if sign < 0:
+        margin = (RELATIVE_TOLERANCE if tolerance is None else tolerance) * abs(np.nanmean(table[best]))
+    alpha = (1 - level) / looks
+    words, is_behind, pairs = judge_arms(table, best, rivals, _lost(table, diverged, best), margin, alpha)
+
+    bottom, top = _limits(table, sign)
+    means = [_mean_within(row[np.isfinite(row)], level, bottom, top) for row in table]
+    room = min(bottom - means[best][2], -margin), max(top - means[best][1], margin)
+    gaps = [_gap(pairs.get(arm), is_behind[arm], margin, alpha, room) for arm in range(len(names))]
+    gaps[best] = 0.0, 0.0, 0.0
+    rows = [
+        (name, int(np.isfinite(row).sum()), *_upright(mean, sign), *_upright(gap, sign), word)
+        for name, row, mean, gap, word in zip(names, table, means, gaps, words, strict=True)
+    ]
+    order = sorted(range(len(names)), key=lambda arm: (arm != best, -np.nan_to_num(means[arm][0], nan=-np.inf)))
+    return pd.DataFrame([rows[arm] for arm in order], columns=COLUMNS)
+
+
+def judge_arms(
+    values: np.ndarray,
+    best: int,
+    rivals: list[int],
+    lost: np.ndarray,
+    margin: float,
+    alpha: float,
+    count: int = ROTATIONS,
+) -> tuple[list[str], np.ndarray, dict[int, AgainstBest]]:
+    """The word of every row of `values` [arms, seeds], whether the row is behind, and its tests against the row `best`.
+
+    Higher is better, nan is missing. `rivals` are the rows that could have been recommended; `lost` says which rows are
+    behind without a test. A row with fewer than three seeds has no tests.
+    """
+    tested = [row for row in range(len(values)) if not lost[row] and np.isfinite(values[row]).any()]
+    least_deviation = _resolution(values) / 2
+    pairs = {
+        arm: AgainstBest(values, arm, best, rivals, tested, least_deviation, count) for arm in tested if arm != best
+    }
+    pairs = {arm: pair for arm, pair in pairs.items() if pair.is_known}
+    is_behind = lost.copy()
+    p_values = np.array([pair.p_better(0.0) for pair in pairs.values()])
+    is_behind[list(pairs)] = holm_rejects(p_values, alpha, len(p_values) + 1)
+    words = ["behind" if behind else "open" for behind in is_behind]
+    for arm, pair in pairs.items():
+        is_no_better = pair.p_better(margin) <= alpha
+        if is_no_better and pair.p_worse(margin) <= alpha:
+            words[arm] = "as good"
+        elif is_no_better and not is_behind[arm]:
+            words[arm] = "no better"
+    words[best] = "best"
+    return words, is_behind, pairs
+
+
+def recommend(values: np.ndarray, diverged: np.ndarray, planned: np.ndarray) -> tuple[int | None, list[int]]:
+    """The row with the best mean, and the rows it was chosen from; None if no run finished.
+
+    Rows with the fewest diverged runs come first, and among them those with the most `planned` runs. Means are compared
+    over the seeds that all of them finished, if there are such seeds.
+    """
+    finished = np.isfinite(values).any(axis=1)
+    if not finished.any():
+        return None, []
+    count = diverged.sum(axis=1)
+    is_sound = finished & (count == count[finished].min())
+    rivals = np.flatnonzero(is_sound & (planned == planned[is_sound].max()))
+    common = np.isfinite(values[rivals]).all(axis=0)
+    chosen_by = values[rivals][:, common] if common.any() else values[rivals]
+    return int(rivals[np.nanmean(chosen_by, axis=1).argmax()]), rivals.tolist()
+
+
+def guarantee(table: pd.DataFrame, judge: str = "accuracy", level: float = LEVEL) -> str:
+    """What `decide` has shown, in one sentence. `judge` and `level` are those of the decision.
+
+    >>> runs = pd.DataFrame({
+    ...     "schedule": ["cosine"] * 3 + ["constant"] * 3, "seed": [0, 1, 2] * 2, "status": "ok",
+    ...     "accuracy": [0.90, 0.92, 0.91, 0.80, 0.81, 0.82]})
+    >>> guarantee(decide(runs))
+    'Use cosine: no other schedule is better (95 %).'
+    """
+    best, others = table[table.verdict == "best"], table[table.verdict != "best"]
+    if best.empty:
+        return "No schedule finished a run, so none can be recommended."
+    best = best.iloc[0]
+    if others.empty:
+        return f"Only {best.schedule} was trained, so there is nothing to compare it with."
+    if best.n < FEWEST_SEEDS:
+        seeds = "one seed" if best.n == 1 else f"{best.n} seeds"
+        return f"{best.schedule} has the best mean of {seeds}. At least {FEWEST_SEEDS} seeds are needed to decide."
+    if best.n >= FEWEST_SEEDS and (others.verdict == "behind").all() and others.behind_high.isna().all():
+        return f"Use {best.schedule}: every other schedule diverged where it did not."
+    is_open = others.verdict == "open"
+    better_end = -others.behind_low if judge.startswith("-") else others.behind_high
+    most = max(0.0, better_end[~is_open].max()) if (~is_open).any() else 0.0
+    by = f" by more than {_amount(most, judge, best['mean'])}" if most > 0 else ""
+    promise = f"no other schedule is better{by} ({level:.0%})".replace("%)", " %)")
+    if not is_open.any():
+        return f"Use {best.schedule}: {promise}."
+    undecided = _listed(others.schedule[is_open])
+    verb = "is" if is_open.sum() == 1 else "are"
+    if is_open.all():
+        return (
+            f"{best.schedule} has the best mean, but nothing is decided: {undecided} may be better. Train more seeds."
+        )
+    return f"Use {best.schedule} for now: {undecided} {verb} still open, and {promise}."
+
+
+def _amount(value: float, judge: str, mean: float) -> str:
+    "Rounded up, so that the sentence never promises more than was shown."
+    if judge.startswith("-"):
+        return f"{math.ceil(1000 * value / mean - 1e-6) / 10:.1f} % of its {judge[1:]}"
+    if judge.endswith("accuracy"):
+        return f"{math.ceil(1000 * value - 1e-6) / 10:.1f} points"
+    digits = 2 - math.floor(math.log10(value))
+    return f"{math.ceil(value * 10**digits - 1e-6) / 10**digits:g} {judge}"
+
+
+def _listed(names) -> str:
+    names = list(names)
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _by_seed(runs: pd.DataFrame, column: str) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """The measure [schedules, seeds] of the finished runs, whether a run diverged, and how many runs a schedule has.
+
+    Schedules and seeds are in the order of the table.
+    """
+    missing = {"schedule", "seed", "status", column} - set(runs.columns)
+    if missing:
+        raise ValueError(f"the table of runs has no column {', '.join(sorted(missing))}")
+    twice = runs.duplicated(["schedule", "seed"])
+    if twice.any():
+        run = runs[twice].iloc[0]
+        raise ValueError(
+            f"the table of runs holds {run.schedule} with seed {run.seed} twice; judge one budget at a time"
+        )
+    measured = pd.to_numeric(runs[column]).where(runs.status == "ok")
+    keyed = runs.assign(measured=measured.where(np.isfinite(measured)), diverged=runs.status == "diverged")
+    index = keyed.set_index(["schedule", "seed"])
+    order = list(dict.fromkeys(runs.schedule))
+    values = index.measured.unstack().reindex(order)
+    diverged = index.diverged.unstack(fill_value=False).reindex(order).to_numpy(bool)
+    return values.astype(float), diverged, runs.schedule.value_counts().reindex(order).to_numpy()
+
+
+def _resolution(values: np.ndarray) -> float:
+    """The smallest step between two values of the measure: accuracy moves in steps of one image.
+
+    Differences whose spread is below it are no evidence of precision. If all values are equal it is unknown (inf).
+    """
+    gaps = np.diff(np.unique(values[np.isfinite(values)]))
+    gaps = gaps[gaps > NO_SPREAD]
+    return float(gaps.min()) if len(gaps) else np.inf
+
+
+def _limits(values: np.ndarray, sign: int) -> tuple[float, float]:
+    "What the measure can be, where higher is better: 0 to 1 if all values are, at most 0 for the negative of a loss."
+    known = values[np.isfinite(values)]
+    if sign < 0:
+        return -np.inf, 0.0 if (known <= 0).all() else np.inf
+    return (0.0, 1.0) if (known >= 0).all() and (known <= 1).all() else (-np.inf, np.inf)
+
+
+def _mean_within(values: np.ndarray, level: float, bottom: float, top: float) -> tuple[float, float, float]:
+    "Mean and t interval, which ends where the measure does. Fewer than three values have no interval (nan)."
+    mean, low, high = mean_interval(values, level)
+    return (mean, max(low, bottom), min(high, top)) if len(values) >= FEWEST_SEEDS else (mean, np.nan, np.nan)
+
+
+def _gap(
+    pair: AgainstBest | None, is_behind: bool, margin: float, alpha: float, room: tuple[float, float]
+) -> tuple[float, float, float]:
+    "The mean difference to the recommended arm and its bounds, within the `room` that the measure leaves."
+    if pair is None:
+        return np.nan, np.nan, np.nan
+    low, high = pair.low(margin, alpha), pair.high(margin, alpha)
+    high = min(high, 0.0) if is_behind else max(high, 0.0)
+    if not np.isfinite([low, high]).all():
+        return pair.differences.mean(), np.nan, np.nan
+    return pair.differences.mean(), max(low, room[0]), min(high, room[1])
+
+
+def _lost(values: np.ndarray, diverged: np.ndarray, best: int) -> np.ndarray:
+    "Which arms diverged on a seed that the recommended one finished, and never the other way round."
+    finished = np.isfinite(values)
+    return (diverged & finished[best]).any(axis=1) & ~(finished & diverged[best]).any(axis=1)
+
+
+def _upright(ends: tuple[float, float, float], sign: int) -> tuple[float, float, float]:
+    "A mean and its interval in the measure's own direction."
+    mean, low, high = ends
+    return ends if sign > 0 else (-mean + 0.0, -high + 0.0, -low + 0.0)
