@@ -8,6 +8,8 @@ from importlib import import_module
 
 _HOME = {
     "build": "lrlab.recipes.kitchen.workloads",
+    "decide": "lrlab.recipes.kitchen.stats.decide",
+    "guarantee": "lrlab.recipes.kitchen.stats.decide",
     "prepare_torchvision": "lrlab.recipes.kitchen.machine.torchvision_compat",
 }
 __all__ = list(_HOME)
