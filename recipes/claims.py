@@ -46,7 +46,7 @@ def main(
         scale=QUICK if quick else FULL,
         threads=threads,
     )
-    return study.answer(question, out, o.parse_jobs(jobs, threads), fresh)
+    return study.answer(question, out, jobs, fresh)
 
 
 if __name__ == "__main__":

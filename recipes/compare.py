@@ -64,7 +64,7 @@ def main(
 
     from lrlab.recipes.kitchen import schedule_names, workloads
     from lrlab.recipes.kitchen.grid import tuning
-    from lrlab.recipes.kitchen.grid.engines import place_for
+    from lrlab.recipes.kitchen.grid.place import place_for
     from lrlab.recipes.studies.compare import study
 
     question = study.Question(

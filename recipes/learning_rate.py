@@ -11,20 +11,20 @@ from typing import Annotated, Any
 from lrlab.recipes import cli
 from lrlab.recipes.kitchen import options as o
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.learning_rates import FIND
+from lrlab.recipes.kitchen.learning_rates import FIND, parse_one_lr
 
 
 def read_lr(value, name: str) -> float | None:
     "One LR, or None for find."
-    return None if str(value).strip().lower() == FIND else o.parse_one_lr(value, name)
+    return None if str(value).strip().lower() == FIND else parse_one_lr(value, name)
 
 
 ScratchArch = Annotated[
     Any, o.Option("Model", "NAME", "small, or a torchvision or timm model; always from scratch", o.as_text)
 ]
 RightLr = Annotated[Any, o.Option("Training", "LR", "The right LR: a number, or find (an LR range test)", read_lr)]
-HighLr = Annotated[Any, o.Option("Training", "LR", "The LR that is too high", o.parse_one_lr)]
-LowLr = Annotated[Any, o.Option("Training", "LR", "The LR that is too low", o.parse_one_lr)]
+HighLr = Annotated[Any, o.Option("Training", "LR", "The LR that is too high", parse_one_lr)]
+LowLr = Annotated[Any, o.Option("Training", "LR", "The LR that is too low", parse_one_lr)]
 RightEpochs = Annotated[Any, o.Option("Training", "N", 'Epochs of the "right" run', o.number(1, o.MANY))]
 LongEpochs = Annotated[Any, o.Option("Training", "N", 'Epochs of the "too long" run', o.number(1, o.MANY))]
 
@@ -70,7 +70,7 @@ def main(
         seeds=seeds,
         threads=threads,
     )
-    return study.answer(question, out, o.parse_jobs(jobs, threads), fresh)
+    return study.answer(question, out, jobs, fresh)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def main(
     from lrlab.recipes.studies.lr_find import study
 
     workload = workloads.checked(data, arch, size, bs, precision, cache=not no_cache)
-    return study.range_tests(workload, seeds, num_it, out, fresh)
+    return study.answer(study.Question(workload, seeds, num_it), out, fresh)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def main(
     from lrlab.recipes.studies.one_cycle import study
 
     workload = workloads.checked(data, arch, size, bs, precision, weights, cache=not no_cache)
-    return study.one_cycle(workload, epochs, lr_max, seed, out, fresh)
+    return study.answer(study.Question(workload, epochs, lr_max, seed), out, fresh)
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ def main(
         raise UserError("lrlab report needs a results folder, for instance: lrlab report results/compare")
     stores = [Store(folder) for folder in dirs]
     for store in stores:
-        if not store.config:
+        if not store.manifest.question:
             raise UserError(f"{store.out}: no config.json of lrlab compare there")
     redraw = _redraw_of(stores[0])
-    if (len(stores) > 1 or out) and any(store.config.get("recipe", "compare") != "compare" for store in stores):
+    if (len(stores) > 1 or out) and any(store.manifest.recipe != "compare" for store in stores):
         raise UserError("only results of lrlab compare can be merged, or drawn into another folder with `out`")
     try:
         if len(stores) == 1 and not out:
@@ -55,7 +55,7 @@ def _redraw_of(store):
     from lrlab.recipes.kitchen.errors import UserError
     from lrlab.recipes.kitchen.text import printable
 
-    recipe = str(store.config.get("recipe", "compare"))
+    recipe = store.manifest.recipe
     study = f"{studies.__name__}.{recipe.replace('-', '_')}"
     is_study = recipe.replace("-", "_").isidentifier() and find_spec(study) is not None
     module = import_module(f"{study}.report") if is_study and find_spec(f"{study}.report") else None

@@ -52,7 +52,7 @@ def main(
         seeds=seeds,
         threads=threads,
     )
-    return study.answer(question, out, o.parse_jobs(jobs, threads), fresh)
+    return study.answer(question, out, jobs, fresh)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def main(
     "Measure lrlab beside stock fastai and bare PyTorch on this machine: minutes, images per second, and every factor."
     from lrlab.recipes.studies.speed import study
 
-    return study.measure(epochs, repeats, o.parse_jobs(jobs), out, fresh, everything=not quick)
+    return study.measure(epochs, repeats, jobs, out, fresh, everything=not quick)
 
 
 if __name__ == "__main__":

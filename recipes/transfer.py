@@ -12,21 +12,22 @@ from typing import Annotated, Any
 from lrlab.recipes import cli
 from lrlab.recipes.kitchen import options as o
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.learning_rates import LearningRate, parse_lr, parse_one_lr
 
 LR_FIND_STEPS, QUICK_LR_FIND_STEPS = 100, 20
 
 
-def read_slice(value, name: str) -> slice:
+def read_slice(value, name: str) -> LearningRate:
     "The LRs of the first layers and of the head."
-    lr = o.parse_lr(value, name)
-    if not isinstance(lr, slice) or lr.start is None:
+    lr = parse_lr(value, name)
+    if lr is None or lr.first is None:
         raise UserError(f"`{name}` {value}: expected the LRs of the first layers and of the head: slice(3e-6,3e-3)")
     return lr
 
 
 ArmEpochs = Annotated[Any, o.Option("Training", "N", "Epochs of every arm, after 1 for the head", o.number(1, o.MANY))]
 SliceLr = Annotated[Any, o.Option("Training", "LR", "LRs of the slice; its upper end is the one high LR", read_slice)]
-LowLr = Annotated[Any, o.Option("Training", "LR", "The one low LR", o.parse_one_lr)]
+LowLr = Annotated[Any, o.Option("Training", "LR", "The one low LR", parse_one_lr)]
 Arms = Annotated[
     Any,
     o.Option(
@@ -76,7 +77,7 @@ def main(
     ways = tuple(transfer_arms.parse_arms(arms))
     question = study.Question(workload, epochs, lr, low, seeds, threads, ways)
     steps = QUICK_LR_FIND_STEPS if quick else LR_FIND_STEPS
-    return study.answer(question, out, o.parse_jobs(jobs, threads), fresh, steps)
+    return study.answer(question, out, jobs, fresh, steps)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def main(
 
     workload = workloads.checked(data, arch, size, bs, precision, weights, cache=not no_cache)
     question = study.Question(workload, lrs, epochs, seeds, threads)
-    return study.answer(question, out, o.parse_jobs(jobs, threads), fresh)
+    return study.answer(question, out, jobs, fresh)
 
 
 if __name__ == "__main__":

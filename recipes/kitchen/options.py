@@ -5,20 +5,18 @@ its `read` on what was typed, or on what a caller in Python passed. Imports noth
 are answered at once.
 """
 
-import math
 import operator
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.learning_rates import parse_lr, parse_one_lr
 from lrlab.recipes.kitchen.schedule_names import NAMES, split_schedules
 from lrlab.recipes.kitchen.text import did_you_mean, shorten
 
 GROUPS = ("Data", "Model", "Training", "Comparison", "Machine", "Output")  # of the help, in this order
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-MEMORY_PER_RUN = 2e9  # bytes; assumed until a run has been measured
 
 
 def _unchanged(value: Any, name: str) -> Any:
@@ -40,64 +38,6 @@ class Option:
 
     def __repr__(self) -> str:
         return self.help  # for Shift-Tab in a notebook
-
-
-LR = float | slice
-
-
-def parse_lr(text: str | float | slice, name: str = "lr_max") -> LR | None:
-    """A learning rate: "3e-3", "slice(3e-6, 3e-3)", or "find" (None: still to be found).
-
-    Raises UserError unless all numbers are positive, finite and in ascending order.
-
-    >>> parse_lr("3e-3"), parse_lr("slice(3e-6, 3e-3)"), parse_lr("find")
-    (0.003, slice(3e-06, 0.003, None), None)
-    """
-    if isinstance(text, str) and text.strip().lower() == "find":
-        return None
-    values, flag = _lr_numbers(text), f"`{name}` {shorten(text)}"
-    if values is None or not all(math.isfinite(v) and v > 0 for v in values):
-        raise UserError(f'{flag}: expected a positive number such as 3e-3, "slice(3e-6, 3e-3)", or find')
-    if len(values) == 1:
-        return slice(values[0]) if isinstance(text, slice) or "slice" in str(text) else values[0]
-    if values[0] >= values[1]:
-        raise UserError(f"{flag}: the first LR is for the first layers and must be the smaller one")
-    return slice(*values)
-
-
-def parse_one_lr(text: str | float, name: str) -> float:
-    "A learning rate for all layers. Raises UserError for anything but a positive number."
-    values = None if isinstance(text, slice) or "slice" in str(text) else _lr_numbers(text)
-    if values is None or not (math.isfinite(values[0]) and values[0] > 0):
-        raise UserError(f"`{name}` {shorten(text)}: expected a positive number such as 3e-3")
-    return values[0]
-
-
-def _lr_numbers(text: str | float | slice) -> list[float] | None:
-    if isinstance(text, bool) or not isinstance(text, (str, int, float, slice)):
-        return None
-    if isinstance(text, slice):
-        parts = [v for v in (text.start, text.stop) if v is not None]
-    else:
-        match = re.fullmatch(r"\s*slice\s*\(([^()]*)\)\s*", str(text))
-        parts = match[1].split(",") if match else [text]
-    try:
-        return [float(part) for part in parts] if len(parts) in (1, 2) else None
-    except (TypeError, ValueError):
-        return None
-
-
-def show_lr(lr: LR) -> str:
-    """The shortest text that `parse_lr` reads back as the same LR.
-
-    >>> show_lr(0.003), show_lr(slice(3e-6, 3e-3))
-    ('3e-3', 'slice(3e-6, 3e-3)')
-    """
-    if isinstance(lr, slice):
-        return f"slice({', '.join(show_lr(v) for v in (lr.start, lr.stop) if v is not None)})"
-    shortest = next(f"{lr:.{n}e}" for n in range(17) if float(f"{lr:.{n}e}") == lr)
-    digits, exponent = shortest.split("e")
-    return digits + (f"e{int(exponent)}" if int(exponent) else "")
 
 
 def check_range(name: str, value, low, high) -> None:
@@ -210,25 +150,10 @@ def comma_list(value: str | Iterable, name: str) -> str:
     return ",".join(map(str, _parts(value)))
 
 
-def parse_jobs(jobs: int | str, threads: int = 1) -> int:
-    """How many runs to train at the same time.
-
-    `auto` is 1 on a GPU, else as many as the cores and the memory allow with `threads` cores each.
-    """
-    jobs = read_jobs(jobs, "jobs")
-    if jobs != "auto":
-        return int(jobs)
-    import torch
-
-    from lrlab.recipes.kitchen.machine.environment import fitting_jobs
-
-    return 1 if torch.cuda.is_available() else fitting_jobs(threads, MEMORY_PER_RUN)
-
-
-def read_jobs(jobs: int | str, name: str) -> int | str:
-    "`auto`, or a number of runs."
-    if str(jobs).strip().lower() == "auto":
-        return "auto"
+def parse_jobs(jobs: int | str | None, name: str = "jobs") -> int | None:
+    "How many runs to train at the same time. None for `auto`: as many as the cores and the memory allow."
+    if jobs is None or str(jobs).strip().lower() == "auto":
+        return None
     try:
         number_of_runs = int(jobs) if isinstance(jobs, str) else operator.index(jobs)
     except (TypeError, ValueError):
@@ -302,7 +227,7 @@ Precision = Annotated[
         one_of(*PRECISIONS),
     ),
 ]
-Jobs = Annotated[Any, Option("Machine", "N", "Runs at the same time; auto: as cores and memory allow", read_jobs)]
+Jobs = Annotated[Any, Option("Machine", "N", "Runs at the same time; auto: as cores and memory allow", parse_jobs)]
 Threads = Annotated[Any, Option("Machine", "N", "CPU threads per run", number(1, 256))]
 Out = Annotated[Any, Option("Output", "FOLDER", "Results folder; the same command again resumes there")]
 Fresh = Annotated[bool, Option("Output", "", "Start over; existing results are moved to a dated folder")]

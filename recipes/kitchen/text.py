@@ -35,6 +35,11 @@ def shorten(text, length: int = 60) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def first_line(error: BaseException) -> str:
+    "What an exception says, in its first line."
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
 def did_you_mean(word: str, known: Iterable[str], n: int = 1, cutoff: float = 0.6) -> str:
     """The end of an error message: the nearest known words, or nothing.
 

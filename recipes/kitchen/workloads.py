@@ -16,6 +16,7 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.learner.fused_adam import FusedAdam
 from lrlab.recipes.kitchen.learner.precision import check_precision, precision_callbacks, resolve_precision
 from lrlab.recipes.kitchen.learner.quick_learner import PlainCrossEntropy, QuickLearner
+from lrlab.recipes.kitchen.learning_rates import DISCRIMINATIVE, LearningRate
 from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.models.create import check_name, create, is_pretrained
 from lrlab.recipes.kitchen.models.layer_groups import layer_groups, one_group
@@ -72,13 +73,9 @@ class Workload:
         model = create(self.arch, len(images.classes), images.channels, images.size, self.pretrained, self.weights)
         return make_learner(dls, model, self.pretrained, resolved.precision, seed)
 
-    def spread(self, lr: float) -> float | slice:
-        "An LR for the head, spread over the layers of a pretrained model by fastai's factor of 100 (`fine_tune`)."
-        return slice(lr / 100, lr) if self.pretrained else lr
-
-    def groups_lr(self, lr: float | slice) -> float | slice:
-        "`lr` as fastai takes it: its optimizers cannot spread a slice over the one group of a model from scratch."
-        return lr.stop if isinstance(lr, slice) and not self.pretrained else lr
+    def spread(self, lr: float) -> LearningRate:
+        "An LR for the head, spread over the layers of a pretrained model as fastai's `fine_tune` does."
+        return LearningRate(lr, lr / DISCRIMINATIVE, is_slice=True) if self.pretrained else LearningRate(lr)
 
     def warm_up_head(self, learn) -> None:
         "Train a pretrained model's random head with the body frozen, so that its first gradients spoil nothing."
@@ -138,10 +135,10 @@ def use_threads(threads: int | None = None) -> None:
 
 
 @contextmanager
-def using_threads(threads: int) -> Iterator[None]:
-    "So many threads for torch within the block."
+def using_threads(threads: int | None = None) -> Iterator[None]:
+    "Let torch compute with so many threads within the block; by default with every core that this process may use."
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(threads or cpu_count())
     try:
         yield
     finally:

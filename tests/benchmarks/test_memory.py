@@ -5,7 +5,8 @@ import sys
 
 FIFTY_RUNS = """
 import resource, sys
-from lrlab.recipes.kitchen.grid.runner import plan_runs, run_grid
+from lrlab.recipes.kitchen.grid.runner import run_grid
+from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.schedule_names import parse_schedules
 from lrlab.recipes.kitchen.workloads import Workload
 

@@ -10,13 +10,15 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from lrlab.recipes import compare
-from lrlab.recipes.kitchen.store.store import RunResult, Store
+from lrlab.recipes.kitchen.store.store import Store
+from lrlab.recipes.kitchen.store.tables import RunResult
 from tests.kill_grid import Command
 
 SCHEDULES = "constant,step,exponential,cosine,triangular,triangular2,sgdr,one_cycle"
@@ -31,24 +33,21 @@ def thousand(tmp_path_factory):
     compare.main(**OPTIONS, seeds="1", jobs="1", out=out)
     rng = np.random.default_rng(0)
     with Store(out) as store:
-        config = store.config
         rows = store.complete()
         plan = []
         for seed in range(SEEDS):
             for run_id, row in rows.items():
-                own = row | {"run_id": run_id.removesuffix("-s0") + f"-s{seed}", "seed": seed}
-                plan.append(own["run_id"])
+                own = replace(row, run_id=run_id.removesuffix("-s0") + f"-s{seed}", seed=seed)
+                plan.append(own.run_id)
                 if seed:
                     noise = rng.normal(0, 0.01)
                     epochs = pd.read_csv(store.runs / run_id / "epochs.csv", dtype={"lr_max": str})
-                    epochs = epochs.assign(
-                        run_id=own["run_id"], seed=seed, accuracy=(epochs.accuracy + noise).clip(0, 1)
-                    )
+                    epochs = epochs.assign(run_id=own.run_id, seed=seed, accuracy=(epochs.accuracy + noise).clip(0, 1))
                     store.write_run(
-                        RunResult(own | {"accuracy": epochs.accuracy.iloc[-1]}, epochs, store.steps(run_id))
+                        RunResult(replace(own, accuracy=epochs.accuracy.iloc[-1]), epochs, store.steps(run_id))
                     )
-        config["question"]["seeds"] = list(range(SEEDS))
-        store.write_config(config | {"plan": plan})
+        question = store.manifest.question | {"seeds": list(range(SEEDS))}
+        store.update(question=question, plan=plan)
     return out
 
 

@@ -55,3 +55,8 @@ def test_one_layer_group_trains_at_the_peak():
 
 def test_scaling_moves_both_ends():
     assert str(LearningRate.parse("slice(3e-6,3e-3)").scaled(10**0.5)) == "slice(9.5e-6, 9.5e-3)"
+
+
+def test_shown_learning_rates_are_short():
+    shown = [str(LearningRate.parse(value)) for value in (slice(3e-6, 3e-3), 1000.0, 1.0)]
+    assert shown == ["slice(3e-6, 3e-3)", "1e3", "1"]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from lrlab import callbacks
 from lrlab.recipes import cli
-from lrlab.recipes.kitchen import options, schedule_names
+from lrlab.recipes.kitchen import learning_rates, options, schedule_names
 from lrlab.recipes.kitchen.data import catalog as data
 from lrlab.recipes.kitchen.data import image_set
 from lrlab.recipes.kitchen.errors import UserError
@@ -419,17 +419,17 @@ PUBLIC = [  # public functions, called from somebody's notebook: (call, what the
     (lambda: workload(precision="fp61"), "`precision` fp61"),
     (lambda: data.load("digits", size=0), "`size` 0"),
     (lambda: image_set.stratified_split([0, 1], share=2.0), "share"),
-    (lambda: options.parse_lr(None), "`lr_max`"),
-    (lambda: options.parse_lr([1e-3]), "`lr_max`"),
-    (lambda: options.parse_lr(True), "`lr_max`"),
-    (lambda: options.parse_lr(slice(None)), "`lr_max`"),
-    (lambda: options.parse_lr(slice(1, "x")), "`lr_max`"),
-    (lambda: options.parse_lr(b"1e-3"), "`lr_max`"),
+    (lambda: learning_rates.parse_lr(None), "`lr_max`"),
+    (lambda: learning_rates.parse_lr([1e-3]), "`lr_max`"),
+    (lambda: learning_rates.parse_lr(True), "`lr_max`"),
+    (lambda: learning_rates.parse_lr(slice(None)), "`lr_max`"),
+    (lambda: learning_rates.parse_lr(slice(1, "x")), "`lr_max`"),
+    (lambda: learning_rates.parse_lr(b"1e-3"), "`lr_max`"),
     (lambda: options.parse_seeds(None), "`seeds`"),
     (lambda: options.parse_seeds(2.5), "`seeds`"),
     (lambda: schedule_names.parse_schedules(None, 5), "`schedules`"),
     (lambda: schedule_names.parse_schedules(5, 5), "`schedules`"),
-    (lambda: options.parse_jobs(None), "`jobs`"),
+    (lambda: options.parse_jobs("many"), "`jobs`"),
     (lambda: options.check_range("epochs", "3", 1, 9), "`epochs` 3"),
     (lambda: options.check_range("noise", float("nan"), 0.0, 9.0), "`noise` nan"),
     (lambda: callbacks.OneCycle(pct_start=float("nan")), "pct_start must be .* got nan"),

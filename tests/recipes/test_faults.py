@@ -15,8 +15,9 @@ import pytest
 from lrlab.callbacks import Constant
 from lrlab.recipes import compare, snapshot_ensemble
 from lrlab.recipes.kitchen.errors import Refused, UserError
-from lrlab.recipes.kitchen.grid.engines import Place
-from lrlab.recipes.kitchen.grid.runner import plan_runs, run_grid, was_killed
+from lrlab.recipes.kitchen.grid.place import Place
+from lrlab.recipes.kitchen.grid.runner import run_grid, was_killed
+from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.workloads import Workload
 from tests.conftest import write_images
@@ -150,9 +151,9 @@ def test_a_run_that_kills_its_process_is_a_row_and_the_others_go_on(question):
     runs = plan_runs({"constant": Constant()}, 1e-3, [0, 1, 2], epochs=1)
     rows = {}
     place = Place(jobs=2)
-    assert run_grid(runs, workload, workload.load_images(), lambda r: rows.update({r.row["seed"]: r.row}), place=place)
-    assert [rows[seed]["status"] for seed in (0, 1, 2)] == ["ok", "failed", "ok"]
-    assert was_killed(rows[1]) and "2 times" in rows[1]["error"], "tried again when the comparison is continued"
+    assert run_grid(runs, workload, workload.load_images(), lambda r: rows.update({r.row.seed: r.row}), place=place)
+    assert [rows[seed].status for seed in (0, 1, 2)] == ["ok", "failed", "ok"]
+    assert was_killed(rows[1]) and "2 times" in rows[1].error, "tried again when the comparison is continued"
 
 
 @contextmanager

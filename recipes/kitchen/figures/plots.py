@@ -11,7 +11,7 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from lrlab.recipes.kitchen.options import show_lr
+from lrlab.recipes.kitchen.learning_rates import format_number
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
 from lrlab.recipes.kitchen.stats.summary import judged
 
@@ -160,7 +160,7 @@ def _lr_panel(ax, lr_curves: dict, schedule: str, style: dict) -> None:
         if name == schedule:
             ax.plot(_epoch_axis(head), head.lr, color=style[name][0], lw=1.8, zorder=3)
     top = max((curve.lr.max() for curve in lr_curves.values()), default=1.0)
-    ax.set(ylim=(0, 1.12 * top), yticks=[0, top], yticklabels=["0", show_lr(float(f"{top:.2g}"))])
+    ax.set(ylim=(0, 1.12 * top), yticks=[0, top], yticklabels=["0", format_number(float(f"{top:.2g}"))])
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.tick_params(labelsize=8.5)
     if schedule not in lr_curves:

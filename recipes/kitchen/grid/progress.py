@@ -5,7 +5,7 @@ import time
 from importlib.util import find_spec
 
 from lrlab.recipes.kitchen.runs.plan import Run
-from lrlab.recipes.kitchen.store.store import RunResult
+from lrlab.recipes.kitchen.store.tables import RunResult
 
 
 class Lines:
@@ -37,7 +37,7 @@ class Bar(Lines):
 
     def __init__(self, todo: list[Run], done: int, jobs: int):
         super().__init__(todo, done, jobs)
-        self.waiting, self.jobs = {run.run_id: f"{run.schedule} seed {run.seed}" for run in todo}, jobs
+        self.waiting, self.jobs = {run.run_id: f"{run.arm} seed {run.seed}" for run in todo}, jobs
 
     def __enter__(self):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -53,7 +53,7 @@ class Bar(Lines):
 
     def advance(self, result: RunResult) -> None:
         self.left -= 1
-        self.waiting.pop(result.row["run_id"], None)
+        self.waiting.pop(result.row.run_id, None)
         note = f"{self._time_left()} left · {self._now()}"
         self.progress.update(self.task, advance=1, note=note)
 
@@ -70,11 +70,11 @@ def show_progress(todo: list[Run], done: int, jobs: int) -> Lines:
 def describe(result: RunResult) -> str:
     "One finished run in words."
     row = result.row
-    name = f"{row['schedule']} lr_max {row['lr_max']} seed {row['seed']}"
-    if row["status"] == "ok":
-        note = f" ({row['error']})" if row["error"] else ""  # how it was done after all
-        return f"{name}: accuracy {row['accuracy']:.3f} in {row['seconds']:.0f} s{note}"
-    return f"{name}: {row['status']} ({row['error']})"
+    name = f"{row.schedule} lr_max {row.lr_max} seed {row.seed}"
+    if row.status == "ok":
+        note = f" ({row.error})" if row.error else ""  # how it was done after all
+        return f"{name}: accuracy {row.accuracy:.3f} in {row.seconds:.0f} s{note}"
+    return f"{name}: {row.status} ({row.error})"
 
 
 def clock(seconds: float) -> str:

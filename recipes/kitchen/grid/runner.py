@@ -1,4 +1,4 @@
-"""Runs schedules x learning rates x seeds and hands on every finished run. Knows nothing of plots."""
+"""Run a task for every run of a grid, and pass on every result as it comes. Knows nothing of figures."""
 
 import signal
 import threading
@@ -8,14 +8,14 @@ from functools import partial
 
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.grid.engines import Place, WorkerLost, compute
-from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
-from lrlab.recipes.kitchen.runs.train import EpochLog, failed, train
-from lrlab.recipes.kitchen.store.store import RunResult
+from lrlab.recipes.kitchen.runs.out_of_memory import batch_size
+from lrlab.recipes.kitchen.runs.plan import Run
+from lrlab.recipes.kitchen.runs.recording import failed_run
+from lrlab.recipes.kitchen.runs.train import attempt, train_run
+from lrlab.recipes.kitchen.store.tables import RunResult, RunRow
 from lrlab.recipes.kitchen.workloads import Workload
 
-__all__ = ["EpochLog", "Run", "ctrl_c_sets", "failed", "plan_runs", "run_grid", "run_tasks", "train", "was_killed"]
-
-MOST_TRIES = 2  # of a run that was alone in flight when its process died, before it is recorded as failed
+MOST_CRASHES = 2  # of a run alone in its process, before it is recorded as failed
 KILLED = "its process was killed"
 
 
@@ -24,13 +24,13 @@ def run_grid(
     workload: Workload,
     image_set: ImageSet,
     on_result: Callable[[RunResult], None],
-    jobs: int | None = 1,
+    place: Place = Place(),  # noqa: B008  (a tuple)
     threads: int = 1,
-    place: Place | None = None,
 ) -> bool:
-    "Train all `runs` and pass each result to `on_result` as it comes; False, and all else, as in `run_tasks`."
-    task = partial(_train, workload=workload, threads=threads)
-    return run_tasks(runs, task, image_set, on_result, place or Place(jobs=jobs))
+    "Train all `runs` and pass each result to `on_result` as it comes. Returns False if Ctrl-C stopped it."
+    train = partial(train_run, workload=workload)
+    task = partial(attempt, task=train, bs=batch_size(workload, image_set), threads=threads)
+    return run_tasks(runs, task, image_set, on_result, place)
 
 
 def run_tasks(
@@ -40,45 +40,41 @@ def run_tasks(
     on_result: Callable[[RunResult], None],
     place: Place,
 ) -> bool:
-    """Compute `task(run, image_set)` for all `runs`, each result to `on_result` as it comes; False after Ctrl-C.
+    """Compute `task(run, image_set)` for all `runs` and pass each result to `on_result`. Returns False after Ctrl-C.
 
     The first Ctrl-C lets the runs in flight finish, the second stops at once. When a process dies, the runs that may
-    have been in it are done again one at a time, so that it shows which of them kills its process: only that one is
-    recorded as failed. Results depend on the threads, because the last bits of a sum do, but not on the jobs.
+    have been in it are repeated one at a time, which shows the run that kills its process: only that one is recorded
+    as failed. Results depend on the threads, because the last bits of a sum do, but not on the jobs.
     """
     todo = {run.run_id: run for run in runs}
-    suspects: dict[str, int] = {}  # of killing their process: how often they did when they were alone in flight
+    crashes: dict[str, int] = {}  # run id -> crashes while it ran alone
     with ctrl_c_sets() as stop:
         while todo and not stop.is_set():
-            alone = next((run_id for run_id in suspects if run_id in todo), None)
+            alone = next((run_id for run_id in crashes if run_id in todo), None)
             batch = [todo[alone]] if alone else list(todo.values())
             started: list[str] = []
             few = place if alone or place.jobs is None else place._replace(jobs=min(place.jobs, len(batch)))
             try:
                 for run_id, result in compute(_until(stop, batch, started), task, image_set, few):
                     run = todo.pop(run_id)
-                    on_result(failed(run, f"{KILLED} ({result})") if isinstance(result, Exception) else result)
+                    on_result(failed_run(run, f"{KILLED} ({result})") if isinstance(result, Exception) else result)
             except WorkerLost as lost:
                 for run_id in started:
-                    suspects.setdefault(run_id, 0)
+                    crashes.setdefault(run_id, 0)
                 if alone:
-                    suspects[alone] += 1
-                    if suspects[alone] >= MOST_TRIES:
-                        on_result(failed(todo.pop(alone), f"{KILLED} {MOST_TRIES} times ({lost})"))
+                    crashes[alone] += 1
+                    if crashes[alone] >= MOST_CRASHES:
+                        on_result(failed_run(todo.pop(alone), f"{KILLED} {MOST_CRASHES} times ({lost})"))
         return not stop.is_set()
 
 
-def was_killed(row: dict) -> bool:
-    "Whether a row of runs.csv failed for a reason that another attempt may not meet: a killed process."
-    return row["status"] == "failed" and str(row["error"]).startswith(KILLED)
-
-
-def _train(run: Run, image_set: ImageSet, workload: Workload, threads: int) -> RunResult:
-    return train(run, workload, image_set, threads)
+def was_killed(row: RunRow) -> bool:
+    "Whether a run failed for a reason that another attempt may not meet: a killed process."
+    return row.status == "failed" and str(row.error).startswith(KILLED)
 
 
 def _until(stop: threading.Event, runs: list[Run], started: list[str]) -> Iterator[Run]:
-    "The runs, as long as nobody stops; `started` collects the ids of those handed out."
+    "The runs, until `stop` is set. `started` collects the ids of those handed out."
     for run in runs:
         if stop.is_set():
             return
@@ -88,7 +84,7 @@ def _until(stop: threading.Event, runs: list[Run], started: list[str]) -> Iterat
 
 @contextmanager
 def ctrl_c_sets() -> Iterator[threading.Event]:
-    "An event that the first Ctrl-C sets; from the second one on, Ctrl-C interrupts as usual."
+    "An event that the first Ctrl-C sets. From the second one on, Ctrl-C interrupts as usual."
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -97,7 +93,7 @@ def ctrl_c_sets() -> Iterator[threading.Event]:
 
     def request_stop(signum, frame):
         stop.set()
-        # A process begun in the background of a shell ignores Ctrl-C, and would go on ignoring it.
+        # A process that a shell started in the background ignores Ctrl-C, and would continue to ignore it.
         signal.signal(signal.SIGINT, signal.default_int_handler if usual == signal.SIG_IGN else usual)
         print("\nStopping after the runs in flight; Ctrl-C again stops at once.", flush=True)
 

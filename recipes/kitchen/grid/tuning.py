@@ -1,20 +1,28 @@
-"""The LR of every schedule by the same rule: one grid of lr_max for all, tried on seeds that the comparison never uses.
+"""Choose lr_max for every schedule by the same rule: one grid for all, on seeds that the comparison never uses.
 
-Comparing schedules at one common LR mostly tells for which of them that LR happens to be right (Naganuma et al. 2026,
-arXiv:2603.10301; Choi et al. 2019, arXiv:1910.05446). So every schedule tries the same LRs equally often, chooses by
-validation accuracy, and the grid grows for all of them as long as the best LR of any lies at its edge.
+A comparison at one common LR mostly shows which schedule that LR happens to suit (Naganuma et al. 2026,
+arXiv:2603.10301; Choi et al. 2019, arXiv:1910.05446). So every schedule tries the same LRs equally often and keeps the
+one with the highest validation accuracy. The grid grows for all while the best LR of any lies at its edge.
 """
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lrlab.recipes.kitchen.options import LR, show_lr
+from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.plan import Run
+from lrlab.recipes.kitchen.stats.tuning import tuning_scores
+
+if TYPE_CHECKING:
+    from lrlab.recipes.kitchen.data.image_set import ImageSet
+    from lrlab.recipes.kitchen.grid.study import Study
 
 FIRST_SEED = 1_000_000  # far from the seeds that people choose to compare on
 SPACING = 10**0.5  # two LRs a decade
-MOST_WIDER = 4  # more LRs at each end of the grid, before a best LR at its edge is accepted (and reported)
+MAX_EXTENSIONS = 4  # LRs added at each end of the grid, before a best LR at its edge is accepted (and reported)
 
 
 @dataclass(frozen=True)
@@ -32,45 +40,69 @@ class Tuning:
         return asdict(self)
 
 
+def tune_schedules(
+    study: Study, schedules: dict[int, dict], tuning: Tuning, centre: LearningRate, image_set: ImageSet | None = None
+) -> dict[int, dict[str, LearningRate]]:
+    "The best lr_max of every budget and schedule. The manifest gets what was tried and chosen."
+    first = grid = first_grid(tuning.points)
+    while True:
+        runs = trials(schedules, centre, grid, tuning.seeds)
+        study.train(runs, f"runs to tune lr_max over {len(grid)} values", image_set=image_set, plan="tuning_plan")
+        best = best_positions(tuning_scores(study.store.tables("tuning_plan")[0]), centre, grid)
+        larger = wider(grid, best, first)
+        if larger == grid:
+            break
+        grid = larger
+    chosen = {n: {label: lr_at(centre, best[n, label]) for label in own} for n, own in schedules.items()}
+    study.store.update(
+        tuned={
+            "grid": [str(lr_at(centre, position)) for position in grid],
+            "added": len(grid) - len(first),
+            "seeds": list(tuning.seeds),
+            "chosen": {str(n): {label: str(lr) for label, lr in own.items()} for n, own in chosen.items()},
+            "at_edge": [f"{label} ({n} epochs)" for (n, label), at in best.items() if at in (min(grid), max(grid))],
+        }
+    )
+    return chosen
+
+
 def first_grid(points: int) -> list[int]:
     "Positions on the LR axis, in units of SPACING around the centre: 5 -> -2, -1, 0, 1, 2."
     return list(range(-(points // 2), points - points // 2))
 
 
-def lr_at(centre: LR, position: int) -> LR:
-    "The LR at a position of the grid, to two digits; both ends of a slice move together."
-    if isinstance(centre, slice):
-        return slice(*(None if lr is None else lr_at(lr, position) for lr in (centre.start, centre.stop)))
-    return float(f"{centre * SPACING**position:.1e}")
+def lr_at(centre: LearningRate, position: int) -> LearningRate:
+    "The LR at a position of the grid, to two digits. Both ends of a slice move together."
+    return centre.scaled(SPACING**position)
 
 
-def trials(schedules: dict[int, dict], centre: LR, grid: list[int], seeds) -> list[Run]:
+def trials(schedules: dict[int, dict], centre: LearningRate, grid: list[int], seeds) -> list[Run]:
     "Every schedule of every budget at every LR of the grid, from every tuning seed."
     return [
-        Run(label, shape, lr_at(centre, position), seed, budget, kind="tune")
+        Run(label, schedule, lr_at(centre, position), seed, budget, kind="tune")
         for seed in seeds
-        for budget, shapes in schedules.items()
+        for budget, own in schedules.items()
         for position in grid
-        for label, shape in shapes.items()
+        for label, schedule in own.items()
     ]
 
 
-def best_positions(table: pd.DataFrame, centre: LR, grid: list[int]) -> dict[tuple[int, str], int]:
-    """The grid position of every budget's and schedule's best LR: highest accuracy, then lowest loss.
+def best_positions(table: pd.DataFrame, centre: LearningRate, grid: list[int]) -> dict[tuple[int, str], int]:
+    """The grid position of the best LR of every budget and schedule: highest accuracy, then lowest loss.
 
-    Where no LR finished on all seeds, the lowest: what diverges everywhere needs less.
+    It is the lowest position where no LR finished on all seeds: a schedule that diverges everywhere needs less.
     """
-    position_of = {show_lr(lr_at(centre, position)): position for position in grid}
+    position_of = {lr_at(centre, position): position for position in grid}
     best = {}
     for key, own in table.groupby(["budget", "schedule"], sort=False):
         finished = own.dropna(subset="accuracy").astype({"accuracy": float, "valid_loss": float})
         ranked = finished.sort_values(["accuracy", "valid_loss"], ascending=[False, True], kind="stable")
-        best[key] = position_of[ranked.lr_max.iloc[0]] if len(ranked) else min(grid)
+        best[key] = position_of[LearningRate.parse(ranked.lr_max.iloc[0])] if len(ranked) else min(grid)
     return best
 
 
 def wider(grid: list[int], best: dict[tuple[int, str], int], first: list[int]) -> list[int]:
-    "The grid with one more LR at every end where a best one lies; the same grid if there is none, or no room left."
-    low = min(grid) in best.values() and min(grid) > min(first) - MOST_WIDER
-    high = max(grid) in best.values() and max(grid) < max(first) + MOST_WIDER
+    "The grid with one more LR at every end where a best one lies, up to MAX_EXTENSIONS at each end."
+    low = min(grid) in best.values() and min(grid) > min(first) - MAX_EXTENSIONS
+    high = max(grid) in best.values() and max(grid) < max(first) + MAX_EXTENSIONS
     return [*([min(grid) - 1] if low else []), *grid, *([max(grid) + 1] if high else [])]

@@ -1,41 +1,54 @@
 """What a grid consists of: its runs, named and in order. Imports nothing that trains."""
 
+from __future__ import annotations
+
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from lrlab.callbacks import Schedule
-from lrlab.recipes.kitchen.options import show_lr
+from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.store.tables import RunKey
+
+if TYPE_CHECKING:
+    from lrlab.callbacks import Schedule
 
 
 @dataclass(frozen=True)
 class Run:
-    "One schedule x lr_max x seed."
+    "One arm, at one peak LR, from one seed."
 
-    schedule: str  # the label under which it is compared
-    shape: Schedule
-    lr_max: float | slice
+    arm: str  # what is compared: a schedule, or another setting
+    schedule: Schedule
+    lr_max: LearningRate
     seed: int
     epochs: int
-    kind: str = ""  # "tune" for the trials that choose lr_max, or what else makes it another run
+    kind: str = ""  # "tune" for the trials that choose lr_max, or another word that makes it another run
+
+    def __post_init__(self):
+        object.__setattr__(self, "lr_max", LearningRate.parse(self.lr_max))
 
     @property
     def run_id(self) -> str:
-        "The name of its folder: readable, and different for different runs whatever the labels hold."
-        label = f"{self.schedule}-{show_lr(self.lr_max)}"
+        "The name of its folder: readable, and different for different runs."
+        label = f"{self.arm}-{self.lr_max}"
         name = re.sub(r"[^A-Za-z0-9.]+", "_", label).strip("_")
-        if len(name) > 60 or not re.fullmatch(r"[a-z0-9_]+", self.schedule):
+        if len(name) > 60 or not re.fullmatch(r"[a-z0-9_]+", self.arm):
             name = f"{name[:60]}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
         return f"{self.kind}{'-' * bool(self.kind)}{name}-{self.epochs}ep-s{self.seed}"
 
+    @property
+    def key(self) -> RunKey:
+        return RunKey(self.run_id, self.arm, str(self.lr_max), self.seed)
+
 
 def plan_runs(
-    schedules: dict[str, Schedule], lr_max: float | slice | dict, seeds: Iterable[int], epochs: int
+    schedules: Mapping[str, Schedule], lr_max: LearningRate | float | Mapping, seeds: Iterable[int], epochs: int
 ) -> list[Run]:
-    """Seed by seed, so that a comparison that is stopped early has every schedule with the seeds it has.
+    """Every schedule with every seed, ordered by seed: a comparison that is stopped early is balanced.
 
-    `lr_max` is one for all, or one for every label.
+    `lr_max` is one for all schedules, or maps every label to its own.
     """
-    lr_of = lr_max if isinstance(lr_max, dict) else dict.fromkeys(schedules, lr_max)
-    return [Run(label, shape, lr_of[label], seed, epochs) for seed in seeds for label, shape in schedules.items()]
+    lr_of = lr_max if isinstance(lr_max, Mapping) else dict.fromkeys(schedules, lr_max)
+    return [Run(label, schedule, lr_of[label], seed, epochs) for seed in seeds for label, schedule in schedules.items()]

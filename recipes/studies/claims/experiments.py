@@ -1,33 +1,22 @@
 """The groups of runs of `lrlab claims`: what each trains on a Bench, and the readings that it takes."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
-import torch
 
-from lrlab.callbacks import (
-    Constant,
-    CosineDecay,
-    CosineRestarts,
-    CycleAverage,
-    HyperHistory,
-    OneCycle,
-    StopOnDivergence,
-    Triangular,
-)
+from lrlab.callbacks import Constant, CosineDecay, CosineRestarts, CycleAverage, OneCycle, Triangular
 from lrlab.recipes.kitchen.data.image_set import ImageSet, stratified_sample
 from lrlab.recipes.kitchen.grid import tuning as tune
-from lrlab.recipes.kitchen.grid.lessons import LessonRun, run_row, why_diverged
-from lrlab.recipes.kitchen.grid.runner import EpochLog
+from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.models.create import LITE0
-from lrlab.recipes.kitchen.options import LR, show_lr
 from lrlab.recipes.kitchen.runs.out_of_memory import batch_size, split_batches
 from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
+from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.schedule_names import named_schedule
 from lrlab.recipes.kitchen.stats.tuning import tuning_scores
-from lrlab.recipes.kitchen.store.store import EPOCH_COLUMNS
+from lrlab.recipes.kitchen.store.tables import RunResult, run_table
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.claims.bench import TUNED, Bench
 from lrlab.recipes.studies.learning_rate import study as lr_lesson
@@ -50,8 +39,8 @@ def lesson(bench: Bench) -> Tables:
     "The tutorial's four accidents and the right choice."
     runs = _lesson_runs(bench)
     bench.train(runs, "runs of the tutorial's lesson")
-    labels = dict.fromkeys(run.schedule for run in runs)
-    own = {label: [run for run in runs if run.schedule == label] for label in labels}
+    labels = dict.fromkeys(run.arm for run in runs)
+    own = {label: [run for run in runs if run.arm == label] for label in labels}
     return [bench.final(label, mine).assign(note=_diagnoses(bench, mine)) for label, mine in own.items()]
 
 
@@ -60,16 +49,18 @@ def _diagnoses(bench: Bench, runs: list[Run]) -> list[str]:
     guess = guessing_loss(list(bench.image_set.class_counts("train").values()))
     words = []
     for run, row in zip(runs, bench.rows(runs), strict=True):
-        epochs = pd.read_csv(bench.store.runs / run.run_id / "epochs.csv")
-        losses = bench.store.steps(run.run_id).loss
-        failed = row["status"] == "failed"
-        words.append("failed" if failed else diagnose(epochs, losses, guess, row["status"] == "diverged"))
+        epochs = pd.read_csv(bench.study.store.runs / run.run_id / "epochs.csv")
+        losses = bench.study.store.steps(run.run_id).loss
+        failed = row.status == "failed"
+        words.append("failed" if failed else diagnose(epochs, losses, guess, row.status == "diverged"))
     return words
 
 
 def _lesson_runs(bench: Bench) -> list[Run]:
-    scale, lr = bench.scale, bench.found
-    question = lr_lesson.Question(bench.workload, lr, HIGH, LOW, scale.epochs, scale.long, bench.seeds, bench.threads)
+    scale, lr = bench.scale, bench.suggested_lr
+    question = lr_lesson.Question(
+        bench.study.workload, lr, HIGH, LOW, scale.epochs, scale.long, bench.seeds, bench.study.question.threads
+    )
     return lr_lesson.plan(question, lr)
 
 
@@ -79,7 +70,7 @@ def schedules(bench: Bench) -> Tables:
     labels = [label for label in TUNED if label in bench.labels]
     runs = plan_runs({a: named_schedule(a, epochs) for a in labels}, {a: bench.lr_of(a) for a in labels}, seeds, epochs)
     bench.train(runs, "runs at each schedule's own lr_max")
-    own = {label: [run for run in runs if run.schedule == label] for label in labels}
+    own = {label: [run for run in runs if run.arm == label] for label in labels}
     early = {epoch: 1 / len(bench.scale.early) for epoch in bench.scale.early}
     readings = [bench.final(label, own[label]) for label in labels]
     return readings + [bench.after(f"{a} early", own[a], early) for a in ("sgdr", "cosine") if a in own]
@@ -105,8 +96,8 @@ def snapshot(bench: Bench) -> Tables:
     shapes = {"sgdr": CosineRestarts(cycle_len=epochs / CYCLES, cycle_mult=1), "cosine": CosineDecay()}
     lrs = {label: bench.lr_of(label) for label in shapes}
     runs = [replace(run, kind="snapshots") for run in plan_runs(shapes, lrs, bench.seeds, epochs)]
-    bench.train_by(snapshots.train, runs, workload=bench.workload)
-    cyclic, single = ([run for run in runs if run.schedule == label] for label in shapes)
+    bench.train(runs, task=partial(snapshots.train, workload=bench.study.workload))
+    cyclic, single = ([run for run in runs if run.arm == label] for label in shapes)
     return [
         bench.of_model("ensemble", cyclic, "ensemble"),
         bench.of_model("last snapshot", cyclic, f"snapshot {CYCLES}"),
@@ -118,28 +109,24 @@ def averaging(bench: Bench) -> Tables:
     "A constant LR's last iterate, and the average of its weights over the second half of the epochs."
     epochs, lr = bench.scale.epochs, bench.lr_of("constant")
     runs = [Run("constant", Constant(), lr, seed, epochs, "averaged") for seed in bench.seeds]
-    bench.train_by(train_averaged, runs, workload=bench.workload)
+    bench.train(runs, task=partial(train_averaged, workload=bench.study.workload))
     return [bench.of_model("average", runs, "average"), bench.of_model("last iterate", runs, "last")]
 
 
-def train_averaged(run: Run, image_set: ImageSet, workload: Workload, threads: int = 1, parts: int = 1) -> LessonRun:
+def train_averaged(run: Run, image_set: ImageSet, workload: Workload, parts: int = 1) -> RunResult:
     "One run; `models.csv` has its last iterate and the average of its weights at the ends of the later epochs."
-    torch.set_num_threads(threads)
-    start = time.perf_counter()
-    log, history, divergence = EpochLog(), HyperHistory(), StopOnDivergence()
+    recording = Recording()
     learn = split_batches(workload.learner(run.seed, image_set), parts)
     with learn.no_bar(), learn.no_logging():
         average = CycleAverage(every=1, skip=run.epochs // 2)
-        learn.fit_schedule(run.epochs, run.shape, lr_max=run.lr_max, cbs=[log, history, divergence, average])
+        cbs = [*recording.callbacks(), average]
+        learn.fit_schedule(run.epochs, run.schedule, lr_max=run.lr_max.to_fastai(), cbs=cbs)
         mean = learn.validate()
-    steps = history.to_df()
-    epochs = log.to_df(steps)
-    row = run_row(run, epochs, steps, time.perf_counter() - start, why_diverged(divergence, log))
-    last = (row["valid_loss"], row["accuracy"])
+    result = recording.result(run)
+    last = (result.row.valid_loss, result.row.accuracy)  # None if it diverged
     columns = ["model", "valid_loss", "accuracy"]
     models = pd.DataFrame([("last", *last), ("average", *mean)], columns=columns)
-    own = {"run_id": run.run_id, "schedule": run.schedule, "lr_max": show_lr(run.lr_max), "seed": run.seed}
-    return LessonRun(row, epochs.assign(**own)[EPOCH_COLUMNS], steps, extra={"models.csv": models.assign(**own)})
+    return replace(result, extra={"models.csv": run.key.label(models)})
 
 
 def short(bench: Bench) -> Tables:
@@ -155,7 +142,9 @@ def short(bench: Bench) -> Tables:
 def little(bench: Bench) -> Tables:
     "1cycle's lead over a step schedule in equally many steps, with all training images and with a fifth of them."
     image_set, few = fifth(bench.image_set), bench.scale.short
-    epochs = round(few * steps_per_epoch(bench.workload, bench.image_set) / steps_per_epoch(bench.workload, image_set))
+    epochs = round(
+        few * steps_per_epoch(bench.study.workload, bench.image_set) / steps_per_epoch(bench.study.workload, image_set)
+    )
     return [
         lead("lead with all", *_pair(bench, few, "short", bench.image_set)),
         lead("lead with a fifth", *_pair(bench, epochs, "little", image_set)),
@@ -168,9 +157,7 @@ def _pair(bench: Bench, epochs: int, prefix: str, image_set: ImageSet) -> Tables
     runs = plan_runs(shapes, bench.tune(epochs, shapes, image_set), bench.seeds, epochs)
     bench.train(runs, f"runs of {epochs} epochs on {len(image_set.splits['train']):,} images", image_set)
     names = [label.replace(f"{prefix}_", "") + f" {prefix}" for label in shapes]
-    return [
-        bench.final(name, [r for r in runs if r.schedule == label]) for name, label in zip(names, shapes, strict=True)
-    ]
+    return [bench.final(name, [r for r in runs if r.arm == label]) for name, label in zip(names, shapes, strict=True)]
 
 
 def fifth(image_set: ImageSet) -> ImageSet:
@@ -197,22 +184,26 @@ def lead(reading: str, ahead: pd.DataFrame, behind: pd.DataFrame) -> pd.DataFram
 
 def transfer(bench: Bench) -> Tables:
     "A pretrained model with one LR, a slice, gradual unfreezing, and unfrozen at fastai's default LR."
-    workload = replace(bench.workload, arch=LITE0, size=TRANSFER_PX, precision=bench.precision)
+    workload = replace(bench.study.workload, arch=LITE0, size=TRANSFER_PX, precision=bench.precision)
     image_set, epochs = workload.load_images(), bench.scale.transfer
     workload = workload.resolve(image_set)
-    options = {"workload": workload, "head_lr": workload.head_lr}
-    centres: dict[str, LR] = {"one_lr": DEFAULT_LR, "slice": workload.spread(DEFAULT_LR)}
+    options = {
+        "task": partial(train_arm, workload=workload, head_lr=workload.head_lr),
+        "workload": workload,
+        "image_set": image_set,
+    }
+    centres = {"one_lr": LearningRate(DEFAULT_LR), "slice": workload.spread(DEFAULT_LR)}
     best = {}
     for arm, centre in centres.items():
         trials = tune.trials({epochs: {arm: OneCycle()}}, centre, TRANSFER_GRID, TRANSFER_SEEDS)
-        bench.train_by(train_arm, trials, image_set, **options)
-        scores = tuning_scores(pd.DataFrame(bench.rows(trials)))
+        bench.train(trials, **options)
+        scores = tuning_scores(run_table(bench.rows(trials)))
         best[arm] = tune.lr_at(centre, tune.best_positions(scores, centre, TRANSFER_GRID)[epochs, arm])
     lrs = {**best, "gradual": best["slice"], "head_only": DEFAULT_LR}
     runs = plan_runs(dict.fromkeys(lrs, OneCycle()), lrs, bench.few_seeds, epochs)
-    own = {arm: [run for run in runs if run.schedule == arm] for arm in lrs}
+    own = {arm: [run for run in runs if run.arm == arm] for arm in lrs}
     naive = [replace(run, lr_max=DEFAULT_LR) for run in own["one_lr"]]
-    bench.train_by(train_arm, list({run.run_id: run for run in [*runs, *naive]}.values()), image_set, **options)
+    bench.train(list({run.run_id: run for run in [*runs, *naive]}.values()), **options)
     return [
         bench.final("one LR", own["one_lr"]),
         bench.final("slice", own["slice"]),
@@ -225,11 +216,11 @@ def transfer(bench: Bench) -> Tables:
 def lr_find(bench: Bench) -> Tables:
     "A constant LR and 1cycle at lr_find's suggestion, and at the best LR of the grid."
     epochs, readings = bench.scale.epochs, []
-    right = [run for run in _lesson_runs(bench) if run.schedule == "right"]
+    right = [run for run in _lesson_runs(bench) if run.arm == "right"]
     for label in [label for label in ("constant", "one_cycle") if label in bench.labels]:
         shape = named_schedule(label, epochs)
         tuned = [Run(label, shape, bench.lr_of(label), seed, epochs) for seed in bench.seeds]
-        found = right if label == "constant" else [replace(run, lr_max=bench.found) for run in tuned]
+        found = right if label == "constant" else [replace(run, lr_max=bench.suggested_lr) for run in tuned]
         bench.train([*tuned, *(run for run in found if run not in tuned)], "runs at lr_find's LR and at the grid's")
         readings += [bench.final(label, tuned), bench.final(f"{label} at lr_find's", found)]
     return readings

@@ -14,10 +14,15 @@ import pandas as pd
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.figures import plots
+from lrlab.recipes.kitchen.grid.place import Place
+from lrlab.recipes.kitchen.grid.study import Study
+from lrlab.recipes.kitchen.learning_rates import format_number
 from lrlab.recipes.kitchen.machine.environment import environment
-from lrlab.recipes.kitchen.options import show_lr
 from lrlab.recipes.kitchen.schedule_names import named_schedule
-from lrlab.recipes.kitchen.store.store import RUN_COLUMNS, Store, write_atomically
+from lrlab.recipes.kitchen.store.files import write_atomically
+from lrlab.recipes.kitchen.store.manifest import Manifest
+from lrlab.recipes.kitchen.store.store import Store
+from lrlab.recipes.kitchen.store.tables import RUN_COLUMNS, RunRow, run_table
 from lrlab.recipes.kitchen.workloads import Workload, checked
 from lrlab.recipes.studies.claims import figure as claims_figure
 from lrlab.recipes.studies.claims import page as claims_page
@@ -117,10 +122,9 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
         sizes = ", ".join(f"{image_set.name} has {image_set.size}" for image_set in data)
         raise UserError(f"`claims`: a pretrained model is tried on images of {FEWEST_PX} px or more; {sizes}")
     with Store(out) as top:
-        config = {"recipe": "claims", "question": {"scale": asdict(question.scale)}, **environment()}
-        top.begin(config, fresh)
-        # The page is of this command, whatever earlier ones have trained for it.
-        top.write_config(top.config | environment() | {"asked": [claim.name for claim in question.claims]})
+        top.begin(Manifest("claims", {"scale": asdict(question.scale)}, **environment()), fresh)
+        # The page names this command, whatever earlier ones have trained for it.
+        top.update(**environment(), other=top.manifest.other | {"asked": [claim.name for claim in question.claims]})
         rows, tables, stopped = _surfaces(top, question), [], False
         for workload, image_set in zip(question.workloads, data, strict=True):
             with Store(top.out / folder_name(image_set.name)) as store:
@@ -137,13 +141,12 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
 
 def _workload(store: Store, question: Question, workload: Workload, image_set: ImageSet, jobs: int) -> tuple:
     "The rows of claims.csv of one workload, its runs, and whether it was stopped before all was trained."
-    asked, workload = workload.precision, workload.resolve(image_set)
-    store.begin({"recipe": "claims", "question": question.to_dict(workload, image_set), "data": image_set.describe(),
-                 **environment()})  # fmt: skip
+    precision, workload = workload.precision, workload.resolve(image_set)
+    manifest = Manifest("claims", question.to_dict(workload, image_set), image_set.describe(), **environment())
+    store.begin(manifest)
+    study = Study(store, question, workload, image_set, Place(jobs=jobs))
     seeds, few = question.seeds_of(image_set), question.few_seeds_of(image_set)
-    bench = Bench(
-        store, workload, image_set, seeds, few, question.scale, question.labels(), jobs, question.threads, asked
-    )
+    bench = Bench(study, seeds, few, question.scale, question.labels(), precision)
     evidence, stopped = {}, False
     try:
         for group in question.groups_on(image_set):
@@ -152,7 +155,7 @@ def _workload(store: Store, question: Question, workload: Workload, image_set: I
         stopped = True
     ids = sorted(set().union(*(own.run_ids for own in evidence.values())))
     complete = store.complete()
-    runs = pd.DataFrame([complete[run_id] for run_id in ids], columns=RUN_COLUMNS)
+    runs = run_table(complete[run_id] for run_id in ids)
     runs.insert(0, "workload", image_set.name)
     rows = [
         _row(claim, image_set.name, found, _minutes(evidence[claim.group], complete), question)
@@ -166,9 +169,9 @@ def _compared(evidence: Evidence, claim: Claim) -> Measured | None:
     return compare(evidence.readings, claim.better, claim.than, claim.margin)
 
 
-def _minutes(evidence: Evidence, complete: dict[str, dict]) -> float:
+def _minutes(evidence: Evidence, complete: dict[str, RunRow]) -> float:
     "Of one core, with the shared runs and the tuning: what the claim's own command takes."
-    return sum(complete[run_id]["seconds"] for run_id in evidence.run_ids) / 60
+    return sum(complete[run_id].seconds for run_id in evidence.run_ids) / 60
 
 
 def _surfaces(top: Store, question: Question) -> list[dict]:
@@ -177,22 +180,23 @@ def _surfaces(top: Store, question: Question) -> list[dict]:
     if not claims:
         return []
     epochs, start = 15, time.perf_counter()
-    shapes = {label: named_schedule(label, epochs) for label in ("constant", "cosine", "sgdr")}
-    asked = descent.Question(shapes, epochs, question.scale.starts, noise=1.0, seed=0)
+    schedules = {label: named_schedule(label, epochs) for label in ("constant", "cosine", "sgdr")}
+    asked = descent.Question(schedules, epochs, question.scale.starts, noise=1.0, seed=0)
     tuning = top.once("descent_tuning", lambda: descent.tune(asked))
     tables = {}
     for claim in claims:
-        pair = replace(asked, schedules={label: shapes[label] for label in (claim.than, claim.better)})
+        pair = replace(asked, schedules={label: schedules[label] for label in (claim.than, claim.better)})
         tables[claim] = top.once(f"descent_{claim.than}", partial(descent.measure, pair, tuning))
-    if "descent_seconds" not in top.config:
-        top.write_config(top.config | {"descent_seconds": round(time.perf_counter() - start, 2)})
-    minutes, rows = top.config["descent_seconds"] / 60, []
+    if "descent_seconds" not in top.manifest.other:
+        seconds = round(time.perf_counter() - start, 2)
+        top.update(other=top.manifest.other | {"descent_seconds": seconds})
+    minutes, rows = top.manifest.other["descent_seconds"] / 60, []
     for claim, shares in tables.items():
         for surface, own in shares.groupby("surface", sort=False):
             by = own.set_index("schedule")
             a, b = by.loc[claim.better], by.loc[claim.than]
             p_value = _normal_p(a["diff"], a.diff_low, a.diff_high)
-            lrs = (show_lr(float(a.lr_max)), show_lr(float(b.lr_max)))
+            lrs = (format_number(float(a.lr_max)), format_number(float(b.lr_max)))
             found = Measured(int(a.n), a.share, b.share, a["diff"], a.diff_low, a.diff_high, p_value, lrs=lrs)
             rows.append(_row(claim, f"{surface} minimum", found, minutes, question))
     return rows
@@ -251,7 +255,7 @@ def _tell(top: Store, question: Question, data: list[ImageSet], rows: list[dict]
     cards = {image_set.name: image_set.describe() for image_set in data}
     title = claims_page.finding(claims)
     plots.save(claims_figure.draw(claims, cards, words, title), top.out / "claims.png")
-    page = claims_page.page(claims, runs, cards, words, title, top.config)
+    page = claims_page.page(claims, runs, cards, words, title, top.manifest.to_dict())
     write_atomically(top.out / "README.md", page)
     return Answer(claims, runs, claims_page.text(claims, title, top.out))
 

@@ -4,12 +4,11 @@ import ast
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import pandas as pd
 
+from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
-from lrlab.recipes.kitchen.options import LR, parse_lr, show_lr
 from lrlab.recipes.kitchen.stats.power import POWER, seeds_to_separate
 from lrlab.recipes.kitchen.stats.summary import top_two
 from lrlab.recipes.studies.compare.results import Results
@@ -116,7 +115,7 @@ class Advice:
 
     schedule: str
     call: str  # its constructor call
-    lr_max: LR
+    lr_max: LearningRate
     epochs: int
     why: str
 
@@ -145,7 +144,7 @@ def advice(results: Results, summary: pd.DataFrame) -> Advice | None:
     if len(whole) == 0:
         why += f"; but it lost {int(best.diverged + best.failed)} of its runs"
     call = results.question["schedules"][str(int(best.budget))][best.schedule]
-    return Advice(best.schedule, call, cast(LR, parse_lr(best.lr_max)), int(best.budget), why)
+    return Advice(best.schedule, call, LearningRate.parse(best.lr_max), int(best.budget), why)
 
 
 def _over_budgets(summary: pd.DataFrame, best: pd.Series) -> str:
@@ -174,8 +173,8 @@ def code(advice: Advice, config: dict) -> str:
         lines = ["from lrlab.recipes.kitchen.workloads import build"]
     lines.append(f"from lrlab.callbacks import {', '.join(imports)}")
     lines += ["", *(_plain_learner(config) if plain else _built_learner(question))]
-    lr = advice.lr_max.stop if isinstance(advice.lr_max, slice) and question["arch"] == "small" else advice.lr_max
-    lines.append(f"learn.fit_schedule({advice.epochs}, {advice.call}, lr_max={show_lr(lr)}, cbs=StopOnDivergence())")
+    lr = LearningRate(advice.lr_max.peak) if question["arch"] == "small" else advice.lr_max
+    lines.append(f"learn.fit_schedule({advice.epochs}, {advice.call}, lr_max={lr}, cbs=StopOnDivergence())")
     return "\n".join(lines)
 
 
@@ -195,7 +194,7 @@ def _warm_up(question: dict) -> list[str]:
     pretrained = question["arch"] != "small" and not question.get("scratch")
     if not pretrained or not question.get("head_epochs"):
         return []
-    head_alone = f"learn.fit_one_cycle({question['head_epochs']}, {show_lr(question['head_lr'])})"
+    head_alone = f"learn.fit_one_cycle({question['head_epochs']}, {format_number(question['head_lr'])})"
     return ["learn.freeze()", f"{head_alone}  # the new head alone", "learn.unfreeze()"]
 
 
@@ -233,7 +232,7 @@ def _in_torchvision(arch: str) -> bool:
 
 def advice_text(advice: Advice, config: dict) -> str:
     "The end of what the terminal shows: what to use, why, and the code."
-    lines = [f"Use: {advice.schedule}, lr_max = {show_lr(advice.lr_max)}, {plural(advice.epochs, 'epoch')}."]
+    lines = [f"Use: {advice.schedule}, lr_max = {advice.lr_max}, {plural(advice.epochs, 'epoch')}."]
     lines += textwrap.wrap(f"Why: {advice.why}.", 110, subsequent_indent="     ")
     return "\n".join([*lines, "", textwrap.indent(code(advice, config), "    ")])
 

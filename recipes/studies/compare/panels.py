@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter, NullLocator, PercentFormatter
 
 from lrlab.recipes.kitchen.figures import plots
-from lrlab.recipes.kitchen.options import parse_lr
+from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
 
 PANEL, WIDE_PANEL = (2.35, 1.6), (2.9, 1.9)  # width and height of one panel in inches
@@ -180,5 +180,4 @@ def _by_epoch(epochs: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def _upper(lr_max: str) -> float | None:
-    lr = parse_lr(lr_max)
-    return lr.stop if isinstance(lr, slice) else lr
+    return LearningRate.parse(lr_max).peak

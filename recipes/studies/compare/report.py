@@ -9,7 +9,9 @@ from lrlab.recipes.kitchen.errors import Refused
 from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.stats.summary import summarize
 from lrlab.recipes.kitchen.stats.tuning import tuning_scores
-from lrlab.recipes.kitchen.store.store import Store, write_atomically
+from lrlab.recipes.kitchen.store.files import write_atomically
+from lrlab.recipes.kitchen.store.manifest import Manifest
+from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.studies.compare import advice as answer
 from lrlab.recipes.studies.compare import panels, protocol, report_html
 from lrlab.recipes.studies.compare.results import Results, merge, read
@@ -61,10 +63,10 @@ def merged(stores: list[Store], out: Store) -> Result:
 
     Raises Refused where `out` holds anything but an earlier report of this kind: its config.json would be lost.
     """
-    if (out.out / "config.json").exists() and "merged" not in out.config:
+    if (out.out / "config.json").exists() and not out.manifest.merged:
         raise Refused(f"`out` {out.out}: holds other results; choose a new folder, or one of an earlier merged report")
     results = merge([read(store) for store in stores], [str(store.out) for store in stores])
-    out.write_config(results.config | {"origins": results.origins})
+    out.write_manifest(Manifest.from_dict(results.config | {"origins": results.origins}))
     return write(results, out.out)
 
 

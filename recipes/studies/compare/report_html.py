@@ -11,7 +11,6 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from lrlab.recipes.kitchen.figures import plots
-from lrlab.recipes.kitchen.options import show_lr
 from lrlab.recipes.kitchen.stats.tuning import tuning_scores
 from lrlab.recipes.studies.compare import advice as answer
 from lrlab.recipes.studies.compare import panels, protocol
@@ -40,7 +39,7 @@ def render(results: Results, summary: pd.DataFrame) -> str:
         finding=answer.finding(longest, results.reference),
         question=_question(results),
         advice=advice,
-        lr_max=show_lr(advice.lr_max) if advice else "",
+        lr_max=str(advice.lr_max) if advice else "",
         code=answer.code(advice, results.config) if advice else "",
         budgets=[_budget(results, summary, budget) for budget in summary.budget.unique()],
         figures=figures(results, summary, longest),

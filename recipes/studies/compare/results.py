@@ -1,13 +1,13 @@
 """What results folders hold, as tables: read from one, or merged from several that asked the same question."""
 
 from dataclasses import dataclass
-from typing import cast
 
 import pandas as pd
 
 from lrlab.recipes.kitchen.errors import Refused, UserError
-from lrlab.recipes.kitchen.options import LR, parse_lr
-from lrlab.recipes.kitchen.store.store import CYCLE_COLUMNS, EPOCH_COLUMNS, RUN_COLUMNS, Store, concat
+from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.store.store import Store
+from lrlab.recipes.kitchen.store.tables import CYCLE_COLUMNS, EPOCH_COLUMNS, RUN_COLUMNS, concat
 from lrlab.recipes.kitchen.text import printable, printable_json
 from lrlab.recipes.studies.compare import samples
 
@@ -69,7 +69,7 @@ def read(store: Store) -> Results:
 
 
 def _read(store: Store) -> Results:
-    config = printable_json(store.config)  # the folder may be a stranger's: its names are shown, not obeyed
+    config = printable_json(store.manifest.to_dict())  # the folder may be a stranger's: its names are shown, not obeyed
     question, data = (config.get(key) for key in ("question", "data"))
     if not isinstance(data, dict) or not isinstance(question, dict) or not isinstance(question.get("schedules"), dict):
         raise UserError(f"{store.out}: no config.json of lrlab compare there")
@@ -158,8 +158,7 @@ def _tuned(notes: list[dict]) -> dict:
 
 
 def _upper(lr_max: str) -> float:
-    lr = cast(LR, parse_lr(lr_max))
-    return lr.stop if isinstance(lr, slice) else lr
+    return LearningRate.parse(lr_max).peak
 
 
 def _check_same(ours: dict, theirs: dict, our_name: str, their_name: str) -> None:

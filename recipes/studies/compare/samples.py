@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.store.store import Store, write_atomically
+from lrlab.recipes.kitchen.store.files import write_atomically
+from lrlab.recipes.kitchen.store.store import Store
 
 PER_CLASS = 4
 MOST_CLASSES = 24

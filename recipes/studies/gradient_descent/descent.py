@@ -1,13 +1,18 @@
 """Gradient descent under our schedules, from thousands of random starts at once: where does it end?"""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from lrlab.callbacks import Schedule
 from lrlab.recipes.kitchen.stats.intervals import large_sample_interval, wilson_interval
 from lrlab.recipes.studies.gradient_descent.surfaces import SURFACES
+
+if TYPE_CHECKING:
+    from lrlab.callbacks import Schedule
 
 STEPS_PER_EPOCH = 20  # of the imagined training set; schedules count in epochs
 LRS = tuple(float(f"{10**e:.2g}") for e in np.arange(-1.5, 1.01, 0.25))  # the common grid on which every LR is tuned

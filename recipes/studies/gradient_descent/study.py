@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from lrlab.recipes.kitchen.figures import plots
+from lrlab.recipes.kitchen.learning_rates import format_number
 from lrlab.recipes.kitchen.machine.environment import environment
-from lrlab.recipes.kitchen.options import show_lr
+from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.studies.gradient_descent import figure as descent_figure
 from lrlab.recipes.studies.gradient_descent.descent import Question, finding, measure, tune
@@ -27,7 +28,7 @@ class Answer:
 def answer(question: Question, out: Path | str, fresh: bool = False) -> Answer:
     "Descend (or read what the folder has), draw and tell; writes tuning.csv, shares.csv and gradient_descent.png."
     with Store(out) as store:
-        store.begin({"recipe": "gradient-descent", "question": question.to_dict(), **environment()}, fresh)
+        store.begin(Manifest("gradient-descent", question.to_dict(), **environment()), fresh)
         tuning = store.once("tuning", lambda: tune(question))
         shares = store.once("shares", lambda: measure(question, tuning))
         plots.save(descent_figure.draw(question, shares, tuning), store.out / "gradient_descent.png")
@@ -41,7 +42,7 @@ def _text(shares: pd.DataFrame, out: Path) -> str:
         lines += [head, "-" * len(head)]
         for row in shares[shares.surface == name].sort_values("share", ascending=False).itertuples():
             label = "(before any step)" if row.schedule == "start" else row.schedule
-            lr = "" if np.isnan(row.lr_max) else show_lr(row.lr_max)
+            lr = "" if np.isnan(row.lr_max) else format_number(row.lr_max)
             share = f"{100 * row.share:.1f} ({100 * row.low:.1f} to {100 * row.high:.1f})"
             diff = f"{100 * row.diff:+.1f} ({100 * row.diff_low:+.1f} to {100 * row.diff_high:+.1f})"
             lines.append(f"{label:<24}{lr:>8}  {share:<26}{'' if np.isnan(row.diff) else diff}".rstrip())

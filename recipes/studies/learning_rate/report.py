@@ -8,8 +8,9 @@ import pandas as pd
 
 from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
+from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.reading import failures, not_failed, stored_runs
-from lrlab.recipes.kitchen.store.store import Store, write_atomically
+from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import percent
 from lrlab.recipes.studies.learning_rate import figure
 from lrlab.recipes.studies.learning_rate.diagnosis import RULE, diagnose, guessing_loss, majority
@@ -30,7 +31,7 @@ class Answer:
 
 def redraw(store: Store) -> Answer:
     "Tables, figure and text from the stored runs alone."
-    config = store.config
+    config = store.manifest.to_dict()
     runs, epochs = stored_runs(store)
     guess = guessing_loss(list(config["data"]["counts"]["train"].values()))
     steps = {run_id: store.steps(run_id) for run_id in runs.run_id}

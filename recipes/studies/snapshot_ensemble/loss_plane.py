@@ -15,9 +15,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lrlab.callbacks import SnapshotEnsemble
 from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.grid.runner import Run
 from lrlab.recipes.kitchen.learner.precision import autocast, precision_of
 from lrlab.recipes.kitchen.runs.out_of_memory import split_batches
+from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.workloads import Workload
 
 RESOLUTION = 9  # points on a side
@@ -51,8 +51,8 @@ def measure(
         with learn.no_bar(), learn.no_logging():
             workload.warm_up_head(learn)
             cbs = [path, *([snapshots] if run is cyclic else [])]
-            learn.fit_schedule(run.epochs, run.shape, lr_max=run.lr_max, cbs=cbs)
-        paths[run.schedule] = torch.stack(path.points)
+            learn.fit_schedule(run.epochs, run.schedule, lr_max=run.lr_max.to_fastai(), cbs=cbs)
+        paths[run.arm] = torch.stack(path.points)
     corners = []
     for snapshot in snapshots.snapshots:
         learn.model.load_state_dict(snapshot)

@@ -8,8 +8,9 @@ import pandas as pd
 from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.stats.intervals import difference_interval, mean_interval
+from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.reading import extra_table, failures, not_failed, stored_runs
-from lrlab.recipes.kitchen.store.store import Store, write_atomically
+from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import percent
 from lrlab.recipes.studies.snapshot_ensemble import figure
 
@@ -42,7 +43,7 @@ def redraw(store: Store) -> Answer:
     plane = [pd.read_csv(store.out / f"{name}.csv") for name in measured]
     steps = {row.schedule: store.steps(row.run_id) for row in trained.drop_duplicates("schedule").itertuples()}
     title = finding(summary)
-    fig = figure.draw(models, summary, epochs, steps, plane, store.config, title)
+    fig = figure.draw(models, summary, epochs, steps, plane, store.manifest.to_dict(), title)
     plots.save(fig, store.out / "snapshot_ensemble.png")
     return Answer(summary, models, "\n".join([*failures(runs), _text(summary, title, store.out)]))
 

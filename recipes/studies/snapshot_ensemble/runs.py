@@ -1,18 +1,15 @@
 """One run with restarts, its snapshots, their ensemble and their average; one cosine and one constant run beside it."""
 
-import time
-
 import pandas as pd
 import torch
 
-from lrlab.callbacks import Constant, CosineDecay, CosineRestarts, HyperHistory, SnapshotEnsemble, StopOnDivergence
+from lrlab.callbacks import Constant, CosineDecay, CosineRestarts, SnapshotEnsemble
 from lrlab.callbacks.averaging import measure_batchnorm
 from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.grid.lessons import LessonRun, run_row, why_diverged
-from lrlab.recipes.kitchen.grid.runner import EpochLog, Run
-from lrlab.recipes.kitchen.options import show_lr
 from lrlab.recipes.kitchen.runs.out_of_memory import split_batches
-from lrlab.recipes.kitchen.store.store import EPOCH_COLUMNS
+from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
+from lrlab.recipes.kitchen.runs.recording import Recording
+from lrlab.recipes.kitchen.store.tables import RunResult
 from lrlab.recipes.kitchen.workloads import Workload
 
 NO_MODELS = pd.DataFrame(columns=["model", "valid_loss", "accuracy"])
@@ -20,32 +17,28 @@ NO_MODELS = pd.DataFrame(columns=["model", "valid_loss", "accuracy"])
 
 def plan(lr_max: float, epochs: int, cycles: int, seeds: list[int]) -> list[Run]:
     "Three runs of equal length for every seed."
-    shapes = {
+    schedules = {
         "sgdr": CosineRestarts(cycle_len=epochs / cycles, cycle_mult=1),
         "cosine": CosineDecay(),
         "constant": Constant(),
     }
-    return [Run(label, shape, lr_max, seed, epochs) for seed in seeds for label, shape in shapes.items()]
+    return plan_runs(schedules, lr_max, seeds, epochs)
 
 
-def train(run: Run, image_set: ImageSet, workload: Workload, threads: int = 1, parts: int = 1) -> LessonRun:
-    "One run, every batch in `parts`; `models.csv` says what each model made of it scores on the validation images."
-    torch.set_num_threads(threads)
-    start = time.perf_counter()
-    log, history, divergence = EpochLog(), HyperHistory(), StopOnDivergence()
-    ensemble = SnapshotEnsemble() if run.schedule == "sgdr" else None
+def train(run: Run, image_set: ImageSet, workload: Workload, parts: int = 1) -> RunResult:
+    "One run, every batch in `parts`. `models.csv` has the validation scores of each model that it gives."
+    recording = Recording()
+    ensemble = SnapshotEnsemble() if run.arm == "sgdr" else None
     learn = split_batches(workload.learner(run.seed, image_set), parts)
     with learn.no_bar(), learn.no_logging():
         workload.warm_up_head(learn)
-        cbs = [log, history, divergence, *([ensemble] if ensemble else [])]
-        learn.fit_schedule(run.epochs, run.shape, lr_max=run.lr_max, cbs=cbs)
-        diverged = why_diverged(divergence, log)
-        models = NO_MODELS if diverged else _scores(learn, ensemble) if ensemble else _final(learn)
-    steps = history.to_df()
-    epochs = log.to_df(steps)
-    own = {"run_id": run.run_id, "schedule": run.schedule, "lr_max": show_lr(run.lr_max), "seed": run.seed}
-    row = run_row(run, epochs, steps, time.perf_counter() - start, diverged)
-    return LessonRun(row, epochs.assign(**own)[EPOCH_COLUMNS], steps, extra={"models.csv": models.assign(**own)})
+        cbs = [*recording.callbacks(), *([ensemble] if ensemble else [])]
+        learn.fit_schedule(run.epochs, run.schedule, lr_max=run.lr_max.to_fastai(), cbs=cbs)
+        if recording.why_diverged:
+            models = NO_MODELS
+        else:
+            models = _scores(learn, ensemble) if ensemble else _final(learn)
+    return recording.result(run, extra={"models.csv": models})
 
 
 def _final(learn) -> pd.DataFrame:

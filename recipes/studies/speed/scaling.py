@@ -11,10 +11,11 @@ from dataclasses import replace
 import numpy as np
 
 from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.grid.runner import plan_runs, run_grid
+from lrlab.recipes.kitchen.grid.runner import run_grid
 from lrlab.recipes.kitchen.machine.environment import peak_memory
+from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.schedule_names import parse_schedules
-from lrlab.recipes.kitchen.store.store import RunResult
+from lrlab.recipes.kitchen.store.tables import RunResult
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.speed import baselines as rivals
 

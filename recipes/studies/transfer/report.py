@@ -7,8 +7,9 @@ import pandas as pd
 from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.learning_rates import format_number
 from lrlab.recipes.kitchen.stats.summary import summarize
+from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.reading import extra_table, failures, not_failed, stored_runs
-from lrlab.recipes.kitchen.store.store import Store, write_atomically
+from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import percent
 from lrlab.recipes.studies.transfer import figure
 from lrlab.recipes.studies.transfer.arms import ARMS
@@ -40,7 +41,8 @@ def redraw(store: Store) -> Answer:
     first = runs.drop_duplicates("schedule")
     steps = {row.schedule: store.steps(row.run_id) for row in first.itertuples()}
     title = finding(summary)
-    plots.save(figure.draw(runs, epochs, summary, moved, steps, store.config, title), store.out / "transfer.png")
+    drawn = figure.draw(runs, epochs, summary, moved, steps, store.manifest.to_dict(), title)
+    plots.save(drawn, store.out / "transfer.png")
     text = "\n".join([*lost, _text(runs, summary, moved, store, title)])
     return Answer(runs, summary, moved, text)
 
@@ -98,7 +100,7 @@ def _text(runs: pd.DataFrame, summary: pd.DataFrame, moved: pd.DataFrame, store:
             f"{seconds[row.schedule]:>8.0f}"
         )
     lines += ["", *(f"{arm}: {what}." for arm, what in ARMS.items() if arm in set(summary.schedule))]
-    if "lr_find" in store.config:
-        found = store.config["lr_find"]
+    if (store.out / "lr_find.csv").exists():
+        found = store.manifest.lr_find
         lines.append(f"lr_find after the head stage suggests {'no LR' if found is None else format_number(found)}.")
     return "\n".join([*lines, "", title + ".", f"Figure: {store.out / 'transfer.png'}"])

@@ -1,70 +1,67 @@
-"""Trains one arm of `lrlab transfer`, and measures how far it moves the weights."""
+"""Train one arm of `lrlab transfer`, and measure how far it moves the weights."""
 
-import time
 from collections.abc import Sequence
 
 import pandas as pd
 import torch
 
-from lrlab.callbacks import GradualUnfreeze, HyperHistory, OneCycle, StopOnDivergence
+from lrlab.callbacks import GradualUnfreeze, OneCycle
 from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.grid.lessons import LessonRun, run_row, why_diverged
-from lrlab.recipes.kitchen.grid.runner import EpochLog, Run
+from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.models.layer_groups import group_names, layer_groups
-from lrlab.recipes.kitchen.options import LR, show_lr
 from lrlab.recipes.kitchen.runs.frozen_body import head_learner
 from lrlab.recipes.kitchen.runs.out_of_memory import split_batches
-from lrlab.recipes.kitchen.store.store import EPOCH_COLUMNS
+from lrlab.recipes.kitchen.runs.plan import Run
+from lrlab.recipes.kitchen.runs.recording import Recording
+from lrlab.recipes.kitchen.store.tables import RunResult
 from lrlab.recipes.kitchen.workloads import Workload
 
 MOMS = (0.95, 0.85)  # as fastai's fit_one_cycle cycles them
 
 
-def plan(arms: Sequence[str], lr: slice, low: float, epochs: int, seeds: list[int]) -> list[Run]:
-    "Every arm with every seed; from scratch also gets the epoch that the others spend on the head."
-    lrs: dict[str, LR] = {"slice": lr, "gradual": lr, "one_low_lr": low}
+def plan(arms: Sequence[str], lr: LearningRate, low: float, epochs: int, seeds: list[int]) -> list[Run]:
+    "Every arm with every seed. From scratch also gets the epoch that the others spend on the head."
+    lrs = {"slice": lr, "gradual": lr, "one_low_lr": low}
     return [
-        Run(arm, OneCycle(), lrs.get(arm, lr.stop), seed, epochs + (arm == "scratch")) for seed in seeds for arm in arms
+        Run(arm, OneCycle(), lrs.get(arm, lr.peak), seed, epochs + (arm == "scratch")) for seed in seeds for arm in arms
     ]
 
 
-def train_arm(
-    run: Run, image_set: ImageSet, workload: Workload, head_lr: float, threads: int = 1, parts: int = 1
-) -> LessonRun:
-    "The head stage (but for `scratch`), then the arm's own epochs; every batch of images in `parts`."
-    torch.set_num_threads(threads)
-    start = time.perf_counter()
-    log, history, divergence = EpochLog(), HyperHistory(), StopOnDivergence()
+def train_arm(run: Run, image_set: ImageSet, workload: Workload, head_lr: float, parts: int = 1) -> RunResult:
+    "The head stage, which `scratch` skips, then the epochs of the arm. Every batch of images is taken in `parts`."
+    recording = Recording()
     learn = split_batches(workload.learner(run.seed, image_set), parts)
-    before = [weights.clone() for weights in _flat(learn.model)]
-    cbs = [log, history, divergence]
+    before = _weights_of_groups(learn.model)
+    fit = {"lr_max": run.lr_max.to_fastai(), "moms": MOMS}
     with learn.no_bar(), learn.no_logging():
-        if run.schedule == "scratch":
-            learn.fit_schedule(run.epochs, run.shape, lr_max=run.lr_max, moms=MOMS, cbs=cbs)
+        if run.arm == "scratch":
+            learn.fit_schedule(run.epochs, run.schedule, **fit, cbs=recording.callbacks())
         else:
             head = head_learner(learn, run.seed)
             with head.no_bar(), head.no_logging():
                 head.fit_one_cycle(1, head_lr)
-                before[-1] = _flat(learn.model)[-1].clone()
-                if run.schedule == "head_only":
-                    head.fit_schedule(run.epochs, run.shape, lr_max=run.lr_max, moms=MOMS, cbs=cbs)
-            if run.schedule != "head_only":
-                thaw = [GradualUnfreeze()] if run.schedule == "gradual" else []
-                learn.fit_schedule(run.epochs, run.shape, lr_max=run.lr_max, moms=MOMS, cbs=[*cbs, *thaw])
-    moved = movement(before, _flat(learn.model))
-    steps = history.to_df()
-    if run.schedule == "head_only":  # its one group is the head
-        steps = steps.assign(group=len(moved) - 1)
-    elif run.schedule == "scratch":
-        steps = pd.concat([steps.assign(group=group) for group in range(len(moved))], ignore_index=True)
-    elif run.schedule == "gradual":
-        frozen = len(moved) - 1 - steps.epoch
-        steps.loc[steps.group < frozen, "lr"] = 0.0
-    epochs = log.to_df(steps)
-    own = {"run_id": run.run_id, "schedule": run.schedule, "lr_max": show_lr(run.lr_max), "seed": run.seed}
-    groups = pd.DataFrame(own | {"group": group_names(len(moved)), "moved": moved})
-    row = run_row(run, epochs, steps, time.perf_counter() - start, why_diverged(divergence, log))
-    return LessonRun(row, epochs.assign(**own)[EPOCH_COLUMNS], steps, extra={"movement.csv": groups})
+                before[-1] = _weights_of_groups(learn.model)[-1]
+                if run.arm == "head_only":
+                    head.fit_schedule(run.epochs, run.schedule, **fit, cbs=recording.callbacks())
+            if run.arm != "head_only":
+                unfreeze = [GradualUnfreeze()] if run.arm == "gradual" else []
+                learn.fit_schedule(run.epochs, run.schedule, **fit, cbs=[*recording.callbacks(), *unfreeze])
+    moved = movement(before, _weights_of_groups(learn.model))
+    table = pd.DataFrame({"group": group_names(len(moved)), "moved": moved})
+    steps = _by_layer_group(recording.history.to_df(), run.arm, len(moved))
+    return recording.result(run, steps=steps, extra={"movement.csv": table})
+
+
+def _by_layer_group(steps: pd.DataFrame, arm: str, groups: int) -> pd.DataFrame:
+    "The recorded steps by the layer groups of the whole model, with an LR of 0 for a frozen group."
+    if arm == "head_only":  # its only group is the head
+        return steps.assign(group=groups - 1)
+    if arm == "scratch":  # one group for all layers
+        return pd.concat([steps.assign(group=group) for group in range(groups)], ignore_index=True)
+    if arm == "gradual":
+        frozen = steps.group < groups - 1 - steps.epoch
+        return steps.assign(lr=steps.lr.mask(frozen, 0.0))
+    return steps
 
 
 def movement(before: list[torch.Tensor], after: list[torch.Tensor]) -> list[float]:
@@ -72,6 +69,6 @@ def movement(before: list[torch.Tensor], after: list[torch.Tensor]) -> list[floa
     return [float((b - a).norm() / a.norm()) for a, b in zip(before, after, strict=True)]
 
 
-def _flat(model: torch.nn.Module) -> list[torch.Tensor]:
-    "Every layer group's weights as one vector."
+def _weights_of_groups(model: torch.nn.Module) -> list[torch.Tensor]:
+    "A copy of the weights of every layer group, as one vector."
     return [torch.cat([p.detach().flatten().float() for p in group]) for group in layer_groups(model)]

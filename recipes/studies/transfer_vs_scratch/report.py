@@ -10,8 +10,9 @@ from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.figures import plots
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
+from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.reading import failures, not_failed, stored_runs
-from lrlab.recipes.kitchen.store.store import Store, write_atomically
+from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import percent
 from lrlab.recipes.studies.transfer_vs_scratch import figure
 
@@ -37,7 +38,7 @@ def redraw(store: Store) -> Answer:
     if not cells.n.any():
         raise NothingFinished(f"{store.out}: no run of either start finished; lower `lrs` may help")
     title = finding(cells)
-    plots.save(figure.draw(cells, store.config, title), store.out / "transfer_vs_scratch.png")
+    plots.save(figure.draw(cells, store.manifest.to_dict(), title), store.out / "transfer_vs_scratch.png")
     return Answer(cells, runs, "\n".join([*failures(runs), _text(cells, title, store.out)]))
 
 

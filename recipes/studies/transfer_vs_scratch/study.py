@@ -5,12 +5,10 @@ from pathlib import Path
 
 from lrlab.callbacks import OneCycle
 from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.grid.engines import Place
-from lrlab.recipes.kitchen.grid.runner import Run
-from lrlab.recipes.kitchen.machine.environment import environment
-from lrlab.recipes.kitchen.store.store import Store
+from lrlab.recipes.kitchen.grid.place import Place
+from lrlab.recipes.kitchen.grid.study import open_study
+from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.workloads import Workload
-from lrlab.recipes.studies.compare.study import Kitchen
 from lrlab.recipes.studies.transfer_vs_scratch.report import STARTS, Answer, redraw
 
 
@@ -35,24 +33,11 @@ class Question:
 
 def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
     "Train what is not there yet; write runs.csv, epochs.csv, cells.csv and transfer_vs_scratch.png."
-    image_set = question.workload.load_images()
-    question = replace(question, workload=question.workload.resolve(image_set))
-    question.workload.learner(
-        question.seeds[0], image_set
-    )  # what cannot be built is refused before anything is written
-    with Store(out) as store:
-        config = {
-            "recipe": "transfer-vs-scratch",
-            "question": question.to_dict(image_set),
-            "data": image_set.describe(),
-        }
-        store.begin(config | environment(), fresh)
-        runs = {start: plan(question, start) for start in STARTS}
-        store.write_config(store.config | {"plan": [run.run_id for start in STARTS for run in runs[start]]})
+    with open_study("transfer-vs-scratch", question, out, Place(jobs=jobs), fresh) as study:
+        runs = {start: plan(study.question, start) for start in STARTS}
         for start in STARTS:
-            kitchen = Kitchen(store, question.workload_of(start), image_set, Place(jobs=jobs), question.threads)
-            kitchen.train(runs[start], f"{start} runs")
-        return redraw(store)
+            study.train(runs[start], f"{start} runs", workload=study.question.workload_of(start))
+        return redraw(study.store)
 
 
 def plan(question: Question, start: str) -> list[Run]:

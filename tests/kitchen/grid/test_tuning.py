@@ -8,18 +8,20 @@ import pytest
 from lrlab.callbacks import Constant, CosineDecay
 from lrlab.recipes import compare
 from lrlab.recipes.kitchen.grid import tuning as tune
-from lrlab.recipes.kitchen.options import show_lr
+from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.stats.tuning import tuning_scores
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.studies.compare import protocol
 from lrlab.recipes.studies.compare.results import merge, read
 from tests.conftest import write_images
 
+CENTRE = LearningRate(1e-3)
 
-def table(accuracy: dict[tuple[str, int], float | None], centre=1e-3) -> pd.DataFrame:
+
+def table(accuracy: dict[tuple[str, int], float | None], centre: LearningRate) -> pd.DataFrame:
     "Rows of runs.csv of tuning runs, one seed each; None diverged."
     rows = [
-        {"budget": 7, "schedule": schedule, "lr_max": show_lr(tune.lr_at(centre, position)), "accuracy": value}
+        {"budget": 7, "schedule": schedule, "lr_max": str(tune.lr_at(centre, position)), "accuracy": value}
         | {"status": "ok" if value is not None else "diverged", "valid_loss": 1.0 if value is not None else None}
         for (schedule, position), value in accuracy.items()
     ]
@@ -28,25 +30,26 @@ def table(accuracy: dict[tuple[str, int], float | None], centre=1e-3) -> pd.Data
 
 def test_the_grid_has_two_lrs_a_decade_around_the_suggestion():
     assert tune.first_grid(5) == [-2, -1, 0, 1, 2]
-    assert [tune.lr_at(1e-3, p) for p in tune.first_grid(5)] == [1e-4, 3.2e-4, 1e-3, 3.2e-3, 1e-2]
-    assert tune.lr_at(slice(1e-5, 1e-3), 2) == slice(1e-4, 1e-2) and tune.lr_at(slice(1e-3), -2) == slice(None, 1e-4)
+    assert [tune.lr_at(LearningRate(1e-3), p).peak for p in tune.first_grid(5)] == [1e-4, 3.2e-4, 1e-3, 3.2e-3, 1e-2]
+    for text, position, moved in [("slice(1e-5, 1e-3)", 2, "slice(1e-4, 1e-2)"), ("slice(1e-3)", -2, "slice(1e-4)")]:
+        assert tune.lr_at(LearningRate.parse(text), position) == LearningRate.parse(moved)
 
 
 def test_every_schedule_gets_the_same_trials():
     shapes = {"constant": Constant(), "cosine": CosineDecay()}
-    runs = tune.trials({3: shapes, 6: shapes}, 1e-3, [-1, 0, 1], tune.Tuning(3, 2).seeds)
-    counts = pd.Series([(run.epochs, run.schedule) for run in runs]).value_counts()
+    runs = tune.trials({3: shapes, 6: shapes}, CENTRE, [-1, 0, 1], tune.Tuning(3, 2).seeds)
+    counts = pd.Series([(run.epochs, run.arm) for run in runs]).value_counts()
     assert len(runs) == 2 * 2 * 3 * 2 and set(counts) == {6} and len({run.run_id for run in runs}) == len(runs)
     assert all(run.run_id.startswith("tune-") and run.seed >= tune.FIRST_SEED for run in runs)
 
 
 def test_the_best_lr_finished_on_every_seed():
     accuracy = {("a", -1): 0.5, ("a", 0): 0.7, ("a", 1): None, ("b", -1): 0.6, ("b", 0): 0.6, ("b", 1): 0.55}
-    scored = table(accuracy)
+    scored = table(accuracy, CENTRE)
     scored.loc[(scored.schedule == "b") & (scored.lr_max == "1e-3"), "valid_loss"] = 0.5
-    assert tune.best_positions(scored, 1e-3, [-1, 0, 1]) == {(7, "a"): 0, (7, "b"): 0}, "b: equal, and a lower loss"
-    nothing = table({("a", -1): None, ("a", 0): None, ("a", 1): None})
-    assert tune.best_positions(nothing, 1e-3, [-1, 0, 1]) == {(7, "a"): -1}, "what diverges everywhere needs less"
+    assert tune.best_positions(scored, CENTRE, [-1, 0, 1]) == {(7, "a"): 0, (7, "b"): 0}, "b: equal, and a lower loss"
+    nothing = table({("a", -1): None, ("a", 0): None, ("a", 1): None}, CENTRE)
+    assert tune.best_positions(nothing, CENTRE, [-1, 0, 1]) == {(7, "a"): -1}, "what diverges everywhere needs less"
 
 
 def test_the_grid_grows_where_a_best_lr_is_at_its_edge_and_not_for_ever():
@@ -57,7 +60,7 @@ def test_the_grid_grows_where_a_best_lr_is_at_its_edge_and_not_for_ever():
     grid = first
     while (wider := tune.wider(grid, {(7, "a"): grid[0]}, first)) != grid:
         grid = wider
-    assert grid == list(range(-1 - tune.MOST_WIDER, 2))
+    assert grid == list(range(-1 - tune.MAX_EXTENSIONS, 2))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What is measured once per machine: the precision, the number of jobs, and the memory of both."""
+"""What is measured once per machine: the precision, and the memory of it."""
 
 import json
 import time
@@ -7,13 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from lrlab.callbacks import Constant
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.grid import job_count as jobs
 from lrlab.recipes.kitchen.learner import precision
 from lrlab.recipes.kitchen.machine import measured
-from lrlab.recipes.kitchen.workloads import Workload, checked, using_threads
-from lrlab.recipes.studies.compare import study as comparison
+from lrlab.recipes.kitchen.workloads import Workload, checked
 
 
 @pytest.fixture(autouse=True)
@@ -80,31 +77,3 @@ def test_fp16_needs_a_gpu():
         pytest.skip("there is a GPU")
     with pytest.raises(UserError, match="fp16 needs a GPU"):
         checked("digits", "small", None, 64, "fp16")
-
-
-def test_jobs_are_the_fewest_that_are_fast_enough(monkeypatch):
-    digits = Workload("digits", precision="fp32")
-    rates = {1: 10.0, 2: 19.4, 4: 20.0, 6: 15.0}
-    monkeypatch.setattr(jobs, "together", lambda n, *_: rates[n])
-    assert jobs.fastest_jobs(6, digits, None, 1) == 2
-    rates[2] = 11.0
-    assert jobs.fastest_jobs(6, digits, None, 1) == 4
-
-
-def test_steps_are_really_made():
-    digits = Workload("digits", precision="fp32")
-    rate = jobs.steps_per_second(digits, digits.load_images(), 1, 0.2)
-    assert 1 < rate < 10_000
-    with using_threads(1):
-        before = torch.get_num_threads()
-    assert before == 1
-
-
-def test_jobs_are_not_measured_where_others_are_at_work(monkeypatch, own_cache):
-    digits = Workload("digits", precision="fp32")
-    question = comparison.Question(digits, list(range(9)), {2: {"constant": Constant()}}, 1e-3)
-    monkeypatch.setattr(comparison, "fastest_jobs", lambda *_: 1)
-    monkeypatch.setattr(comparison, "busy", lambda: True)
-    assert comparison._auto_jobs(2, question, digits.load_images()) == 2 and not own_cache.exists()
-    monkeypatch.setattr(comparison, "busy", lambda: False)
-    assert comparison._auto_jobs(2, question, digits.load_images()) == 1 and '"jobs for small' in own_cache.read_text()

@@ -5,8 +5,8 @@ import hashlib
 from fastai.callback.core import Callback
 
 from lrlab import callbacks
-from lrlab.recipes.kitchen.grid.runner import Run
-from lrlab.recipes.kitchen.runs.train import train
+from lrlab.recipes.kitchen.runs.plan import Run
+from lrlab.recipes.kitchen.runs.train import train_run
 from lrlab.recipes.kitchen.workloads import Workload
 from tests.conftest import write_images
 
@@ -54,8 +54,8 @@ def test_every_schedule_starts_alike_and_sees_the_same_pixels(tmp_path):
     image_set = workload.load_images()
     for seed in (0, 1):
         for i, schedule in enumerate(SCHEDULES):
-            result = train(Run(f"s{i}", schedule, 1e-3, seed, 2), workload, image_set)
-            assert result.row["status"] == "ok", result.row["error"]
+            result = train_run(Run(f"s{i}", schedule, 1e-3, seed, 2), image_set, workload)
+            assert result.row.status == "ok", result.row.error
     seen = [(mark.weights, mark.seen.hexdigest()) for mark in workload.fingerprints]
     n = len(SCHEDULES)
     assert len(set(seen[:n])) == 1 and len(set(seen[n:])) == 1, "the same for every schedule"

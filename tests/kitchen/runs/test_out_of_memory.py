@@ -10,13 +10,13 @@ from torch import nn
 
 from lrlab.callbacks import Constant, HyperHistory
 from lrlab.recipes.kitchen.errors import NothingFinished
-from lrlab.recipes.kitchen.grid import lessons
-from lrlab.recipes.kitchen.grid.runner import Run
 from lrlab.recipes.kitchen.runs import out_of_memory as memory
-from lrlab.recipes.kitchen.runs import train as training
+from lrlab.recipes.kitchen.runs.lr_range_test import range_test
+from lrlab.recipes.kitchen.runs.plan import Run
+from lrlab.recipes.kitchen.runs.train import attempt, train_run
+from lrlab.recipes.kitchen.store import reading
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.workloads import Workload
-from lrlab.recipes.studies.lr_find import study as lr_range
 from lrlab.recipes.studies.snapshot_ensemble import runs as snapshots
 
 RUN = Run("constant", Constant(), 1e-3, seed=0, epochs=2)
@@ -50,6 +50,10 @@ class NoMemory(SmallMemory):
     most = 0
 
 
+def trained(workload, image_set):
+    return attempt(RUN, image_set, partial(train_run, workload=workload), bs=64)
+
+
 @pytest.fixture(scope="module")
 def digits():
     return Workload("digits", precision="fp32").load_images()
@@ -57,8 +61,8 @@ def digits():
 
 def test_a_second_attempt_in_bf16_does_not_train_on_what_the_first_one_has_converted(digits):
     "The first forward pass raises with autocast entered, whose cache of converted weights would serve the second."
-    result = training.train(RUN, SmallMemory("digits", precision="bf16"), digits)
-    assert result.row["status"] == "ok" and result.row["error"].startswith("out of memory")
+    result = trained(SmallMemory("digits", precision="bf16"), digits)
+    assert result.row.status == "ok" and result.row.error.startswith("out of memory")
     assert not torch.is_autocast_enabled("cpu") and torch.autocast_increment_nesting() == 1
     torch.autocast_decrement_nesting()
     losses = result.steps.loss.to_numpy()
@@ -67,7 +71,7 @@ def test_a_second_attempt_in_bf16_does_not_train_on_what_the_first_one_has_conve
 
 def test_an_autocast_of_the_callers_own_stays_on(digits):
     with torch.autocast("cpu", torch.bfloat16):
-        assert training.train(RUN, SmallMemory("digits", precision="bf16"), digits).row["status"] == "ok"
+        assert trained(SmallMemory("digits", precision="bf16"), digits).row.status == "ok"
         assert torch.is_autocast_enabled("cpu")
     assert not torch.is_autocast_enabled("cpu") and torch.autocast_decrement_nesting() == -1
     torch.autocast_increment_nesting()
@@ -80,38 +84,34 @@ def test_an_autocast_is_left_after_a_run_that_failed(digits):
             learn.model.append(nn.Linear(3, 3))
             return learn
 
-    assert training.train(RUN, Broken("digits", precision="bf16"), digits).row["status"] == "failed"
+    assert trained(Broken("digits", precision="bf16"), digits).row.status == "failed"
     assert not torch.is_autocast_enabled("cpu")
 
 
 def test_a_run_that_does_not_fit_is_done_in_two_parts_and_says_so(digits):
-    result = training.train(RUN, SmallMemory("digits", precision="fp32"), digits)
-    assert result.row["status"] == "ok"
-    assert result.row["error"] == "out of memory with batches of 64: done with 2 x 32, accumulated"
-    usual = training.train(RUN, Workload("digits", precision="fp32"), digits)
-    assert usual.row["error"] is None
-    assert result.row["steps"] == usual.row["steps"] == 2 * (1348 // 64)
+    result = trained(SmallMemory("digits", precision="fp32"), digits)
+    assert result.row.status == "ok"
+    assert result.row.error == "out of memory with batches of 64: done with 2 x 32, accumulated"
+    usual = trained(Workload("digits", precision="fp32"), digits)
+    assert usual.row.error is None
+    assert result.row.steps == usual.row.steps == 2 * (1348 // 64)
     assert list(result.epochs.step) == list(usual.epochs.step), "epochs end at the same optimizer step"
-    assert result.row["accuracy"] == pytest.approx(usual.row["accuracy"], abs=0.1)
+    assert result.row.accuracy == pytest.approx(usual.row.accuracy, abs=0.1)
 
 
 def test_a_lesson_that_does_not_fit_is_done_in_parts_too(digits):
     run = snapshots.plan(3e-3, epochs=2, cycles=2, seeds=[0])[0]
     small, usual = SmallMemory("digits", precision="fp32"), Workload("digits", precision="fp32")
-    result = training.attempted(run, partial(task, run, digits, small), 64)
-    assert result.row["status"] == "ok" and "done with 2 x 32, accumulated" in result.row["error"]
+    result = attempt(run, digits, partial(snapshots.train, workload=small), 64)
+    assert result.row.status == "ok" and "done with 2 x 32, accumulated" in result.row.error
     assert result.extra["models.csv"].model.tolist() == ["snapshot 1", "snapshot 2", "ensemble", "average"]
-    assert result.row["steps"] == training.attempted(run, partial(task, run, digits, usual), 64).row["steps"]
-
-
-def task(run, image_set, workload, parts):
-    return snapshots.train(run, image_set, workload, parts=parts)
+    assert result.row.steps == attempt(run, digits, partial(snapshots.train, workload=usual), 64).row.steps
 
 
 def test_a_range_test_that_does_not_fit_is_done_in_parts_over_the_same_lrs(digits, capsys):
-    small = lr_range.range_test(SmallMemory("digits", precision="fp32"), 0, digits, 12)
+    small = range_test(SmallMemory("digits", precision="fp32"), 0, digits, 12)
     assert capsys.readouterr().err == "Note: out of memory with batches of 64: done with 2 x 32, accumulated.\n"
-    usual = lr_range.range_test(Workload("digits", precision="fp32"), 0, digits, 12)
+    usual = range_test(Workload("digits", precision="fp32"), 0, digits, 12)
     assert len(small.lrs) == 2 * len(usual.lrs) and np.allclose(small.lrs[::2], usual.lrs)
     assert np.allclose(small.losses[:4], usual.losses[0], rtol=0.2), "the losses of the same images"
 
@@ -119,17 +119,17 @@ def test_a_range_test_that_does_not_fit_is_done_in_parts_over_the_same_lrs(digit
 def test_a_recipe_of_which_every_run_fails_says_why():
     runs = pd.DataFrame({"status": ["failed", "failed"], "error": ["out of memory", "x"]})
     with pytest.raises(NothingFinished, match="here: all 2 runs failed .out of memory.") as ending:
-        lessons.not_failed(Store("here"), runs)
+        reading.not_failed(Store("here"), runs)
     assert ending.value.exit_code == 1
     runs.loc[1, "status"] = "ok"
-    assert lessons.not_failed(Store("here"), runs).index.tolist() == [1]
-    assert lessons.failures(runs) == ["1 of 2 runs failed, the first of them: out of memory"]
+    assert reading.not_failed(Store("here"), runs).index.tolist() == [1]
+    assert reading.failures(runs) == ["1 of 2 runs failed, the first of them: out of memory"]
 
 
 def test_a_run_that_fits_in_no_way_is_recorded_as_failed(digits):
-    result = training.train(RUN, NoMemory("digits", precision="fp32"), digits)
-    assert result.row["status"] == "failed" and result.row["accuracy"] is None
-    assert "memory" in result.row["error"]
+    result = trained(NoMemory("digits", precision="fp32"), digits)
+    assert result.row.status == "failed" and result.row.accuracy is None
+    assert "memory" in result.row.error
 
 
 @pytest.mark.parametrize("parts", [2, 4])

@@ -1,4 +1,4 @@
-"""Results on disk: atomic runs, continuing, refusing, setting aside."""
+"""Results on disk: atomic runs, continuing, refusing, moving away."""
 
 import json
 
@@ -6,15 +6,13 @@ import pandas as pd
 import pytest
 
 from lrlab.recipes.kitchen.errors import Refused, UserError
-from lrlab.recipes.kitchen.store.store import EPOCH_COLUMNS, RUN_COLUMNS, STEP_COLUMNS, RunResult, Store
+from lrlab.recipes.kitchen.store.manifest import Manifest
+from lrlab.recipes.kitchen.store.store import Store
+from lrlab.recipes.kitchen.store.tables import EPOCH_COLUMNS, RUN_COLUMNS, STEP_COLUMNS, RunResult, RunRow
 
 
 def result(run_id: str, **values) -> RunResult:
-    row = (
-        {c: None for c in RUN_COLUMNS}
-        | {"run_id": run_id, "schedule": "cosine", "lr_max": "1e-3", "seed": 0, "epochs": 1}
-        | values
-    )
+    row = RunRow(run_id, "cosine", "1e-3", 0, epochs=1, **values)
     epochs = pd.DataFrame([[run_id, "cosine", "1e-3", 0, 1, 10, 1e-3, 0.5, 0.6, 0.7, 1.0]], columns=EPOCH_COLUMNS)
     return RunResult(row, epochs, pd.DataFrame([[0, 0, 0, 1e-3, 0.9, 0.7]], columns=STEP_COLUMNS))
 
@@ -52,7 +50,7 @@ def test_a_run_appears_with_all_its_files_or_not_at_all(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"run_id": "other"}', '{"run_id": "a"}', "\x00\xff"])
-def test_a_damaged_run_is_set_aside_and_named(tmp_path, capsys, damage):
+def test_a_damaged_run_is_moved_away_and_named(tmp_path, capsys, damage):
     with Store(tmp_path / "out") as store:
         store.write_run(result("a"))
         (store.runs / "a" / "run.json").write_text(damage, encoding="latin-1")
@@ -65,18 +63,18 @@ def test_a_damaged_run_is_set_aside_and_named(tmp_path, capsys, damage):
 
 def test_another_question_is_refused_with_the_difference_named(tmp_path):
     with Store(tmp_path / "out") as store:
-        store.begin({"question": {"epochs": 7, "arch": "small"}})
-        store.begin({"question": {"epochs": 7, "arch": "small"}})
+        store.begin(Manifest(question={"epochs": 7, "arch": "small"}))
+        store.begin(Manifest(question={"epochs": 7, "arch": "small"}))
         with pytest.raises(Refused, match="epochs = 7, this command has epochs = 8"):
-            store.begin({"question": {"epochs": 8, "arch": "small"}})
+            store.begin(Manifest(question={"epochs": 8, "arch": "small"}))
 
 
-def test_fresh_keeps_the_old_folder_aside(tmp_path):
+def test_fresh_moves_the_old_folder_away(tmp_path):
     with Store(tmp_path / "out") as store:
-        store.begin({"question": {"epochs": 7}})
+        store.begin(Manifest(question={"epochs": 7}))
         store.write_run(result("a"))
-        store.begin({"question": {"epochs": 8}}, fresh=True)
-        assert store.complete() == {} and store.config["question"] == {"epochs": 8}
+        store.begin(Manifest(question={"epochs": 8}), fresh=True)
+        assert store.complete() == {} and store.manifest.question == {"epochs": 8}
     aside = next(f for f in tmp_path.iterdir() if f.name.startswith("out."))
     assert (aside / "runs" / "a" / "run.json").exists()
     assert json.loads((aside / "config.json").read_text())["question"] == {"epochs": 7}
@@ -97,4 +95,14 @@ def test_a_damaged_config_is_named(tmp_path):
     with Store(tmp_path / "out") as store:
         (store.out / "config.json").write_text("{")
         with pytest.raises(UserError, match="cannot be read"):
-            store.begin({"question": {}})
+            store.begin(Manifest())
+
+
+def test_a_manifest_keeps_what_it_does_not_know(tmp_path):
+    "A folder of another version is continued without losing its keys."
+    (tmp_path / "config.json").write_text('{"recipe": "compare", "question": {"epochs": 7}, "of the future": [1]}')
+    with Store(tmp_path) as store:
+        store.update(lr_find=3e-3, plan=["a"])
+    values = json.loads((tmp_path / "config.json").read_text())
+    assert values["of the future"] == [1] and values["lr_find"] == 3e-3 and values["question"] == {"epochs": 7}
+    assert Manifest.read(tmp_path).plan == ["a"]

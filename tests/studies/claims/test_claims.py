@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 
 from lrlab.recipes import cli
-from lrlab.recipes.kitchen.grid.lessons import LessonRun
+from lrlab.recipes.kitchen.grid.study import Study
 from lrlab.recipes.kitchen.grid.tuning import Tuning, lr_at
+from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.machine.environment import environment
-from lrlab.recipes.kitchen.store.store import EPOCH_COLUMNS, RUN_COLUMNS, Store
+from lrlab.recipes.kitchen.store.store import Store
+from lrlab.recipes.kitchen.store.tables import EPOCH_COLUMNS, RunResult, RunRow
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.claims import figure as claims_figure
 from lrlab.recipes.studies.claims import page as claims_page
@@ -119,37 +121,41 @@ def test_one_verdict_of_several(verdicts, expected):
 class Paper(Bench):
     "A bench whose runs are made up: `outcome(run)` gives a run's accuracies by epoch, or None if it diverged."
 
-    def train(self, runs, what="runs", image_set=None):
+    def train(self, runs, what="runs", **options):
         self.run_ids |= {run.run_id for run in runs}
         for run in runs:
-            self.store.write_run(made_up(run, self.outcome(run)))
-        return runs
+            self.study.store.write_run(made_up(run, self.outcome(run)))
 
-    def train_by(self, task, runs, image_set=None, **options):
-        return self.train(runs)
-
-    def tune(self, budget, shapes, image_set=None):
-        return dict.fromkeys(shapes, 1e-2)
+    def tune(self, budget, schedules, image_set=None):
+        return dict.fromkeys(schedules, LearningRate(1e-2))
 
     def lr_of(self, label):
-        return 1e-2
+        return LearningRate(1e-2)
+
+    @property
+    def suggested_lr(self):
+        return 3e-3
 
 
-def made_up(run, accuracies) -> LessonRun:
+def made_up(run, accuracies) -> RunResult:
     "A run with these accuracies after its epochs; a dict also has `models`."
     models = accuracies if isinstance(accuracies, dict) else {}
     curve = [models.get("last", 0.5)] * run.epochs if models else accuracies or []
     curve = curve * run.epochs if len(curve) == 1 else curve
-    row = dict.fromkeys(RUN_COLUMNS) | {
-        **{"run_id": run.run_id, "schedule": run.schedule, "seed": run.seed, "budget": run.epochs, "seconds": 6.0},
-        **{"status": "ok" if curve else "diverged", "epochs": len(curve), "accuracy": curve[-1] if curve else None},
-        **{"lr_max": claims.show_lr(run.lr_max), "valid_loss": 0.5 if curve else None},
-    }
+    row = RunRow(
+        **vars(run.key),
+        status="ok" if curve else "diverged",
+        epochs=len(curve),
+        accuracy=curve[-1] if curve else None,
+        valid_loss=0.5 if curve else None,
+        seconds=6.0,
+        budget=run.epochs,
+    )
     epochs = pd.DataFrame({"epoch": range(1, len(curve) + 1), "accuracy": curve}).reindex(columns=EPOCH_COLUMNS)
     epochs = epochs.assign(train_loss=0.5, valid_loss=0.5)
     steps = pd.DataFrame({"step": [0], "epoch": [0], "group": [0], "lr": [1e-2], "mom": [0.9], "loss": [0.5]})
     table = pd.DataFrame({"model": list(models), "valid_loss": 0.5, "accuracy": list(models.values())})
-    return LessonRun(row, epochs, steps, extra={"models.csv": table} if models else {})
+    return RunResult(row, epochs, steps, extra={"models.csv": table} if models else {})
 
 
 @pytest.fixture
@@ -157,9 +163,9 @@ def paper(tmp_path):
     "A Paper bench of two seeds on digits; set its `outcome`."
     workload = Workload("digits", size=8, precision="fp32")
     with Store(tmp_path) as store:
-        bench = Paper(store, workload, workload.load_images(), [0, 1], [0, 1], FULL, TUNED)
-        bench.found = 3e-3
-        yield bench
+        question = claims.Question([workload], [], [0, 1], FULL)
+        study = Study(store, question, workload, workload.load_images())
+        yield Paper(study, [0, 1], [0, 1], FULL, TUNED)
 
 
 def measured(bench, group: str, name: str) -> Measured:
@@ -168,12 +174,12 @@ def measured(bench, group: str, name: str) -> Measured:
 
 
 def by_label(**values):
-    return lambda run: values[run.schedule]
+    return lambda run: values[run.arm]
 
 
 def test_the_lesson_compares_every_accident_with_the_right_choice(paper):
     ends = {"too high": None, "too low": [0.1], "too short": [0.4], "too long": [0.95], "right": [0.9]}
-    paper.outcome = lambda run: ends[run.schedule]
+    paper.outcome = lambda run: ends[run.arm]
     assert verdict(measured(paper, "lesson", "high-lr")) == HOLDS, "0.1 diverged and the right LR did not"
     assert measured(paper, "lesson", "low-lr").diff == pytest.approx(0.8)
     assert measured(paper, "lesson", "too-short").diff == pytest.approx(0.5)
@@ -200,7 +206,7 @@ def test_restarts_are_read_at_the_ends_of_their_first_cycles(paper):
 
 def test_models_made_of_a_run_are_compared(paper):
     made = {"snapshot 1": 0.6, "snapshot 3": 0.7, "ensemble": 0.75}
-    paper.outcome = lambda run: made if run.schedule == "sgdr" else {"final": 0.78}
+    paper.outcome = lambda run: made if run.arm == "sgdr" else {"final": 0.78}
     assert measured(paper, "snapshots", "snapshot-last").diff == pytest.approx(0.05)
     assert measured(paper, "snapshots", "snapshot-single").diff == pytest.approx(-0.03)
     paper.outcome = lambda run: {"last": 0.7, "average": 0.74}
@@ -209,29 +215,29 @@ def test_models_made_of_a_run_are_compared(paper):
 
 def test_one_cycle_is_compared_at_short_budgets_and_with_little_data(paper):
     ends = {"short_one_cycle": 0.80, "short_step": 0.70, "little_one_cycle": 0.65, "little_step": 0.40, "step": 0.79}
-    paper.outcome = lambda run: [ends[run.schedule]]
+    paper.outcome = lambda run: [ends[run.arm]]
     assert measured(paper, "short", "one-cycle-sooner").diff == pytest.approx(0.01)
     assert measured(paper, "short", "one-cycle-short").diff == pytest.approx(0.10)
     assert measured(paper, "little", "one-cycle-little-data").diff == pytest.approx(0.25 - 0.10)
 
 
 def test_transfer_takes_the_best_lr_of_its_grid_and_reads_the_accident_after_one_epoch(paper):
-    best = lr_at(1e-3, -1)
+    best = lr_at(LearningRate(1e-3), -1)
 
     def outcome(run):
-        lr = getattr(run.lr_max, "stop", run.lr_max)
-        end = {"one_lr": 0.8 if lr == best else 0.7, "slice": 0.75, "gradual": 0.82, "head_only": 0.6}[run.schedule]
-        return [0.2 if run.schedule == "one_lr" and lr == 1e-3 else 0.5, end, end]
+        lr = run.lr_max.peak
+        end = {"one_lr": 0.8 if lr == best.peak else 0.7, "slice": 0.75, "gradual": 0.82, "head_only": 0.6}[run.arm]
+        return [0.2 if run.arm == "one_lr" and lr == 1e-3 else 0.5, end, end]
 
     paper.outcome = outcome
     found = measured(paper, "transfer", "discriminative")
-    assert found.diff == pytest.approx(-0.05) and found.lrs[1] == claims.show_lr(best)
+    assert found.diff == pytest.approx(-0.05) and found.lrs[1] == str(best)
     assert measured(paper, "transfer", "gradual").diff == pytest.approx(0.02)
     assert measured(paper, "transfer", "naive-unfreeze").diff == pytest.approx(0.3)
 
 
 def test_lr_finds_suggestion_is_held_against_the_grids_best(paper):
-    paper.outcome = lambda run: [0.9 if run.lr_max == 1e-2 else 0.88]
+    paper.outcome = lambda run: [0.9 if run.lr_max.peak == 1e-2 else 0.88]
     found = measured(paper, "lr_find", "lr-find-one-cycle")
     assert found.diff == pytest.approx(-0.02) and found.lrs == ("3e-3", "1e-2")
     assert measured(paper, "lr_find", "lr-find-constant").lrs == ("3e-3", "1e-2")

@@ -9,10 +9,10 @@ import pytest
 from lrlab.callbacks import PolynomialDecay, ScheduleLR
 from lrlab.recipes import compare, report
 from lrlab.recipes.kitchen.errors import Refused, UserError
-from lrlab.recipes.kitchen.grid.runner import Run
-from lrlab.recipes.kitchen.runs.train import EpochLog
+from lrlab.recipes.kitchen.runs.plan import Run
+from lrlab.recipes.kitchen.runs.recording import EpochLog
 from lrlab.recipes.kitchen.schedule_names import parse_schedule
-from lrlab.recipes.kitchen.store.store import RUN_COLUMNS
+from lrlab.recipes.kitchen.store.tables import RUN_COLUMNS
 from tests.conftest import write_images
 
 TINY = {"epochs": "2", "seeds": "2", "schedules": "constant,sgdr", "lr_max": "3e-3", "jobs": "1", "size": 12, "bs": 16}

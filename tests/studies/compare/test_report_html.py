@@ -40,7 +40,7 @@ def page(tmp_path_factory):
         "jobs": "1",
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tune, "MOST_WIDER", 1)  # noise has its best LR at an edge more often than not
+        patch.setattr(tune, "MAX_EXTENSIONS", 1)  # noise has its best LR at an edge more often than not
         return compare.main(str(folder / "images"), **options, out=folder / "out").out / "report.html"
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from lrlab.recipes import cli, learning_rate
 from lrlab.recipes.studies.learning_rate import report as lr_report
-from lrlab.recipes.studies.learning_rate import study as lr_lesson
 from lrlab.recipes.studies.learning_rate.diagnosis import diagnose, guessing_loss, majority
 from lrlab.recipes.studies.learning_rate.tutorial_numbers import tutorial_rows
 
@@ -125,15 +124,15 @@ def test_a_run_that_explodes_is_a_row_and_a_word(tmp_path):
     assert found.runs.set_index("schedule").status["too high"] == "diverged"
 
 
-def test_a_found_lr_that_is_not_between_low_and_high_is_refused_before_training(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(lr_lesson, "range_test", lambda *args: SimpleNamespace(to_df=pd.DataFrame))
-    monkeypatch.setattr(lr_lesson, "suggested_lr", lambda test: 0.2)
+def test_a_suggested_lr_that_is_not_between_low_and_high_is_refused_before_training(tmp_path, capsys, monkeypatch):
+    made = SimpleNamespace(to_df=pd.DataFrame, suggestions={"valley": 0.2})
+    monkeypatch.setattr("lrlab.recipes.kitchen.grid.study.range_test", lambda *args: made)
     assert cli.main(["learning-rate", "--data", "digits", "--seeds", "1", "--out", str(tmp_path)]) == 2
     assert (
         capsys.readouterr()
         .err.splitlines()[-1]
         .endswith(
-            "--low 1e-06, the found LR 0.2, --high 0.1: expected a low, a right and a high LR, in ascending order; "
+            "--low 1e-06, the suggested LR 0.2, --high 0.1: expected a low, a right and a high LR, in ascending order; "
             "choose another --low or --high, with --fresh"
         )
     )

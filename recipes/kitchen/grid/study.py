@@ -1,0 +1,179 @@
+"""What every recipe does: open its results folder, train what is missing, keep each run as it comes.
+
+A recipe is a question, its runs and an answer:
+
+    with open_study("my-recipe", question, out) as study:
+        study.train(runs_of(study.question))
+        return redraw(study.store)
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from fastai.basics import Learner
+
+from lrlab.recipes.kitchen.data.dataloaders import train_device
+from lrlab.recipes.kitchen.data.image_set import ImageSet
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.grid.place import Place
+from lrlab.recipes.kitchen.grid.progress import show_progress
+from lrlab.recipes.kitchen.grid.runner import run_tasks, was_killed
+from lrlab.recipes.kitchen.machine.environment import environment, fitting_jobs
+from lrlab.recipes.kitchen.models.layer_groups import group_names
+from lrlab.recipes.kitchen.runs.lr_range_test import range_test, suggested_lr
+from lrlab.recipes.kitchen.runs.out_of_memory import batch_size
+from lrlab.recipes.kitchen.runs.plan import Run
+from lrlab.recipes.kitchen.runs.train import Task, attempt, train_run
+from lrlab.recipes.kitchen.store.files import write_atomically
+from lrlab.recipes.kitchen.store.manifest import Manifest
+from lrlab.recipes.kitchen.store.store import Store
+from lrlab.recipes.kitchen.store.tables import RunRow
+from lrlab.recipes.kitchen.workloads import Workload, using_threads
+
+MEMORY_PER_RUN_GB = 2.0  # where no run has been measured
+
+
+class Question(Protocol):
+    "Everything that the numbers of a recipe depend on. A frozen dataclass."
+
+    workload: Workload
+    seeds: list[int]
+    threads: int | None  # processor threads of a run; None: every core
+
+    def to_dict(self, image_set: ImageSet) -> dict:
+        "JSON types. Two questions are the same if and only if these are equal."
+
+
+class Stopped(KeyboardInterrupt):
+    "Ctrl-C: the runs in flight are finished and kept, the others are not begun."
+
+
+@dataclass
+class Study:
+    "A results folder that is open, and what its runs need."
+
+    store: Store
+    question: Any  # a Question
+    workload: Workload
+    image_set: ImageSet
+    place: Place = field(default_factory=Place)
+
+    def train(
+        self,
+        runs: list[Run],
+        what: str = "runs",
+        task: Task | None = None,
+        workload: Workload | None = None,
+        image_set: ImageSet | None = None,
+        plan: str = "plan",
+    ) -> None:
+        """Train those of `runs` that the folder lacks, by `task` (default: one fit under the run's schedule).
+
+        `plan` names the list of the manifest that gets the runs' ids. A run that fails, or kills its process twice,
+        is a row as well. Raises Stopped on Ctrl-C.
+        """
+        workload = self.workload if workload is None else workload
+        image_set = self.image_set if image_set is None else image_set
+        self.store.update(**{plan: [run.run_id for run in runs]})
+        done = {run_id for run_id, row in self.store.complete().items() if not was_killed(row)}
+        todo = [run for run in runs if run.run_id not in done]
+        if not todo:
+            return
+        place = self._resolved_place()
+        place = place if place.jobs is None else place._replace(jobs=min(place.jobs, len(todo)))
+        at_a_time = "as many as the cluster has room for" if place.jobs is None else place.jobs
+        print(f"To do: {len(todo)} {what} on {image_set.name} with {workload.arch}, {at_a_time} at a time", flush=True)
+        with show_progress(todo, len(runs) - len(todo), place.jobs or len(todo)) as progress:
+
+            def keep(result):
+                self.store.write_run(result)
+                progress.advance(result)
+
+            trained = partial(
+                attempt,
+                task=task or partial(train_run, workload=workload),
+                bs=batch_size(workload, image_set),
+                threads=self.question.threads,
+            )
+            if not run_tasks(todo, trained, image_set, keep, place):
+                raise Stopped
+
+    def _resolved_place(self) -> Place:
+        "`place`, with as many jobs as cores and memory allow if the number was left open."
+        if self.place.engine == "local" and self.place.jobs is None:
+            measured = self.store.manifest.memory_per_run_gb
+            on_gpu = train_device().type == "cuda"
+            memory = (measured or MEMORY_PER_RUN_GB) * 1e9
+            # How much of a GPU's memory a run takes is unknown before one was measured.
+            jobs = 1 if on_gpu and not measured else fitting_jobs(self.question.threads, memory, on_gpu)
+            self.place = self.place._replace(jobs=jobs)
+        self.store.update(engine=self.place.engine, jobs=self.place.jobs)
+        return self.place
+
+    def rows(self, runs: list[Run]) -> list[RunRow]:
+        "The row of runs.csv of each run."
+        complete = self.store.complete()
+        return [complete[run.run_id] for run in runs]
+
+    def find_lr(self, seed: int, test: Callable | None = None) -> float | None:
+        """The suggestion of an LR range test, which is made once per folder.
+
+        `test()` makes it (default: on a fresh Learner). Writes lr_find.csv. None where no rule suggests an LR.
+        """
+        file = self.store.out / "lr_find.csv"
+        if not file.exists():
+            start = time.perf_counter()
+            test = test or partial(range_test, self.workload, seed, self.image_set)
+            with using_threads(self.question.threads):
+                made = test()
+            curve = made.to_df()
+            cost = {"steps": len(curve), "seconds": round(time.perf_counter() - start, 2)}
+            self.store.update(lr_find=suggested_lr(made), lr_find_cost=cost)
+            write_atomically(file, curve.to_csv(index=False))
+        return self.store.manifest.lr_find
+
+    def require_lr(self, seed: int, argument: str) -> float:
+        "`find_lr`, or UserError where the test suggests none and the user left `argument` open."
+        found = self.find_lr(seed)
+        if found is None:
+            raise UserError(
+                f"`{argument}` find: the LR range test suggests no LR on this data; give `{argument}` a number"
+            )
+        return found
+
+
+@contextmanager
+def open_study(
+    recipe: str,
+    question: Any,
+    out: Path | str,
+    place: Place = Place(),  # noqa: B008  (a tuple)
+    fresh: bool = False,
+    check: Callable[[Any, Learner], None] = lambda question, learn: None,
+    facts: Callable[[ImageSet], dict] = lambda image_set: {},
+) -> Iterator[Study]:
+    """Load the data, build the model once, and open the results folder of `question`.
+
+    What cannot be built, and what `check(question, learn)` refuses, is refused before anything is written.
+    `facts(image_set)` adds to the manifest's description of the data.
+    """
+    image_set = question.workload.load_images()
+    question = replace(question, workload=question.workload.resolve(image_set))
+    learn = question.workload.learner(question.seeds[0], image_set)
+    check(question, learn)
+    with Store(out) as store:
+        manifest = Manifest(
+            recipe,
+            question.to_dict(image_set),
+            image_set.describe() | facts(image_set),
+            groups=group_names(len(learn.splitter(learn.model))),
+            steps_per_epoch=len(learn.dls.train),
+            **environment(),
+        )
+        store.begin(manifest, fresh)
+        yield Study(store, question, question.workload, image_set, place)

@@ -1,0 +1,166 @@
+"""Record a fit: the callbacks that watch it, and the RunResult that they make of it."""
+
+import math
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from fastai.basics import Callback, Learner
+
+from lrlab.callbacks import HyperHistory, StopOnDivergence
+from lrlab.callbacks.events import QuickCallback
+from lrlab.callbacks.random_state import kept_random_state
+from lrlab.callbacks.snapshots import CycleCallback
+from lrlab.recipes.kitchen.learner.precision import autocast, precision_of
+from lrlab.recipes.kitchen.runs.plan import Run
+from lrlab.recipes.kitchen.store.tables import CYCLE_COLUMNS, EPOCH_COLUMNS, STEP_COLUMNS, RunResult, RunRow
+
+
+class Recording:
+    """Everything that is measured of one run. Its clock starts when it is made.
+
+    Pass `callbacks` to the fit; afterwards `result` gives the tables.
+    """
+
+    def __init__(self):
+        self.started = time.perf_counter()
+        self.epochs, self.history, self.divergence = EpochLog(), HyperHistory(), StopOnDivergence()
+        self.cycles = CycleLog()
+
+    def callbacks(self, cyclic: bool = False) -> list[Callback]:
+        "For the `cbs` of the fit. `cyclic`: validate at the end of every cycle too."
+        return [self.epochs, self.history, self.divergence, *([self.cycles] if cyclic else [])]
+
+    @property
+    def why_diverged(self) -> str | None:
+        "The reason why the fit diverged, or None."
+        if self.divergence.diverged:
+            return self.divergence.reason
+        finite = math.isfinite(self.epochs.rows[-1].valid_loss)
+        return None if finite else "the validation loss after the last step is not finite"
+
+    def result(
+        self,
+        run: Run,
+        test: tuple[float | None, float | None] = (None, None),
+        steps: pd.DataFrame | None = None,
+        extra: dict[str, pd.DataFrame] | None = None,
+    ) -> RunResult:
+        """The run as tables.
+
+        `test` is loss and accuracy on the test images. `steps` replaces what HyperHistory recorded. `extra` maps file
+        names to tables of this recipe alone, which get the run's key.
+        """
+        steps = self.history.to_df() if steps is None else steps
+        epochs, reason = self.epochs.to_df(steps), self.why_diverged
+        n_steps = int(steps.step.max()) + 1 if len(steps) else 0
+        began = self.divergence.step if self.divergence.diverged else n_steps - 1
+        last = {} if reason else epochs.iloc[-1]
+        best = epochs.loc[epochs.accuracy.idxmax()] if len(epochs) else {}
+        values = {
+            "status": "diverged" if reason else "ok",
+            "epochs": len(epochs),
+            "steps": n_steps,
+            **{name: last.get(name) for name in ("train_loss", "valid_loss", "accuracy")},
+            "best_accuracy": best.get("accuracy"),
+            "best_epoch": best.get("epoch"),
+            "diverged_step": began if reason else None,
+            "seconds": round(time.perf_counter() - self.started, 2),
+            "error": reason,
+            "budget": run.epochs,
+            "test_loss": test[0],
+            "test_accuracy": test[1],
+        }
+        row = RunRow(**vars(run.key), **{name: _as_python(value) for name, value in values.items()})
+        cycles = run.key.label(self.cycles.to_df())[CYCLE_COLUMNS]
+        tables = {name: run.key.label(table) for name, table in (extra or {}).items()}
+        return RunResult(row, run.key.label(epochs)[EPOCH_COLUMNS], steps, cycles, tables)
+
+
+def failed_run(run: Run, reason: str, seconds: float = 0.0) -> RunResult:
+    "The result of a run that could not be finished, for another reason than divergence."
+    row = RunRow(**vars(run.key), status="failed", seconds=round(seconds, 2), error=reason, budget=run.epochs)
+    return RunResult(row, pd.DataFrame(columns=EPOCH_COLUMNS), pd.DataFrame(columns=STEP_COLUMNS))
+
+
+class Epoch(NamedTuple):
+    "One row of EpochLog; `epoch` counts from 0."
+
+    epoch: int
+    step: int
+    lr: float
+    valid_loss: float
+    accuracy: float
+    seconds: float
+
+
+class EpochLog(QuickCallback):
+    "The validation results, the LR of the last layer group and the time of every epoch."
+
+    order, run_valid = 61, False  # after fastai's Recorder has the epoch's values
+
+    def before_fit(self):
+        self.rows: list[Epoch] = []
+
+    def before_epoch(self):
+        self.started = time.perf_counter()
+
+    def after_epoch(self):
+        _, valid_loss, accuracy = self.recorder.values[-1]
+        lr, seconds = self.opt.hypers[-1]["lr"], time.perf_counter() - self.started
+        parts = getattr(self.dls.train, "parts", 1)  # batches that make one optimizer step, see out_of_memory.py
+        step = self.learn.train_iter // parts
+        self.rows.append(Epoch(self.epoch, step, float(lr), valid_loss, accuracy, round(seconds, 3)))
+
+    def to_df(self, steps: pd.DataFrame) -> pd.DataFrame:
+        "One row per finished epoch, counted from 1. `steps` (HyperHistory's) give the mean training loss of each."
+        table = pd.DataFrame(self.rows, columns=Epoch._fields)
+        losses = steps[steps.group == steps.group.max()].groupby("epoch").loss.mean()
+        table.insert(3, "train_loss", table.epoch.map(losses))
+        return table.assign(epoch=table.epoch + 1)
+
+
+class CycleLog(CycleCallback):
+    """The validation accuracy at the end of every cycle, where the LR is lowest. Epochs seldom end just there.
+
+    The extra validation restores the random state, so a cyclic schedule sees the same batches as the others.
+    """
+
+    run_valid = False
+
+    def __init__(self):
+        super().__init__()
+        self.rows: list[tuple[int, float, float, float]] = []
+
+    def cycle_end(self):
+        step, learn = self._steps.step, self.learn
+        with kept_random_state(learn.dls):
+            loss, accuracy = _evaluate(learn)
+        self.rows.append((step + 1, (step + 1) / self._steps.per_epoch, loss, accuracy))
+
+    def to_df(self) -> pd.DataFrame:
+        "One row per completed cycle: cycle (from 1), step (optimizer steps made), epoch, valid_loss, accuracy."
+        table = pd.DataFrame(self.rows, columns=["step", "epoch", "valid_loss", "accuracy"])
+        return table.assign(cycle=range(1, len(table) + 1))
+
+
+def _evaluate(learn: Learner) -> tuple[float, float]:
+    "Mean loss and accuracy over the validation data, in the precision of the fit, in the middle of a training epoch."
+    loss, right, n = 0.0, 0, 0
+    learn.model.eval()
+    with torch.no_grad(), autocast(precision_of(learn), learn.dls.device):
+        for x, y in learn.dls.valid:
+            x, y = x.as_subclass(torch.Tensor), y.as_subclass(torch.Tensor)
+            prediction = learn.model(x).float()
+            loss += torch.nn.functional.cross_entropy(prediction, y, reduction="sum").item()
+            right += (prediction.argmax(1) == y).sum().item()
+            n += len(y)
+    learn.model.train()
+    return loss / n, right / n
+
+
+def _as_python(value: Any) -> Any:
+    "A JSON value: numpy scalars become Python's."
+    return value.item() if isinstance(value, np.generic) else value

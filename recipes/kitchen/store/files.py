@@ -1,0 +1,34 @@
+"""Files that are written completely or not at all."""
+
+import os
+from pathlib import Path
+
+
+def write_atomically(file: Path, text: str) -> None:
+    "Replace the file by one with this text. Whatever happens in between, the file is the old one or the new one."
+    part = file.with_name(f".{file.name}.part")
+    try:
+        write_synced(part, text)
+        os.replace(part, file)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_synced(file: Path, text: str) -> int:
+    "Write a file through to the disk. Returns its size in bytes."
+    with open(file, "wb") as stream:
+        size = stream.write(text.encode("utf-8"))
+        stream.flush()
+        os.fsync(stream.fileno())
+    return size
+
+
+def sync_folder(folder: Path) -> None:
+    "Make a renaming survive a power cut, where the system lets a folder be opened (Windows does not)."
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,82 @@
+"""The tables of a results folder: their columns, and the types of what is written into them."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, astuple, dataclass, field, fields
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class RunKey:
+    "Which run a row belongs to. The column `schedule` holds the arm: what is compared."
+
+    run_id: str
+    schedule: str
+    lr_max: str  # as LearningRate prints it
+    seed: int
+
+    def label(self, table: pd.DataFrame) -> pd.DataFrame:
+        "`table` with the key in front."
+        rest = table.drop(columns=list(KEY_COLUMNS), errors="ignore")
+        for position, (column, value) in enumerate(asdict(self).items()):
+            rest.insert(position, column, value)
+        return rest
+
+
+@dataclass(frozen=True)
+class RunRow(RunKey):
+    """One row of runs.csv.
+
+    Losses and accuracies are those after the last epoch, and None for a run that did not finish. `diverged_step` is the
+    step at which the divergence began.
+    """
+
+    status: str = "ok"  # ok, diverged or failed
+    epochs: int = 0  # finished
+    steps: int = 0  # optimizer steps made
+    train_loss: float | None = None
+    valid_loss: float | None = None
+    accuracy: float | None = None
+    best_accuracy: float | None = None
+    best_epoch: int | None = None
+    diverged_step: int | None = None
+    seconds: float = 0.0
+    error: str | None = None  # why it did not finish, or what was needed to finish it
+    budget: int = 0  # epochs planned
+    test_loss: float | None = None
+    test_accuracy: float | None = None
+
+
+KEY_COLUMNS = [f.name for f in fields(RunKey)]
+RUN_COLUMNS = [f.name for f in fields(RunRow)]
+EPOCH_COLUMNS = [*KEY_COLUMNS, *"epoch step lr train_loss valid_loss accuracy seconds".split()]
+STEP_COLUMNS = "step epoch group lr mom loss".split()
+CYCLE_COLUMNS = [*KEY_COLUMNS, *"cycle step epoch valid_loss accuracy".split()]
+TEXT_COLUMNS = {"run_id": str, "schedule": str, "lr_max": str}  # pandas would read numbers from them
+
+
+@dataclass
+class RunResult:
+    "A finished run. `extra` maps the file names of tables that only one recipe has to the tables."
+
+    row: RunRow
+    epochs: pd.DataFrame  # EPOCH_COLUMNS
+    steps: pd.DataFrame  # STEP_COLUMNS
+    cycles: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=CYCLE_COLUMNS))
+    extra: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        "The tables of the run's folder, by file name."
+        tables = {"epochs.csv": self.epochs, "steps.csv": self.steps}
+        return tables | ({"cycles.csv": self.cycles} if len(self.cycles) else {}) | self.extra
+
+
+def run_table(rows: Iterable[RunRow]) -> pd.DataFrame:
+    "The rows as runs.csv has them."
+    return pd.DataFrame([astuple(row) for row in rows], columns=RUN_COLUMNS)
+
+
+def concat(tables: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    "The tables one below the other. Without any rows, an empty table with these columns."
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)
