@@ -58,14 +58,14 @@ class Recording:
         n_steps = int(steps.step.max()) + 1 if len(steps) else 0
         began = self.divergence.step if self.divergence.diverged else n_steps - 1
         last = {} if reason else epochs.iloc[-1]
-        best = epochs.loc[epochs.accuracy.idxmax()] if len(epochs) else {}
+        best = epochs.accuracy.idxmax() if len(epochs) else None
         values = {
             "status": "diverged" if reason else "ok",
             "epochs": len(epochs),
             "steps": n_steps,
             **{name: last.get(name) for name in ("train_loss", "valid_loss", "accuracy")},
-            "best_accuracy": best.get("accuracy"),
-            "best_epoch": best.get("epoch"),
+            "best_accuracy": None if best is None else epochs.accuracy[best],
+            "best_epoch": None if best is None else epochs.epoch[best],
             "diverged_step": began if reason else None,
             "seconds": round(time.perf_counter() - self.started, 2),
             "error": reason,
