@@ -55,7 +55,7 @@ def _redraw_of(store):
     from lrlab.recipes.kitchen.errors import UserError
     from lrlab.recipes.kitchen.text import printable
 
-    recipe = store.manifest.recipe
+    recipe = str(store.manifest.recipe)  # untrusted: the folder may be a stranger's
     study = f"{studies.__name__}.{recipe.replace('-', '_')}"
     is_study = recipe.replace("-", "_").isidentifier() and find_spec(study) is not None
     module = import_module(f"{study}.report") if is_study and find_spec(f"{study}.report") else None

@@ -65,7 +65,7 @@ def plural(n: int, noun: str) -> str:
     >>> plural(1, "epoch"), plural(2, "epoch")
     ('1 epoch', '2 epochs')
     """
-    return f"{n:,} {noun}{'s' * (n != 1)}"
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def percent(mean: float, low: float = math.nan, high: float = math.nan, sign: str = "") -> str:

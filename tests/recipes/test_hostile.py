@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from lrlab.recipes import cli, compare
-from lrlab.recipes.kitchen import errors
+from lrlab.recipes.kitchen import errors, text
 from lrlab.recipes.kitchen.data import archives
 from lrlab.recipes.kitchen.data import pixel_cache as cache
 from lrlab.recipes.kitchen.errors import UserError
@@ -80,7 +80,7 @@ def test_class_names_can_script_neither_the_report_nor_the_terminal(finished, ca
 
 def test_a_confusion_matrix_takes_any_class_name(tmp_path):
     "matplotlib would read what is between dollar signs as a formula, and stop where it is none."
-    names = [errors.printable(name) for name in (*HOSTILE, r"$\frac{$", "<b>")]
+    names = [text.printable(name) for name in (*HOSTILE, r"$\frac{$", "<b>")]
     fig = Figure()
     one_cycle_figure.confusion_matrix(fig.subplots(), pd.DataFrame(np.eye(4, dtype=int), index=names, columns=names))
     plots.save(fig, tmp_path / "confusion.png")
@@ -99,7 +99,7 @@ def test_runs_on_other_images_are_no_continuation(results, finished, tmp_path):
 
 
 def test_a_report_fetches_nothing_that_a_stranger_names(results, capsys):
-    (results / "samples.json").write_text(json.dumps({errors.printable(HOSTILE[0]): ["http://localhost:1/x.png"]}))
+    (results / "samples.json").write_text(json.dumps({text.printable(HOSTILE[0]): ["http://localhost:1/x.png"]}))
     assert outcome(results, capsys) == 0
     assert "localhost:1" not in (results / "report.html").read_text(encoding="utf-8")
 

@@ -115,6 +115,13 @@ def _lite0_file() -> Path:
     return file
 
 
+def library_of(arch: str) -> str:
+    "Where a model comes from: lrlab, torchvision or timm."
+    if arch in ("small", LITE0):
+        return "lrlab"
+    return "timm" if _torchvision_builder(arch) is None else "torchvision"
+
+
 def check_name(arch: str) -> None:
     "Raise UserError unless lrlab, torchvision or timm has a model of this name."
     if arch not in ("small", LITE0) and _torchvision_builder(arch) is None:

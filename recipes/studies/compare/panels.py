@@ -1,7 +1,7 @@
-"""Small multiples from stored results: one panel per schedule, in colour over the others in grey. Nothing here trains.
+"""What the figures of a comparison are made of: one panel per schedule, in colour over the others in grey.
 
-Every function returns a bare figure: two panels wide for the HTML report, which puts its words around it and must be
-read on a phone, or (`wide`) four for a file that stands alone, on which `plots.framed` writes title and caption.
+The functions named `*_panel` fill one axes. Those named `*_grid` return a figure of small multiples without title and
+caption: two panels wide for report.html, which is also read on a phone, or (`wide`) four for a file that stands alone.
 """
 
 from collections.abc import Callable
@@ -12,16 +12,32 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter, NullLocator, PercentFormatter
 
-from lrlab.recipes.kitchen.figures import plots
-from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
+from lrlab.recipes.kitchen.stats.summary import judged
 
-PANEL, WIDE_PANEL = (2.35, 1.6), (2.9, 1.9)  # width and height of one panel in inches
-NARROWEST = 9.0  # inches of a file that stands alone: its title needs room
+PANEL, WIDE_PANEL = (2.6, 1.8), (2.9, 1.9)  # width and height of one panel in inches
+NARROWEST = 9.0  # inches of a figure that stands alone: its title needs room
+DECADES = 30.0  # layer groups whose peak LRs differ by more than this factor need a log axis
 
 
-def grid(names: list[str], style: dict, wide: bool, draw: Callable[[Axes, str], None], x: str, y: str) -> Figure:
-    "One panel per name on common axes; `draw(ax, name)` fills it. `x` and `y` say what the axes measure."
+class Look:
+    "What all panels of a comparison share: the order, colours and dashes of the schedules."
+
+    def __init__(self, order: list[str], all_schedules: list[str]):
+        self.order = order  # best first
+        self.style = style.style_of(all_schedules)
+
+    def colour(self, schedule: str) -> str:
+        return self.style[schedule][0]
+
+    def text_colour(self, schedule: str) -> str:
+        return style.text_colour(self.colour(schedule))
+
+
+def small_multiples(look: Look, names: list[str], draw: Callable[[Axes, str], None], wide: bool, x: str, y: str):
+    "One panel per name on common axes. `draw(ax, name)` fills it. `x` and `y` say what the axes measure."
     columns = min(4 if wide else 2, len(names))
     rows = -(-len(names) // columns)
     width, height = WIDE_PANEL if wide else PANEL
@@ -30,83 +46,115 @@ def grid(names: list[str], style: dict, wide: bool, draw: Callable[[Axes, str], 
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for ax, name in zip(axes.flat, names, strict=False):
         draw(ax, name)
-        ax.set_title(plots.wrapped(name, 34), fontsize=9.5, fontweight="bold", color=style[name][0], loc="left", pad=3)
-        ax.tick_params(labelsize=8.5)
-        ax.spines[["top", "right"]].set_visible(False)
+        title = {"fontsize": 10, "fontweight": "bold", "color": look.text_colour(name), "loc": "left", "pad": 3}
+        ax.set_title(style.wrapped(name, 30), **title)
+        ax.tick_params(labelsize=9)
+        style.plain(ax)
     for position, ax in enumerate(axes.flat):
         ax.set_visible(position < len(names))
-        lowest = position + columns >= len(names)
-        ax.tick_params(labelbottom=lowest)
-        if lowest:
-            ax.set_xlabel(x, fontsize=9)
+        is_lowest = position + columns >= len(names)
+        ax.tick_params(labelbottom=is_lowest)
+        if is_lowest:
+            ax.set_xlabel(x, fontsize=10)
     for ax in axes[:, 0]:
-        ax.set_ylabel(y, fontsize=9)
+        ax.set_ylabel(y, fontsize=10)
     return figure
 
 
-def training_curves(
-    epochs: pd.DataFrame, cycles: pd.DataFrame, order: list[str], style: dict, column: str, wide: bool = False
-) -> Figure:
-    "`column` (accuracy or valid_loss) after every epoch: mean and 95 % interval; diamonds: the ends of cycles."
-    means = {name: _by_epoch(epochs[epochs.schedule == name], column) for name in order}
-    limits = plots.limits_of(epochs[column])
-    last = int(epochs.epoch.max()) if len(epochs) else 1
+class Curves:
+    "`column` (accuracy or valid_loss) after every epoch of one budget: means and 95 % intervals over seeds."
 
-    def draw(ax: Axes, name: str) -> None:
-        for other in order:
-            ax.plot(means[other].index, means[other][0], color=plots.OTHERS, lw=0.8, zorder=1)
-        own, colour = means[name], style[name][0]
-        ax.fill_between(own.index, own[1], own[2], color=colour, alpha=0.18, lw=0, zorder=2)
-        ax.plot(own.index, own[0], color=colour, lw=1.9, marker="o", ms=3, zorder=3)
-        ends = cycles[cycles.schedule == name].groupby("cycle")[["epoch", column]].mean()
-        ax.plot(ends.epoch, ends[column], "D", ms=5.5, mfc="white", mec=colour, mew=1.4, zorder=4)
+    def __init__(
+        self, epochs: pd.DataFrame, cycles: pd.DataFrame, look: Look, column: str, budget: int, majority: float
+    ):
+        self.look, self.column, self.budget, self.cycles = look, column, budget, cycles
+        self.means = {name: _by_epoch(epochs[epochs.schedule == name], column) for name in look.order}
+        ends = [table[end] for table in self.means.values() for end in ("low", "high")]
+        low, high = style.limits_of(pd.concat([epochs[column], *ends]))
+        self.majority = None
+        if column == "accuracy":
+            low, high = max(low, -0.02), min(high, 1.02)
+            if majority > 2 * low - high:  # near enough to be shown without squeezing the curves
+                low, self.majority = min(low, majority - 0.05 * (high - low)), majority
+        self.limits = low, high
+
+    def panel(self, ax: Axes, name: str) -> None:
+        "One schedule in colour over the others in grey. Diamonds: the ends of cycles."
+        for other in self.look.order:
+            ax.plot(self.means[other].index, self.means[other]["mean"], color=style.OTHERS, lw=0.8, zorder=1)
+        own, colour = self.means[name], self.look.colour(name)
+        ax.fill_between(own.index, own.low, own.high, color=colour, alpha=0.18, lw=0, zorder=2)
+        ax.plot(own.index, own["mean"], color=colour, lw=1.9, marker="o", ms=3, zorder=3)
+        ends = self.cycles[self.cycles.schedule == name].groupby("cycle")[["epoch", self.column]].mean()
+        ax.plot(ends.epoch, ends[self.column], "D", ms=5.5, mfc="white", mec=colour, mew=1.4, zorder=4)
         if own.empty:
             ax.text(0.5, 0.5, "no epoch finished", transform=ax.transAxes, ha="center", va="center", fontsize=9)
-        ax.set(ylim=limits, xlim=(0.6, last + 0.4))
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if self.majority is not None:
+            ax.axhline(self.majority, color=style.LINE, ls=":", lw=1, zorder=1)
+        ax.set(ylim=self.limits, xlim=(0.6, self.budget + 0.4))
+        style.plain(ax, whole_epochs=True)
         ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-        if column == "accuracy":
+        if self.column == "accuracy":
             ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
 
-    label = "validation accuracy" if column == "accuracy" else "validation loss"
-    return grid(order, style, wide, draw, "epoch", label)
+    def grid(self, wide: bool = False) -> Figure:
+        label = "validation accuracy" if self.column == "accuracy" else "validation loss"
+        return small_multiples(self.look, self.look.order, self.panel, wide, "epoch", label)
 
 
-def lr_curves(
-    curves: dict[str, pd.DataFrame], groups: list[str], style: dict, per_epoch: int, wide: bool = False
-) -> Figure:
-    "The LR of every layer group at every step, on a log axis where it spans decades (0 is at its lower edge)."
-    top = max(curve.lr.max() for curve in curves.values())
-    bottom = min(curve.groupby("group").lr.max().min() for curve in curves.values()) * 1e-3
-    last = (max(curve.step.max() for curve in curves.values()) + 1) / per_epoch
+class LRCurves:
+    """The LR of every layer group at every step of one run per schedule.
 
-    def draw(ax: Axes, name: str) -> None:
-        for group, part in curves[name].groupby("group"):
-            share = (int(group) + 1) / len(groups)
-            x, y = part.step / per_epoch, part.lr.clip(lower=bottom)
-            ax.plot(x, y, color=style[name][0], lw=1.7, alpha=0.3 + 0.7 * share, ls=plots.DASHES[-int(group) - 1]
-                    if len(groups) > 1 and group < len(groups) - 1 else "-")  # fmt: skip
-            if len(groups) > 1:
-                ax.annotate(groups[int(group)], (1.0, y.max()), xycoords=("axes fraction", "data"), fontsize=8,
-                            va="center", ha="left", color="#444444", annotation_clip=False)  # fmt: skip
-        ax.set(yscale="log", ylim=(bottom, 2.5 * top), xlim=(-0.02 * last, 1.02 * last))
-        ax.yaxis.set_major_locator(LogLocator(numticks=6))
-        ax.yaxis.set_minor_locator(NullLocator())
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    The axis is linear, so that a triangle looks like one, unless the peaks of the layer groups span decades.
+    """
 
-    return grid(list(curves), style, wide, draw, "epoch", "learning rate")
+    def __init__(self, curves: dict[str, pd.DataFrame], groups: list[str], look: Look, per_epoch: int, budget: int):
+        self.curves, self.groups, self.look, self.per_epoch, self.budget = curves, groups, look, per_epoch, budget
+        peaks = [curve.groupby("group").lr.max() for curve in curves.values()]
+        self.top = max((peak.max() for peak in peaks), default=1.0)
+        lowest = min((peak[peak > 0].min() for peak in peaks if (peak > 0).any()), default=self.top)
+        self.is_log = self.top > DECADES * lowest
+        self.bottom = 1e-3 * lowest
+
+    def panel(self, ax: Axes, name: str) -> None:
+        colour, several = self.look.colour(name), len(self.groups) > 1
+        for group, part in self.curves[name].groupby("group") if name in self.curves else ():
+            is_last = int(group) == len(self.groups) - 1
+            lr = part.lr.clip(lower=self.bottom) if self.is_log else part.lr
+            dash = "-" if is_last else style.DASHES[-int(group) - 1]
+            alpha = 0.3 + 0.7 * (int(group) + 1) / len(self.groups)
+            ax.plot(part.step / self.per_epoch, lr, color=colour, lw=1.7, alpha=alpha, ls=dash)
+            if several and self.is_log:
+                place = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
+                ax.annotate(self.groups[int(group)], (1.0, lr.max()), fontsize=8, color=style.SOFT, **place)
+        if name not in self.curves:
+            ax.text(0.5, 0.5, "no step was made", transform=ax.transAxes, ha="center", va="center", fontsize=9)
+        ax.set_xlim(-0.02 * self.budget, 1.02 * self.budget)
+        style.plain(ax, whole_epochs=True)
+        if self.is_log:
+            ax.set(yscale="log", ylim=(self.bottom, 2.5 * self.top))
+            ax.yaxis.set_major_locator(LogLocator(numticks=6))
+            ax.yaxis.set_minor_locator(NullLocator())
+        else:
+            ticks = [0, self.top / 2, self.top]
+            ax.set(ylim=(0, 1.12 * self.top), yticks=ticks)
+            ax.set_yticklabels(["0", *(format_number(float(f"{tick:.2g}")) for tick in ticks[1:])])
+
+    def grid(self, wide: bool = False) -> Figure:
+        names = [name for name in self.look.order if name in self.curves]
+        return small_multiples(self.look, names, self.panel, wide, "epoch", "learning rate")
 
 
-def budgets(summary: pd.DataFrame, order: list[str], style: dict, wide: bool = False) -> Figure:
-    "Accuracy after the last epoch against the budget; every point is a run of its own, planned for that budget."
-    own = {name: summary[summary.schedule == name].sort_values("budget") for name in order}
+def budgets_grid(summary: pd.DataFrame, look: Look, wide: bool = False) -> Figure:
+    "Accuracy after the last epoch against the budget. Every point is a run of its own, planned for that budget."
+    own = {name: summary[summary.schedule == name].sort_values("budget") for name in look.order}
     ticks = sorted(summary.budget.unique())
-    limits = plots.limits_of(pd.concat([summary.accuracy_mean, summary.accuracy_low, summary.accuracy_high]))
+    limits = style.limits_of(pd.concat([summary.accuracy_mean, summary.accuracy_low, summary.accuracy_high]))
 
     def draw(ax: Axes, name: str) -> None:
-        for other in order:
-            ax.plot(own[other].budget, own[other].accuracy_mean, color=plots.OTHERS, lw=0.8, zorder=1)
-        table, colour = own[name], style[name][0]
+        for other in look.order:
+            ax.plot(own[other].budget, own[other].accuracy_mean, color=style.OTHERS, lw=0.8, zorder=1)
+        table, colour = own[name], look.colour(name)
         ax.vlines(table.budget, table.accuracy_low, table.accuracy_high, color=colour, lw=2, alpha=0.5)
         ax.plot(table.budget, table.accuracy_mean, "o-", color=colour, lw=1.9, ms=5, zorder=3)
         ax.set(xscale="log", ylim=limits, xlim=(ticks[0] / 1.25, ticks[-1] * 1.25))
@@ -116,19 +164,20 @@ def budgets(summary: pd.DataFrame, order: list[str], style: dict, wide: bool = F
         ax.xaxis.set_minor_locator(NullLocator())
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
 
-    return grid(order, style, wide, draw, "budget in epochs (log scale)", f"{summary.measured_on.iloc[0]} accuracy")
+    measured = f"{summary.measured_on.iloc[0]} accuracy"
+    return small_multiples(look, look.order, draw, wide, "budget in epochs (log scale)", measured)
 
 
-def tuning(scores: pd.DataFrame, chosen: dict[str, str], order: list[str], style: dict, wide: bool = False) -> Figure:
-    "Validation accuracy against lr_max at one budget: a ring marks the chosen LR, a cross one that lost a seed."
-    scores = scores.assign(lr=[_upper(lr) for lr in scores.lr_max]).sort_values("lr")
-    low, high = plots.limits_of(scores.accuracy.astype(float))
-    own = {name: scores[scores.schedule == name] for name in order}
+def tuning_grid(scores: pd.DataFrame, chosen: dict[str, str], look: Look, wide: bool = False) -> Figure:
+    "Validation accuracy against lr_max at one budget. A ring: the chosen LR. A cross: a seed did not finish there."
+    scores = scores.assign(lr=[LearningRate.parse(lr).peak for lr in scores.lr_max]).sort_values("lr")
+    low, high = style.limits_of(scores.accuracy)
+    own = {name: scores[scores.schedule == name] for name in look.order}
 
     def draw(ax: Axes, name: str) -> None:
-        for other in order:
-            ax.plot(own[other].lr, own[other].accuracy.astype(float), color=plots.OTHERS, lw=0.8, zorder=1)
-        table, colour = own[name], style[name][0]
+        for other in own.values():
+            ax.plot(other.lr, other.accuracy.astype(float), color=style.OTHERS, lw=0.8, zorder=1)
+        table, colour = own[name], look.colour(name)
         ax.plot(table.lr, table.accuracy.astype(float), "o-", color=colour, lw=1.9, ms=4, zorder=3)
         lost = table[table.lost > 0]
         if len(lost):  # an empty line that is not clipped would confuse the layout
@@ -140,44 +189,77 @@ def tuning(scores: pd.DataFrame, chosen: dict[str, str], order: list[str], style
         ax.xaxis.set_minor_formatter(NullFormatter())
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
 
-    return grid(order, style, wide, draw, "lr_max (log scale)", "validation accuracy")
+    names = [name for name in look.order if len(own[name])]
+    return small_multiples(look, names, draw, wide, "lr_max (log scale)", "validation accuracy")
 
 
 def lr_find(curve: pd.DataFrame, suggestion: float | None) -> Figure:
     "The loss of the LR range test against the LR, and where its suggestion lies."
-    figure = Figure(figsize=(2 * PANEL[0] + 0.3, 2.6), layout="constrained")
+    figure = Figure(figsize=(2 * PANEL[0] + 0.3, 2.8), layout="constrained")
     ax = figure.subplots()
-    ax.plot(curve.lr, curve.loss, color=plots.COLOURS[1], lw=1.9)
+    ax.plot(curve.lr, curve.loss, color=style.COLOURS[1], lw=1.9)
     start, low = curve.loss.iloc[: max(1, len(curve) // 10)].mean(), curve.loss.min()
     ax.set(xscale="log", ylim=(low - 0.12 * (start - low + 1e-9), start + 0.6 * (start - low + 1e-9)))
     if suggestion:
-        ax.axvline(suggestion, color="#444444", lw=1, ls="--")
-        ax.text(suggestion, 0.97, f" {suggestion:g}", transform=ax.get_xaxis_transform(), fontsize=9, va="top")
-    ax.set_xlabel("learning rate (log scale)", fontsize=9)
-    ax.set_ylabel("smoothed training loss", fontsize=9)
-    ax.tick_params(labelsize=8.5)
-    ax.spines[["top", "right"]].set_visible(False)
+        ax.axvline(suggestion, color=style.SOFT, lw=1, ls="--")
+        text = f" {format_number(suggestion)}"
+        ax.text(suggestion, 0.97, text, transform=ax.get_xaxis_transform(), fontsize=10, va="top")
+    ax.set_xlabel("learning rate (log scale)", fontsize=10)
+    ax.set_ylabel("smoothed training loss", fontsize=10)
+    ax.tick_params(labelsize=9)
+    style.plain(ax)
     return figure
 
 
-def final(runs: pd.DataFrame, summary: pd.DataFrame, style: dict, reference: str) -> Figure:
+def final(runs: pd.DataFrame, ranked: pd.DataFrame, look: Look, reference: str, majority: float) -> Figure:
     "The accuracy after the last epoch: every seed, mean and interval, best first."
-    figure = Figure(figsize=(2 * PANEL[0] + 0.3, 0.62 * len(summary) + 0.9), layout="constrained")
+    figure = Figure(figsize=(2 * PANEL[0] + 0.3, 0.62 * len(ranked) + 0.9), layout="constrained")
     ax = figure.subplots()
-    plots.final_accuracy(ax, runs, summary, style, reference)
-    names = [plots.wrapped(name, 17) for name in summary.schedule]
-    ax.set_yticks(range(len(summary)), names, fontsize=9.5, fontweight="bold")
-    for label, name in zip(ax.get_yticklabels(), summary.schedule, strict=True):
-        label.set_color(style[name][0])
+    final_panel(ax, runs, ranked, look, reference, majority)
+    ax.set_yticks(range(len(ranked)), [style.wrapped(name, 17) for name in ranked.schedule], fontsize=10)
+    for label, name in zip(ax.get_yticklabels(), ranked.schedule, strict=True):
+        label.set(color=look.text_colour(name), fontweight="bold")
     ax.tick_params(axis="y", length=0)
     return figure
 
 
+def final_panel(ax: Axes, runs: pd.DataFrame, ranked: pd.DataFrame, look: Look, reference: str, majority: float):
+    "A dot plot with the reference as a line, the most frequent class as a dotted one, and unfinished runs in words."
+    runs = runs.assign(judged=judged(runs))
+    values = pd.concat([runs.judged.dropna(), ranked.accuracy_low, ranked.accuracy_high])
+    low, high = style.limits_of(values)
+    base = ranked[ranked.schedule == reference].accuracy_mean
+    if base.notna().any():
+        ax.axvline(base.iloc[0], color=look.colour(reference), lw=1, alpha=0.6)
+    if majority > low - (high - low) / 4:  # further away it would squeeze the dots
+        low = min(low, majority - 0.05 * (high - low))
+        ax.axvline(majority, color=style.LINE, ls=":", lw=1)
+    for row, arm in enumerate(ranked.itertuples()):
+        seeds = runs[(runs.schedule == arm.schedule) & (runs.lr_max == arm.lr_max)].judged.dropna()
+        interval = arm.accuracy_mean, arm.accuracy_low, arm.accuracy_high
+        words = difference_words(ranked.iloc[row], reference)
+        style.dot_row(ax, row, seeds, *interval, look.colour(arm.schedule), words)
+    style.dot_axes(ax, len(ranked))
+    ax.set(yticks=[], xlim=(low, high))
+    ax.set_xlabel(f"{ranked.measured_on.iloc[0]} accuracy; line: {reference}", fontsize=9.5)
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.tick_params(labelsize=9)
+    if values.dropna().empty:
+        ax.set(xticks=[], xlabel="")
+        ax.grid(False)
+
+
+def difference_words(arm: pd.Series, reference: str) -> str:
+    "The difference to the reference with its verdict, and how many runs did not finish."
+    lost = [f"{arm[status]} {status}" for status in ("diverged", "failed") if arm[status]]
+    if arm.schedule == reference:
+        return ", ".join(["reference", *lost])
+    shown = [] if pd.isna(arm["diff"]) else [f"{100 * arm['diff']:+.1f} points: {arm.verdict}"]
+    return ", ".join([*shown, *lost])
+
+
 def _by_epoch(epochs: pd.DataFrame, column: str) -> pd.DataFrame:
-    "Mean and interval over seeds, in columns 0, 1, 2, by epoch."
+    "Mean and interval over seeds by epoch, in the columns mean, low and high."
     values = {epoch: mean_interval(own.dropna()) for epoch, own in epochs.groupby("epoch")[column]}
-    return pd.DataFrame.from_dict(values, orient="index", columns=[0, 1, 2], dtype=float)
-
-
-def _upper(lr_max: str) -> float | None:
-    return LearningRate.parse(lr_max).peak
+    return pd.DataFrame.from_dict(values, orient="index", columns=["mean", "low", "high"], dtype=float)

@@ -1,57 +1,56 @@
-"""How the comparison was made, in words: captions, what was tuned and what that cost, the rules and their limits."""
+"""How a comparison was made, in words: captions, the cost of the tuning, the rules, and their limits."""
 
 import pandas as pd
 
+from lrlab.recipes.kitchen.figures.captions import data_caption
+from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
+from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.compare.results import Results
+
+ENOUGH_SEEDS = 5
+FAR = 3.0  # lr_find's suggestion is worth a sentence if it differs from the LR that was used by this factor
 
 
 def caption(results: Results, runs: pd.DataFrame) -> str:
     "n, data, budget and lr_max of a figure over `runs`, and how to read it."
-    seeds, status = _seeds_per_arm(runs), runs.status.value_counts()
-    lost = "".join(f", {status[s]} {s}" for s in ("diverged", "failed") if s in status)
-    marked = len(results.cycles) and runs.budget.nunique() == 1
-    diamonds = " Diamonds: the ends of cycles, where the LR is lowest." if marked else ""
-    return (
-        f"{where(results)}. {seeds} per schedule ({len(runs)} runs{lost}), "
-        f"{', '.join(map(str, sorted(runs.budget.unique())))} epochs of {steps_per_epoch(results)} steps. "
-        f"{lr_rule(results)} Bands and bars: 95 % t intervals over seeds; verdicts from paired differences, "
-        f"Holm-corrected.{diamonds}"
-    )
-
-
-def _seeds_per_arm(runs: pd.DataFrame) -> str:
-    "3 seeds, or 2 to 3 seeds where a comparison is not finished."
     counts = runs.groupby(["budget", "schedule"]).seed.nunique()
     few, many = int(counts.min()), int(counts.max())
-    return f"{few} seed{'s' * (few != 1)}" if few == many else f"{few} to {many} seeds"
+    seeds = plural(few, "seed") if few == many else f"{few} to {many} seeds"
+    status = runs.status.value_counts()
+    lost = "".join(f", {status[s]} {s}" for s in ("diverged", "failed") if s in status)
+    budgets = sorted(runs.budget.unique())
+    epochs = plural(budgets[0], "epoch") if len(budgets) == 1 else f"{', '.join(map(str, budgets))} epochs"
+    has_diamonds = len(results.cycles) and len(budgets) == 1
+    diamonds = " Diamonds: the ends of cycles, where the LR is lowest." if has_diamonds else ""
+    return (
+        f"{where(results)}. {seeds} per schedule ({len(runs)} runs{lost}), {epochs} of {steps_per_epoch(results)} "
+        f"steps. {lr_rule(results)} Bands and bars: 95 % t intervals over seeds. Verdicts: paired differences, "
+        f"Holm-corrected. Dotted: always answering the most frequent class.{diamonds}"
+    )
 
 
 def where(results: Results) -> str:
     "Data, size and model."
-    data, question = results.config["data"], results.question
-    counts = " and ".join(f"{n:,} {name}" for name, n in data["images"].items())
-    return (
-        f"{data.get('title', question['data'])}, {counts} images of {question['size']} px "
-        f"(the most frequent class alone: {data['majority']:.1%}), {question['arch']}"
-    )
+    majority = f"the most frequent class alone: {results.config['data']['majority']:.1%}"
+    return f"{data_caption(results.config['data'])} ({majority}), model {results.question['arch']}"
 
 
 def lr_rule(results: Results) -> str:
     "Which lr_max the schedules had."
     if results.question.get("tuning"):
         return "lr_max tuned for each schedule over one common grid."
-    groups = results.config["groups"]
-    alone = " (trained from scratch: one layer group, so a slice means its upper end)"
-    used = " or ".join(dict.fromkeys(results.runs.lr_max))
-    return f"Untuned: every schedule used lr_max = {used}{alone if len(groups) == 1 and 'slice' in used else ''}."
+    return f"Untuned: every schedule used lr_max = {' or '.join(_used_lrs(results))}."
+
+
+def _used_lrs(results: Results) -> list[str]:
+    return list(dict.fromkeys(map(results.acting_lr, results.runs.lr_max)))
 
 
 def tuning(results: Results) -> str:
     "What lr_find and the tuning cost, in steps, runs and minutes."
     config, trials = results.config, results.trials
-    cost = config.get("lr_find_cost", {})
-    found = config.get("lr_find")
-    suggested = f"suggested {found:g}" if found else "suggested nothing"
+    cost, found = config.get("lr_find_cost", {}), config.get("lr_find")
+    suggested = f"suggested {format_number(found)}" if found else "suggested nothing"
     text = f"lr_find ({cost.get('steps', '?')} steps, {cost.get('seconds', 0):.0f} s) {suggested}. "
     if not results.question.get("tuning"):
         return text + lr_rule(results)
@@ -59,12 +58,12 @@ def tuning(results: Results) -> str:
     spent = f"{len(trials)} runs, {trials.seconds.sum() / 60:.1f} min against {results.runs.seconds.sum() / 60:.1f} min"
     if tuned is None:
         return text + f"The tuning of lr_max is not finished ({spent} so far)."
-    n, wider = len(tuned["grid"]), " (the grid was widened)" if tuned["added"] else ""
+    n, is_wider = len(tuned["grid"]), " (the grid was widened)" if tuned["added"] else ""
     fewest = trials.groupby(["budget", "schedule"]).lr_max.nunique().min()
-    tried = f"at least {fewest} of the" if fewest < n else "the same"  # merged folders widened grids of their own
+    tried = f"at least {fewest} of the" if fewest < n else "the same"  # merged folders may have widened the grid
     text += (
-        f"Every schedule tried {tried} {n} LRs, {', '.join(tuned['grid'])}{wider}, from "
-        f"{len(tuned['seeds'])} other seed(s) than those of the comparison, and kept the one with the highest "
+        f"Every schedule tried {tried} {n} LRs, {', '.join(tuned['grid'])}{is_wider}, with "
+        f"{plural(len(tuned['seeds']), 'seed')} that the comparison does not use. It kept the LR with the highest "
         f"validation accuracy. Cost: {spent} for the comparison itself."
     )
     if tuned["at_edge"]:
@@ -78,23 +77,24 @@ def tuning_finding(chosen: dict[str, str]) -> str:
         return "The learning rates tried so far"
     if len(set(chosen.values())) == 1:
         return f"Every schedule does best at lr_max = {next(iter(chosen.values()))}"
-    return f"The best lr_max depends on the schedule: {', '.join(f'{s} {lr}' for s, lr in chosen.items())}"
+    lowest, *_, highest = sorted(set(chosen.values()), key=lambda lr_max: LearningRate.parse(lr_max).peak)
+    return f"The best lr_max depends on the schedule: from {lowest} to {highest}"
 
 
 def budgets_finding(summary: pd.DataFrame) -> str:
     "The title of the budget figure: who has the highest mean at each budget, and whether that says anything."
     parts = []
     for budget in sorted(summary.budget.unique()):
-        own = summary[summary.budget == budget]
+        own, epochs = summary[summary.budget == budget], plural(int(budget), "epoch")
         front = own[own.leads.astype(bool)]
         if front.empty:
-            parts.append(f"{budget} epochs: nobody finished")
+            parts.append(f"{epochs}: nothing finished")
         elif (own.n > 0).sum() == 1:
-            parts.append(f"{budget} epochs: only {front.schedule.iloc[0]} has a result")
+            parts.append(f"{epochs}: only {front.schedule.iloc[0]} has a result")
         elif len(front) == 1:
-            parts.append(f"{budget} epochs: {front.schedule.iloc[0]} leads")
+            parts.append(f"{epochs}: {front.schedule.iloc[0]} leads")
         else:
-            parts.append(f"{budget} epochs: {len(front)} of {len(own)} tied for the lead")
+            parts.append(f"{epochs}: {len(front)} of {len(own)} tied for the lead")
     return "; ".join(parts)
 
 
@@ -102,32 +102,41 @@ def steps_per_epoch(results: Results) -> int:
     return int(results.config["steps_per_epoch"])
 
 
+def question(results: Results) -> str:
+    "What the comparison was asked."
+    n, data = len(results.schedules), results.config["data"].get("title", results.question["data"])
+    budgets = results.question["epochs"]
+    epochs = plural(budgets[0], "epoch") if len(budgets) == 1 else f"{', '.join(map(str, budgets))} epochs"
+    return (
+        f"Which of {plural(n, 'learning-rate schedule')} trains {results.question['arch']} best on {data} in {epochs}?"
+    )
+
+
 def rules(results: Results) -> list[str]:
     "The protocol that was followed, rule by rule."
-    question, data = results.question, results.config["data"]
-    test = "test" in data["images"]
+    question, images = results.question, results.config["data"]["images"]
+    measured = "validation images; there is no test set"
+    if "test" in images:
+        measured = "test images, by which nothing was chosen"
     followed = [
-        "Equal budgets: every schedule makes the same number of optimizer steps and is planned to finish within them; "
-        "several budgets are trained separately, never read off a longer run (Li et al. 2020, arXiv:1905.04753).",
-        "Same seed, same start: initial weights, batch order and augmentation are identical for every schedule, so "
+        "Equal budgets: every schedule makes the same number of optimizer steps and is planned to finish within them. "
+        "Several budgets are trained separately, never read off a longer run (Li et al. 2020, arXiv:1905.04753).",
+        "Same seed, same start: every schedule gets the same initial weights, batch order and augmentation. So "
         "differences are taken within a seed.",
-        f"{tuning(results)}",
-        "Measured after the last step, on "
-        + ("the test images, which nothing was chosen by." if test else "the validation images; there is no test set.")
-        + " The best epoch is in runs.csv, but not what schedules are ranked by.",
-        "Cyclic schedules are also read at the ends of their cycles (diamonds, cycles.csv): between them their LR is "
-        "high and their accuracy is not what the schedule can deliver.",
-        "Statistics: means with 95 % Student t intervals over seeds (right for few near-normal values, where a "
-        "bootstrap is too narrow); paired differences to the reference with Holm's correction over the schedules of a "
-        "budget; differences to the best mean with Holm's correction over all pairs, because the best was picked "
-        "by the same numbers. A schedule that diverged on a seed which the other finished counts as worse.",
-        f"One precision ({question['precision']}) and {question['threads']} processor thread(s) for every run: the "
-        "last bits of a sum depend on them.",
+        tuning(results),
+        f"Measured after the last step, on the {measured}. runs.csv also has the best epoch; nothing is ranked by it.",
+        "Cyclic schedules are also read at the ends of their cycles (diamonds, cycles.csv). Between them the LR is "
+        "high, and the accuracy is not what the schedule can deliver.",
+        "Statistics: means with 95 % Student t intervals over seeds. They are right for few, nearly normal values, "
+        "where a bootstrap is too narrow. Differences to the reference are paired by seed, with Holm's correction over "
+        "the schedules of a budget. Differences to the best mean have Holm's correction over all pairs, because the "
+        "same numbers chose the best. A schedule that diverged on a seed which the other finished counts as worse.",
+        f"One precision ({question['precision']}) and {plural(question['threads'], 'processor thread')} for every run: "
+        "the last bits of a sum depend on them.",
     ]
     if question.get("head_epochs") and question["arch"] != "small":
-        followed.append(
-            f"The new head was trained alone for {question['head_epochs']} epoch before every run, beyond its budget."
-        )
+        epochs = plural(question["head_epochs"], "epoch")
+        followed.append(f"Before every run the new head was trained alone for {epochs}, beyond the budget.")
     return followed
 
 
@@ -141,18 +150,31 @@ def limits(results: Results) -> list[str]:
     ]
     if len(results.runs) < results.planned:
         known.append(
-            "Not finished: schedules whose means are over different seeds differ by the luck of their seeds too; the "
-            "paired differences use common seeds alone."
+            "Not finished: means over different seeds also differ by the luck of the seeds. The paired differences use "
+            "common seeds only."
         )
-    if n < 5:
-        known.append(f"{n} seed{'s' * (n != 1)}: only large differences can be seen; five or more are advisable.")
+    if n < ENOUGH_SEEDS:
+        known.append(f"{plural(n, 'seed')}: only large differences can be seen. {ENOUGH_SEEDS} or more are advisable.")
     if not results.question.get("tuning"):
-        known.append("Not tuned: part of the differences may tell for whom this one lr_max happens to be right.")
+        known.append("Not tuned: part of the differences may only show which schedule suits this one lr_max.")
+        known += _far_from_suggestion(results)
     elif "test" not in results.config["data"]["images"]:
-        known.append("LRs were chosen on the validation images that the comparison is measured on, with other seeds.")
+        known.append("The same validation images chose the LRs and measured the comparison, with other seeds.")
     if results.config.get("merged"):
         known.append(
             "Merged from several folders, perhaps from several machines: equal seeds give equal numbers only on equal "
             "machines and versions."
         )
     return known
+
+
+def _far_from_suggestion(results: Results) -> list[str]:
+    "A sentence if lr_find suggests a very different LR than the one that every schedule used."
+    found, used = results.config.get("lr_find"), _used_lrs(results)
+    if not found or len(used) != 1:
+        return []
+    ratio = found / LearningRate.parse(used[0]).peak
+    if 1 / FAR < ratio < FAR:
+        return []
+    times = f"{ratio:.0f} times" if ratio > 1 else f"1/{1 / ratio:.0f} of"
+    return [f"lr_find suggests {format_number(found)}, {times} the lr_max of all runs. Another may change the order."]

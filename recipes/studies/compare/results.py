@@ -1,4 +1,4 @@
-"""What results folders hold, as tables: read from one, or merged from several that asked the same question."""
+"""The tables of a results folder, or of several folders that asked the same question."""
 
 from dataclasses import dataclass
 
@@ -50,6 +50,11 @@ class Results:
         by_budget = self.question["schedules"]
         return by_budget[str(self.budget)]
 
+    def acting_lr(self, lr_max: str) -> str:
+        "The peak LR as it acted. A model with one layer group takes the upper end of a slice."
+        has_one_group = len(self.config["groups"]) == 1
+        return str(LearningRate(LearningRate.parse(lr_max).peak)) if has_one_group else lr_max
+
     def of_budget(self, budget: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         "Runs, epochs and cycles of one budget."
         runs = self.runs[self.runs.budget == budget]
@@ -63,13 +68,13 @@ def read(store: Store) -> Results:
         return _read(store)
     except (UserError, OSError):
         raise
-    except Exception as error:  # whatever is made of tables and values that lrlab would not have written
+    except Exception as error:  # the folder holds tables or values that lrlab would not have written
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"{store.out}: damaged, or not written by lrlab compare ({reason})") from error
 
 
 def _read(store: Store) -> Results:
-    config = printable_json(store.manifest.to_dict())  # the folder may be a stranger's: its names are shown, not obeyed
+    config = printable_json(store.manifest.to_dict())  # untrusted: control characters are escaped before printing
     question, data = (config.get(key) for key in ("question", "data"))
     if not isinstance(data, dict) or not isinstance(question, dict) or not isinstance(question.get("schedules"), dict):
         raise UserError(f"{store.out}: no config.json of lrlab compare there")
@@ -143,7 +148,8 @@ def _tuned(notes: list[dict]) -> dict:
     chose for the same schedule, the first counts, as with runs.
     """
     first = notes[0]
-    grid = sorted({lr_max for note in notes for lr_max in note["grid"]}, key=_upper)
+    tried = {lr_max for note in notes for lr_max in note["grid"]}
+    grid = sorted(tried, key=lambda lr_max: LearningRate.parse(lr_max).peak)
     chosen: dict[str, dict[str, str]] = {}
     for note in notes:
         for budget, own in note["chosen"].items():
@@ -155,10 +161,6 @@ def _tuned(notes: list[dict]) -> dict:
         "chosen": chosen,
         "at_edge": list(dict.fromkeys(label for note in notes for label in note["at_edge"])),
     }
-
-
-def _upper(lr_max: str) -> float:
-    return LearningRate.parse(lr_max).peak
 
 
 def _check_same(ours: dict, theirs: dict, our_name: str, their_name: str) -> None:

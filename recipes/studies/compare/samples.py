@@ -3,13 +3,16 @@
 import base64
 import io
 import json
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.store import Store
+
+if TYPE_CHECKING:
+    from lrlab.recipes.kitchen.data.image_set import ImageSet
 
 PER_CLASS = 4
 MOST_CLASSES = 24
@@ -17,7 +20,7 @@ MOST_PIXELS = 160
 _PNG = "data:image/png;base64,"
 
 
-def keep(store: Store, image_set: ImageSet) -> None:
+def keep(store: Store, image_set: "ImageSet") -> None:
     "Write samples.json, class name -> data URIs of its first training images, unless it is there."
     file = store.out / "samples.json"
     if not file.exists():

@@ -13,6 +13,8 @@ from lrlab.recipes.kitchen.grid.study import Stopped, Study, open_study
 from lrlab.recipes.kitchen.grid.tuning import Tuning, tune_schedules
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.machine.environment import peak_memory
+from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
+from lrlab.recipes.kitchen.models.create import library_of
 from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.compare import samples
@@ -52,7 +54,8 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
     """
     with open_study("compare", question, out, place, fresh, check_schedules, split_folders) as study:
         samples.keep(study.store, study.image_set)
-        study.store.update(lint=lint(study))
+        library = library_of(study.workload.arch)
+        study.store.update(lint=lint(study), arch_library=library, torchvision_compat=prepare_torchvision())
         centre = _lr_max(study)
         try:
             _train(study, centre)

@@ -9,42 +9,92 @@ import pytest
 import torch
 
 from lrlab.recipes import compare
+from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.stats.summary import summarize
 from lrlab.recipes.studies.compare import advice as answer
-from lrlab.recipes.studies.compare import protocol
+from lrlab.recipes.studies.compare import protocol, ranking
 from lrlab.recipes.studies.compare.advice import Advice
 from tests.conftest import write_images
 from tests.kitchen.stats.test_summary import runs_table
 
 
+def results_of(runs: pd.DataFrame, **config):
+    "What `ranking` and `advice` need to know of a results folder."
+
+    class Known:
+        reference = runs.schedule.iloc[0]
+        question = {"schedules": {str(int(n)): dict.fromkeys(runs.schedule, "Constant()") for n in set(runs.budget)}}
+
+        def acting_lr(self, lr_max):
+            return lr_max
+
+    known = Known()
+    known.runs, known.config = runs, {"data": {"majority": 0.0}} | config
+    return known
+
+
+def rank_of(accuracy, status=None, reference=None, **config):
+    runs = runs_table(accuracy, status or {}).assign(budget=7)
+    known = results_of(runs, **config)
+    known.reference = reference or known.reference
+    (rank,) = ranking.rankings(known, summarize(runs, known.reference))
+    return rank
+
+
 def test_the_finding_names_no_winner_without_one():
-    tied = summarize(runs_table({"constant": [0.70, 0.72, 0.71], "same": [0.71, 0.70, 0.72]}))
-    assert answer.finding(tied, "constant") == "No schedule can be told apart from constant with 3 seeds"
-    assert "No winner: constant has the highest mean, and cannot be told apart from same." in answer.ties(
-        tied, "constant"
-    )
-    good = summarize(runs_table({"constant": [0.70, 0.72, 0.71], "good": [0.80, 0.83, 0.81], "bad": [0.4, 0.41, 0.42]}))
-    assert answer.finding(good, "constant") == "Better than constant: good by 10.3 points; worse than constant: bad"
-    assert "Ahead of every other schedule" in answer.ties(good, "constant") and "good." in answer.ties(good, "constant")
+    tied = rank_of({"constant": [0.70, 0.72, 0.71], "same": [0.71, 0.70, 0.72]})
+    assert tied.finding == "constant leads; the other may be as good"
+    assert "constant has the highest mean. It cannot be told apart from same." in tied.notes
+    good = rank_of({"constant": [0.70, 0.72, 0.71], "good": [0.80, 0.83, 0.81], "bad": [0.4, 0.41, 0.42]})
+    assert good.finding == "good is better than all 2 other schedules"
+    assert any(note.startswith("Better than every other") and note.endswith(": good.") for note in good.notes)
+
+
+def test_title_and_advice_name_the_same_schedule():
+    "Also where the highest mean belongs to a schedule that diverged on a seed."
+    runs = runs_table({"constant": [0.7, 0.7, 0.71], "wild": [0.9, 0.9, 0.9]}, {("wild", 1): "diverged"})
+    known = results_of(runs.assign(budget=7))
+    summary = summarize(known.runs)
+    (rank,), best = ranking.rankings(known, summary), answer.advice(known, summary)
+    assert best.schedule == "constant" and rank.finding.startswith("constant ")
+    assert [row.schedule for row in rank.rows] == ["constant", "wild"], "what diverged on a seed is not ranked by luck"
+    assert (best.call, best.lr_max, best.epochs) == ("Constant()", LearningRate(1e-3), 7)
+    assert answer.advice(known, summarize(known.runs.assign(status="failed"))) is None
+
+
+def test_titles_are_short_and_say_what_else_happened():
+    many = {name: [0.7 + i / 100, 0.72, 0.71] for i, name in enumerate("abcdefgh")} | {"bad": [0.1, 0.12, 0.11]}
+    rank = rank_of(many | {"dead": [0.5] * 3}, {("dead", seed): "diverged" for seed in range(3)})
+    assert rank.finding == "h leads; 7 may be as good, 1 behind, 1 unfinished"
+    assert len(rank.finding.split()) <= 12
+    one_seed = rank_of({"a": [0.7], "b": [0.8]})
+    assert one_seed.finding == "b has the highest accuracy, but one seed cannot prove it"
+    assert one_seed.notes[0].startswith("One seed gives no intervals") and one_seed.rows[0].verdict == "no interval"
+    guessing = rank_of({"a": [0.3, 0.3], "b": [0.3, 0.32]}, data={"majority": 0.35})
+    assert guessing.finding == "Nothing was learned: no schedule beats the most frequent class"
 
 
 def test_the_finding_for_lost_runs():
     status = {("dead", 0): "diverged", ("dead", 1): "diverged"}
-    table = summarize(runs_table({"constant": [0.7, 0.71], "dead": [0.1, 0.1]}, status))
-    assert answer.finding(table, "constant") == "dead did not finish"
-    assert "2 diverged" in answer.ranked_table(table, "constant")
-    nothing = summarize(runs_table({"dead": [0.1, 0.1]}, status))
-    assert answer.finding(nothing, "dead") == "No run finished: every schedule diverged or failed"
+    rank = rank_of({"constant": [0.7, 0.71], "dead": [0.1, 0.1]}, status)
+    assert rank.finding == "constant reaches 70.5%: the only schedule that finished"
+    assert rank.rows[1].verdict == "worse, 2 diverged" and rank.rows[1].behind == rank.rows[1].accuracy == "-"
+    assert rank_of({"dead": [0.1, 0.1]}, status).finding == "No run finished: every schedule diverged or failed"
+
+
+def test_nothing_is_ahead_of_the_best():
+    rank = rank_of({"a": [0.8, 0.9], "b": [0.7, 0.7], "wild": [0.95, 0.95]}, {("wild", 0): "diverged"})
+    assert [row.behind for row in rank.rows][0] == "best mean"
+    assert rank.rows[1].behind.startswith("-") and rank.rows[2].behind == "ahead on common seeds"
 
 
 def test_the_words_where_the_reference_was_not_run():
     accuracy = {"good": [0.80, 0.83, 0.81], "bad": [0.4, 0.41, 0.42]}
-    table = summarize(runs_table(accuracy, {("bad", 0): "diverged"}), "constant")
-    sentence = "constant was not run at this budget; good has the highest mean, 81.3%"
-    assert answer.finding(table, "constant") == sentence
-    assert answer.ties(table, "constant").startswith("constant was not run at this budget, so nothing is compared")
-    good, bad = answer.ranked_table(table, "constant").splitlines()[2:]
-    assert good.endswith(" -") and bad.endswith(" 1 diverged") and "tied" not in good + bad and "," not in bad
+    rank = rank_of(accuracy, {("bad", 0): "diverged"}, reference="constant")
+    assert rank.finding == "good is better than the other schedule"
+    assert rank.notes[0] == "constant was not run at this budget, so nothing is compared with it."
+    good, bad = rank.rows
+    assert good.difference == bad.difference == "-" and (good.verdict, bad.verdict) == ("", "1 diverged")
 
 
 ALONE = {"one schedule": ({"a": [0.7, 0.8]}, {}), "others lost": ({"a": [0.7, 0.8], "b": [0.1]}, {("b", 0): "failed"})}
@@ -52,23 +102,21 @@ ALONE = {"one schedule": ({"a": [0.7, 0.8]}, {}), "others lost": ({"a": [0.7, 0.
 
 @pytest.mark.parametrize("accuracy, status", ALONE.values(), ids=ALONE)
 def test_nobody_leads_alone(accuracy, status):
-    class Results:
-        runs = runs_table(accuracy, status).assign(budget=7)
-        question = {"schedules": {"7": {"a": "Constant()", "b": "OneCycle()"}}}
-
-    table = summarize(Results.runs)
-    assert "Ahead" not in answer.ties(table, "a") and "behind" not in answer.advice(Results, table).why
-    assert protocol.budgets_finding(table) == "7 epochs: only a has a result"
+    known = results_of(runs_table(accuracy, status).assign(budget=7))
+    summary = summarize(known.runs)
+    assert "Better" not in " ".join(rank_of(accuracy, status).notes)
+    assert "behind" not in answer.advice(known, summary).why
+    assert protocol.budgets_finding(summary) == "7 epochs: only a has a result"
 
 
 def test_the_number_of_seeds_to_separate_the_top_two():
     accuracy = {"constant": [0.70, 0.72, 0.71, 0.69], "near": [0.705, 0.719, 0.716, 0.692], "far": [0.3, 0.4, 0.3, 0.4]}
-    runs = runs_table(accuracy).assign(budget=7)
-    text = answer.seeds_needed(runs, summarize(runs))
+    text = rank_of(accuracy).notes[-1]
     differences = np.array(accuracy["near"]) - accuracy["constant"]
-    seeds = int(re.search(r"about (\d+) seeds", text)[1])
-    assert text.startswith("To separate near from constant with 80% power") and 4 < seeds < 100
-    assert f"{100 * differences.mean():+.2f} points" in text
+    seeds = int(re.search(r"About (\d+) seeds would separate near from constant with 80% power", text)[1])
+    assert 4 < seeds <= ranking.MOST_USEFUL_SEEDS and f"{100 * differences.mean():+.2f} points" in text
+    equal = {"constant": [0.70, 0.72, 0.71, 0.69], "near": [0.7201, 0.7004, 0.7101, 0.69]}
+    assert rank_of(equal).notes[-1].startswith("No practical number of seeds would separate near from constant")
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +180,9 @@ def test_the_code_repeats_a_run_from_a_file_of_weights(folders, tmp_path):
 
 
 def test_the_code_for_pretrained_models():
-    advice = Advice("sgdr", "CosineRestarts(cycle_len=1)", slice(1e-5, 1e-3), 3, "")
+    advice = Advice("sgdr", "CosineRestarts(cycle_len=1)", LearningRate.parse("slice(1e-5, 1e-3)"), 3, "")
     config = {"question": {"arch": "resnet34", "bs": 32, "data": "x"}, "data": {"source": "/images", "size": 64}}
+    config["arch_library"] = "torchvision"
     code = answer.code(advice, config)
     assert "vision_learner(dls, resnet34, metrics=accuracy)" in code and "lr_max=slice(1e-5, 1e-3)" in code
     assert "from lrlab.callbacks import CosineRestarts, StopOnDivergence" in code
@@ -144,19 +193,14 @@ def test_the_code_for_pretrained_models():
         "learn.freeze()\nlearn.fit_one_cycle(2, 3e-3)  # the new head alone\nlearn.unfreeze()\nlearn.fit_schedule("
     )
     assert head_alone in answer.code(advice, config)
-    config["question"]["arch"] = "vit_tiny_patch16_224"
+    config["question"]["arch"], config["arch_library"] = "vit_tiny_patch16_224", "timm"
     assert "vision_learner(dls, 'vit_tiny_patch16_224'" in answer.code(advice, config)
-    joined = Advice("x", "warmup(join([(Constant(), '50%'), (CosineDecay(), '50%')]), '10%')", 1e-3, 3, "")
+    joined = Advice(
+        "x", "warmup(join([(Constant(), '50%'), (CosineDecay(), '50%')]), '10%')", LearningRate(1e-3), 3, ""
+    )
     assert "import Constant, CosineDecay, StopOnDivergence, join, warmup" in answer.code(joined, config)
-
-
-def test_the_advice_takes_whole_schedules_first_and_is_frank():
-    class Results:
-        runs = runs_table({"constant": [0.7, 0.7, 0.71], "wild": [0.9, 0.9, 0.9]}, {("wild", 1): "diverged"})
-        question = {"schedules": {"7": {"constant": "Constant()", "wild": "OneCycle()"}}}
-
-    Results.runs = Results.runs.assign(budget=7)
-    best = answer.advice(Results, summarize(Results.runs))
-    assert (best.schedule, best.call, best.lr_max, best.epochs) == ("constant", "Constant()", 1e-3, 7)
-    assert answer.advice(Results, summarize(Results.runs.assign(status="failed"))) is None
-    assert isinstance(Results.runs, pd.DataFrame)
+    assert "prepare_torchvision()" in answer.code(advice, config | {"torchvision_compat": True})
+    del config["arch_library"]
+    assert "build(data='x', arch='vit_tiny_patch16_224'" in answer.code(
+        advice, config | {"question": {**config["question"], "size": 64}}
+    ), "1.0"

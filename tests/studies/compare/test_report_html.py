@@ -98,7 +98,7 @@ def test_everything_a_sceptic_asks_for_is_there(page):
     for shown in (config["machine"]["cpu"], config["versions"]["fastai"], "the owner", "broken.png", "left"):
         assert shown in text
     assert text.count("data:image/png;base64,") == 8, "four sample images of each class"
-    assert "Every schedule tried the same" in text and "from 1 other seed(s)" in text
+    assert "Every schedule tried the same" in text and "with 1 seed that the comparison does not use" in text
     assert all(attrs.get("alt") for attrs in tags.named("img"))
 
 

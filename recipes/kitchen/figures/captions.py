@@ -1,0 +1,22 @@
+"""The parts of captions that several figures share."""
+
+from lrlab.recipes.kitchen.text import plural
+
+
+def data_caption(data: dict) -> str:
+    """The data of a study: its title, how many images, and their size.
+
+    >>> data_caption({"title": "Digits", "images": {"train": 1400, "valid": 397}, "size": 8})
+    'Digits, 1,400 training and 397 validation images of 8 px'
+    """
+    names = {"train": "training", "valid": "validation"}
+    counts = [f"{n:,} {names.get(split, split)}" for split, n in data["images"].items()]
+    title = data.get("title") or data["name"]
+    return f"{title}, {', '.join(counts[:-1])} and {counts[-1]} images of {data['size']} px"
+
+
+def workload_caption(config: dict) -> str:
+    "The data, the model, the batch size and the number of seeds of a study with one workload."
+    question = config["question"]
+    seeds = f", {plural(len(question['seeds']), 'seed')}" if "seeds" in question else ""
+    return f"{data_caption(config['data'])}, {question['arch']}, batch size {question['bs']}{seeds}"

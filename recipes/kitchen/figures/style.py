@@ -1,0 +1,141 @@
+"""How every figure looks: colours and dashes, the title and the caption, plain axes, and files."""
+
+import io
+import re
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
+
+# Okabe & Ito (2008): colour-blind readers can tell them apart. In this order, neighbours also differ in grey.
+COLOURS = ["#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#B8860B", "#7F3C8D"]
+DASHES = ["-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (6, 2, 1, 2))]
+OTHERS = "#B4B4B4"  # the lines around the one that a panel is about
+SOFT = "#444444"  # captions and small print
+LINE = "#777777"  # reference lines, such as the most frequent class
+CONTRAST = 4.5  # of text on white, at least (WCAG 2.1, level AA)
+DPI = 160
+SVG = {"svg.hashsalt": "lrlab", "svg.fonttype": "none"}  # the same tables give the same file; text stays text
+
+
+def style_of(names: Iterable[str]) -> dict[str, tuple]:
+    "One colour and one dash per arm, the same in every figure of a study."
+    n = len(COLOURS)
+    return {name: (COLOURS[i % n], DASHES[(i + i // n) % len(DASHES)]) for i, name in enumerate(names)}
+
+
+def text_colour(colour: str) -> str:
+    """`colour`, darkened until text in it can be read on white.
+
+    >>> text_colour("#0072B2"), text_colour("#56B4E9")
+    ('#0072b2', '#3c7da2')
+    """
+    rgb = np.array(to_rgb(colour))
+    while _contrast_on_white(rgb) < CONTRAST:
+        rgb = rgb * 0.97
+    return to_hex(rgb)
+
+
+def _contrast_on_white(rgb: np.ndarray) -> float:
+    "WCAG 2.1: the ratio of relative luminances, from 1 to 21."
+    linear = np.where(rgb <= 0.03928, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05)
+
+
+def frame(fig: Figure, title: str, caption: str) -> tuple[float, float]:
+    """Write the finding above a figure and its caption below. The figure grows by their room.
+
+    Returns the (bottom, top) of the room for the panels, in fractions of the new height. A figure with constrained
+    layout keeps its panels there by itself.
+    """
+    width, height = fig.get_size_inches()
+    title, caption = textwrap.fill(title, int(7.5 * width)), textwrap.fill(caption, int(14.5 * width))
+    above, below = 0.32 + 0.25 * (title.count("\n") + 1), 0.16 + 0.15 * (caption.count("\n") + 1)
+    total = height + above + below
+    bottom, top = below / total, 1 - above / total
+    fig.set_size_inches(width, total)
+    if fig.get_layout_engine() is not None:
+        fig.get_layout_engine().set(rect=(0, bottom, 1, top - bottom))
+    heading = fig.suptitle(title, x=0.2 / width, y=1 - 0.12 / total, ha="left", va="top", fontsize=14, weight="bold")
+    heading.set_in_layout(False)
+    fig.text(0.2 / width, 0.08 / total, caption, fontsize=8.5, color=SOFT, ha="left", va="bottom")
+    return bottom, top
+
+
+def plain(ax, whole_epochs: bool = False) -> None:
+    "No frame above and to the right. Whole epochs as ticks, where x counts epochs."
+    ax.spines[["top", "right"]].set_visible(False)
+    if whole_epochs:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+
+
+def dot_row(ax, y: float, seeds, mean: float, low: float, high: float, colour: str, words: str) -> None:
+    "One row of a dot plot: the mean with its interval, every seed as a small dot below, and words at the right."
+    ax.plot(seeds, np.full(len(seeds), y + 0.2), "o", ms=4, color=colour, alpha=0.45, mew=0)
+    if np.isfinite(low):
+        ax.plot([low, high], [y, y], color=colour, lw=2.2, solid_capstyle="round")
+    if np.isfinite(mean):
+        ax.plot(mean, y, "o", ms=8, color=colour, mec="white")
+    place = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
+    ax.text(1.0, y - 0.27, words, fontsize=8.5, color="#333333", **place)
+
+
+def dot_axes(ax, n: int) -> None:
+    "The axes under `n` rows of `dot_row`, the first of them on top."
+    ax.set_ylim(n - 0.5, -0.6)
+    ax.grid(axis="x", color="#EEEEEE")
+    ax.set_axisbelow(True)
+    plain(ax)
+
+
+def limits_of(values: pd.Series) -> tuple[float, float]:
+    "From the smallest to the largest of the middle 96 % of the values, with a margin: one outlier hides nothing else."
+    values = values.astype(float).replace([np.inf, -np.inf], np.nan).dropna()
+    if values.empty:
+        return 0.0, 1.0
+    low, high = np.quantile(values, [0.02, 0.98])
+    low, high = max(values.min(), low - 0.6 * (high - low)), min(values.max(), high + 0.6 * (high - low))
+    margin = 0.07 * (high - low) or 0.05
+    return low - margin, high + margin
+
+
+def wrapped(text: str, width: int = 14) -> str:
+    "`text` over several lines. A constructor call is broken after its bracket and its commas rather than anywhere."
+    lines = [""]
+    for part in re.findall(r"[^\s(,]*[(,]*\s*", text):
+        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def save(fig: Figure, file: Path) -> None:
+    "Write a PNG, completely or not at all."
+    part = file.with_name(f".{file.stem}.part{file.suffix}")
+    _show_names_literally(fig)
+    fig.savefig(part, dpi=DPI)
+    part.replace(file)
+
+
+def to_svg(fig: Figure) -> str:
+    "The figure as the text of an SVG element. The same figure gives the same text."
+    stream = io.StringIO()
+    _show_names_literally(fig)
+    with matplotlib.rc_context(SVG):
+        fig.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = stream.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _show_names_literally(fig: Figure) -> None:
+    "Names may hold dollar signs. matplotlib would read what is between two of them as a formula, or fail on it."
+    for text in fig.findobj(Text):
+        if "$" in text.get_text() and "mathdefault" not in text.get_text():  # matplotlib's own tick labels have that
+            text.set_parse_math(False)

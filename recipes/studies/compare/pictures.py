@@ -1,0 +1,109 @@
+"""The figures of a comparison with their words: which there are, in reading order, and how each is drawn."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.stats.tuning import tuning_scores
+from lrlab.recipes.kitchen.text import plural
+from lrlab.recipes.studies.compare import figure, panels, protocol
+from lrlab.recipes.studies.compare.panels import Curves, Look, LRCurves
+from lrlab.recipes.studies.compare.ranking import Ranking
+from lrlab.recipes.studies.compare.results import Results
+
+
+@dataclass(frozen=True)
+class Picture:
+    "A figure of the page. Those with a `file` also stand alone, four panels wide, with title and caption."
+
+    name: str
+    title: str
+    note: str  # below it on the page
+    draw: Callable[..., Figure]  # without words; those with a `file` take wide=True
+    file: str = ""  # name of the PNG
+    caption: str = ""  # below it there
+
+    def draw_alone(self) -> Figure:
+        fig = self.draw(wide=True)
+        style.frame(fig, self.title, self.caption)
+        return fig
+
+
+class Gallery:
+    "Every figure is of the longest budget, but the one over budgets."
+
+    def __init__(self, results: Results, summary: pd.DataFrame, ranks: list[Ranking]):
+        self.results, self.summary, self.rank, self.budget = results, summary, ranks[0], results.budget
+        self.has_budgets = len(ranks) > 1
+        self.runs, self.epochs, self.cycles = results.of_budget(results.budget)
+        self.look = Look(list(self.rank.table.schedule), list(results.schedules))
+        self.majority, self.groups = results.config["data"]["majority"], results.config["groups"]
+        tables = self.epochs, self.cycles, self.look
+        self.losses = Curves(*tables, "valid_loss", self.budget, self.majority)
+        self.accuracies = Curves(*tables, "accuracy", self.budget, self.majority)
+        curves = {name: results.lr_curves[name] for name in self.look.order if name in results.lr_curves}
+        self.lrs = LRCurves(curves, self.groups, self.look, protocol.steps_per_epoch(results), self.budget)
+
+    def poster(self, title: str) -> Figure:
+        "comparison.png."
+        columns = {"learning rate": self.lrs, "validation loss": self.losses, "validation accuracy": self.accuracies}
+        final = partial(panels.final_panel, **self._final())
+        caption = protocol.caption(self.results, self.runs)
+        return figure.comparison(self.look, columns, final, self.rank.measured_on, title, caption)
+
+    def pictures(self) -> list[Picture]:
+        "In reading order."
+        found = [self._final_picture()]
+        found += [self._budgets_picture()] if self.has_budgets else []
+        found += self._curve_pictures() if len(self.epochs) else []
+        found += [self._lr_picture()] if self.lrs.curves else []
+        found += [self._lr_find_picture()] if self.results.lr_find is not None and len(self.results.lr_find) else []
+        scores = tuning_scores(self.results.trials[self.results.trials.budget == self.budget])
+        return [*found, self._tuning_picture(scores)] if len(scores) else found
+
+    def _final(self) -> dict:
+        shared = {"look": self.look, "reference": self.results.reference, "majority": self.majority}
+        return {"runs": self.runs, "ranked": self.rank.table, **shared}
+
+    def _final_picture(self) -> Picture:
+        title = f"{self.rank.measured_on.capitalize()} accuracy after {plural(self.budget, 'epoch')}"
+        note = "Small dots: seeds. Large dots and bars: mean and 95 % interval. Best first."
+        return Picture("final", title, note, partial(panels.final, **self._final()))
+
+    def _budgets_picture(self) -> Picture:
+        title, note = protocol.budgets_finding(self.summary), "Each point is trained for its own budget."
+        draw = partial(panels.budgets_grid, self.summary, self.look)
+        caption = f"{protocol.caption(self.results, self.results.runs)} {note}"
+        return Picture("budgets", title, note, draw, "budgets", caption)
+
+    def _curve_pictures(self) -> list[Picture]:
+        diamonds = " Diamonds: ends of cycles, where the LR is lowest." if len(self.cycles) else ""
+        note = f"In colour one schedule, mean and 95 % interval over seeds. In grey the others.{diamonds}"
+        is_cut = f"{note} The axis may cut off extreme values."
+        return [
+            Picture("accuracy", "Validation accuracy by epoch", note, self.accuracies.grid),
+            Picture("loss", "Validation loss by epoch", is_cut, self.losses.grid),
+        ]
+
+    def _lr_picture(self) -> Picture:
+        note = "Recorded at every optimizer step of one run each."
+        note += "" if len(self.groups) == 1 else f" Layer groups: {', '.join(self.groups)}."
+        note += " The axis is logarithmic: 0 lies at its lower edge." if self.lrs.is_log else ""
+        n = plural(len(self.lrs.curves), "schedule")
+        title = f"The learning rates of {n} over {plural(self.budget, 'epoch')}"
+        return Picture("lr", title, note, self.lrs.grid, "schedules", f"{protocol.where(self.results)}. {note}")
+
+    def _lr_find_picture(self) -> Picture:
+        draw = partial(panels.lr_find, self.results.lr_find, self.results.config.get("lr_find"))
+        return Picture("lr-find", "LR range test (lr_find)", "Dashed: the LR that the valley rule suggests.", draw)
+
+    def _tuning_picture(self, scores: pd.DataFrame) -> Picture:
+        chosen = self.results.config.get("tuned", {}).get("chosen", {}).get(str(self.budget), {})
+        draw = partial(panels.tuning_grid, scores, chosen, self.look)
+        note = "Rings: the chosen LR. Crosses: a seed diverged or failed there."
+        caption = f"{protocol.where(self.results)}. {protocol.tuning(self.results)} {note}"
+        return Picture("tuning", protocol.tuning_finding(chosen), note, draw, "tuning", caption)
