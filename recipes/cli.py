@@ -72,7 +72,7 @@ def recipe(**presets: dict[str, Any]) -> Callable[[Callable], Callable]:
                 if values.get(option):
                     values = preset | values
             values = defaults | values
-            with spinner("Starting"):
+            with spinner("Loading"):
                 result = main(**{name: _read(signature.parameters[name], value) for name, value in values.items()})
             print(result.text)
             return result

@@ -10,7 +10,8 @@ _shown: list = []  # the Progress of rich that is on the screen, and its text; a
 
 def is_watched() -> bool:
     "Whether a person is looking: a terminal, or a notebook that can show progress (it has ipywidgets)."
-    return sys.stdout.isatty() or bool("ipykernel" in sys.modules and find_spec("ipywidgets"))
+    in_notebook = "ipykernel" in sys.modules and find_spec("ipywidgets")
+    return bool(_shown or in_notebook or sys.stdout.isatty())  # while something is shown, rich stands in for stdout
 
 
 @contextmanager

@@ -1,82 +1,136 @@
-"""What one sees while a grid runs: a bar on a terminal or in a notebook, one line per finished run elsewhere."""
+"""What one sees while runs are trained: one line per finished run, and on a terminal or in a notebook a bar below."""
 
-import sys
+import heapq
 import time
-from importlib.util import find_spec
 
 from lrlab.recipes.kitchen.runs.plan import Run
+from lrlab.recipes.kitchen.stage import is_watched, no_spinner
 from lrlab.recipes.kitchen.store.tables import RunResult
+from lrlab.recipes.kitchen.text import percent
+
+
+class TimeLeft:
+    """Estimates when the last run will finish, from the runs that have finished and those in flight.
+
+    `epochs` holds the length of each run in the order in which they start; `jobs` run at the same time.
+
+    >>> left = TimeLeft({"a": 2, "b": 2, "c": 2, "d": 2}, jobs=2)
+    >>> left.finish("a", seconds=10, now=15)  # processes take time to start: 15 s for a run of 10 s
+    >>> left.seconds(now=15)  # b is finishing too, then c and d take 10 s
+    10.0
+    """
+
+    def __init__(self, epochs: dict[str, int], jobs: int):
+        self.waiting, self.jobs = dict(epochs), jobs
+        self.began: dict[str, float | None] = dict.fromkeys(list(epochs)[:jobs])  # None: its process may still start
+        self.trained_seconds, self.trained_epochs = 0.0, 0
+
+    def finish(self, run_id: str, seconds: float, now: float) -> None:
+        "Count a run that took `seconds` and ended at `now`; the next one starts. A run that failed took 0 or nan."
+        began, epochs = self.began.pop(run_id, None), self.waiting.pop(run_id, 0)
+        if seconds > 0:
+            self.trained_seconds += seconds if began is None else now - began
+            self.trained_epochs += epochs
+            self.began = {other: now - seconds if at is None else at for other, at in self.began.items()}
+        for other in list(self.waiting)[: self.jobs]:
+            self.began.setdefault(other, now)
+
+    def seconds(self, now: float) -> float | None:
+        "None before the first run has finished."
+        if not self.trained_epochs:
+            return None
+        per_epoch = self.trained_seconds / self.trained_epochs
+        ends = [max(0.0, (at or now) + per_epoch * self.waiting[run_id] - now) for run_id, at in self.began.items()]
+        heapq.heapify(ends)
+        for run_id, epochs in self.waiting.items():
+            if run_id not in self.began:
+                heapq.heapreplace(ends, ends[0] + per_epoch * epochs)
+        return max(ends, default=0.0)
 
 
 class Lines:
-    "For logs and CI: no control characters, one line per finished run."
+    "For logs: no control characters, one line per finished run."
 
     def __init__(self, todo: list[Run], done: int, jobs: int):
-        self.left, self.total, self.done = len(todo), len(todo) + done, done
-        self.start = time.monotonic()
+        self.total, self.finished, self.jobs = len(todo) + done, done, jobs
+        self.waiting = {run.run_id: f"{run.arm} seed {run.seed}" for run in todo}
+        self.time_left = TimeLeft({run.run_id: run.epochs for run in todo}, jobs)
+        self.tells_lr = len({str(run.lr_max) for run in todo}) > 1
 
     def __enter__(self):
-        if self.done:
-            print(f"{self.done} of {self.total} runs are there already")
+        if self.finished:
+            self.write(f"{self.finished} of {self.total} runs are already there")
         return self
 
     def __exit__(self, *_):
         pass
 
     def advance(self, result: RunResult) -> None:
-        self.left -= 1
-        print(f"[{self.total - self.left}/{self.total}] {describe(result)}, {self._time_left()} left", flush=True)
+        "Tell that a run has finished."
+        row = result.row
+        self.finished += 1
+        self.waiting.pop(row.run_id, None)
+        self.time_left.finish(row.run_id, row.seconds or 0, time.monotonic())
+        self.write(f"[{self.finished}/{self.total}] {describe(result, self.tells_lr)}{self._left()}")
 
-    def _time_left(self) -> str:
-        finished = self.total - self.done - self.left
-        return clock((time.monotonic() - self.start) / finished * self.left)
+    def write(self, line: str) -> None:
+        print(line, flush=True)
+
+    def _left(self) -> str:
+        left = self.time_left.seconds(time.monotonic())
+        return f"; about {clock(left)} left" if left and self.waiting else ""
 
 
 class Bar(Lines):
-    "For terminals and notebooks: runs done, time left, and what is running now."
-
-    def __init__(self, todo: list[Run], done: int, jobs: int):
-        super().__init__(todo, done, jobs)
-        self.waiting, self.jobs = {run.run_id: f"{run.arm} seed {run.seed}" for run in todo}, jobs
+    "For terminals and notebooks: below the lines, how many runs are done, the time left, and what is running now."
 
     def __enter__(self):
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
-        self.progress = Progress(*columns, transient=True)
+        columns = (TextColumn("Training"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
+        self.paused = no_spinner()
+        self.paused.__enter__()
+        self.progress = Progress(*columns, TextColumn("{task.fields[now]}"), transient=True)
         self.progress.start()
-        self.task = self.progress.add_task("runs", total=self.total, completed=self.done, note=self._now())
-        return self
+        self.task = self.progress.add_task("", total=self.total, completed=self.finished, now=self._now())
+        return super().__enter__()
 
-    def __exit__(self, *_):
+    def __exit__(self, *error):
         self.progress.stop()
+        self.paused.__exit__(*error)
 
     def advance(self, result: RunResult) -> None:
-        self.left -= 1
-        self.waiting.pop(result.row.run_id, None)
-        note = f"{self._time_left()} left · {self._now()}"
-        self.progress.update(self.task, advance=1, note=note)
+        super().advance(result)
+        self.progress.update(self.task, completed=self.finished, now=self._now())
+
+    def write(self, line: str) -> None:
+        self.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _now(self) -> str:
-        return "now: " + ", ".join(list(self.waiting.values())[: self.jobs])
+        return ", ".join(list(self.waiting.values())[: self.jobs])
 
 
 def show_progress(todo: list[Run], done: int, jobs: int) -> Lines:
-    "A bar where a person is looking, lines where a file is being written, or in a notebook that has no ipywidgets."
-    notebook = "ipykernel" in sys.modules and find_spec("ipywidgets")
-    return (Bar if sys.stdout.isatty() or notebook else Lines)(todo, done, jobs)
+    "A bar where a person is looking, else lines."
+    return (Bar if is_watched() else Lines)(todo, done, jobs)
 
 
-def describe(result: RunResult) -> str:
+def describe(result: RunResult, with_lr: bool = True) -> str:
     "One finished run in words."
     row = result.row
-    name = f"{row.schedule} lr_max {row.lr_max} seed {row.seed}"
+    lr_max = f" lr_max {row.lr_max}" if with_lr else ""
+    name = f"{row.schedule}{lr_max} seed {row.seed}"
     if row.status == "ok":
-        note = f" ({row.error})" if row.error else ""  # how it was done after all
-        return f"{name}: accuracy {row.accuracy:.3f} in {row.seconds:.0f} s{note}"
+        note = f" ({row.error})" if row.error else ""  # what it took to finish
+        return f"{name}: accuracy {percent(row.accuracy)} % in {row.seconds:.0f} s{note}"
     return f"{name}: {row.status} ({row.error})"
 
 
 def clock(seconds: float) -> str:
-    "75 -> 1:15."
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+    """
+    >>> clock(75), clock(3675)
+    ('1:15', '1:01:15')
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
