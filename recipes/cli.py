@@ -63,17 +63,19 @@ def recipe(**presets: dict[str, Any]) -> Callable[[Callable], Callable]:
 
     def decorate(main: Callable) -> Callable:
         signature = inspect.signature(main)
-        defaults = {name: parameter.default for name, parameter in signature.parameters.items()}
 
         @functools.wraps(main)
         def call(*args, **kwargs):
-            values = {n: v for n, v in signature.bind(*args, **kwargs).arguments.items() if v is not None}
+            bound = signature.bind(*args, **kwargs)
+            values = {name: value for name, value in bound.arguments.items() if value is not None}
             for option, preset in presets.items():
                 if values.get(option):
                     values = preset | values
-            values = defaults | values
+            bound.arguments = values
+            bound.apply_defaults()
+            bound.arguments = {name: _read(signature.parameters[name], v) for name, v in bound.arguments.items()}
             with spinner("Loading"):
-                result = main(**{name: _read(signature.parameters[name], value) for name, value in values.items()})
+                result = main(*bound.args, **bound.kwargs)
             print(result.text)
             return result
 
@@ -214,11 +216,12 @@ def _as_typed(hint, tokens) -> str:
 
 def _refuse_empty(arguments: dict[str, Any]) -> None:
     for name, value in arguments.items():
-        for text in value if isinstance(value, tuple) else (value,):
+        named, texts = ("a folder", value) if isinstance(value, tuple) else (f"`{name}`", [value])
+        for text in texts:
             if isinstance(text, str) and not text.strip():
-                raise UserError(f"`{name}` is empty")
+                raise UserError(f"{named} is empty")
             if isinstance(text, str) and "\0" in text:
-                raise UserError(f"`{name}` holds a null character")
+                raise UserError(f"{named} holds a null character")
 
 
 def _sentence(error: CycloptsError, app: App) -> str:

@@ -1,16 +1,22 @@
-"""Redraw the tables, figures and report of a results folder from its stored runs, or merge several into one.
+"""Redraw the tables, figures and report of a results folder.
 
-lrlab report results/compare
-lrlab report monday tuesday --out both
+Works from the stored runs, without training. Several folders are merged into one report.
+
+    lrlab report results/compare
+    lrlab report monday tuesday --out both
 """
 
+from typing import Annotated, Any
+
 from lrlab.recipes import cli
+from lrlab.recipes.kitchen.options import Option
+
+Folders = Annotated[str, Option("Data", "FOLDER", "Results folders: several of compare, or one of any recipe")]
+OUT_HELP = "Folder of the new report [default: the folder itself; results/report if there are several]"
 
 
-def main(
-    *dirs: str,  # Results folders: several of lrlab compare, or one of any recipe
-    out: str = None,  # Folder of the merged report (several folders: results/report; one: that folder itself)
-):
+@cli.recipe()
+def main(*dirs: Folders, out: Annotated[Any, Option("Output", "FOLDER", OUT_HELP)] = None):
     "Rebuild runs.csv, epochs.csv, summary.csv, the figures and report.html; several folders give one report."
     from pathlib import Path
 
@@ -42,7 +48,6 @@ def main(
     except Exception as error:  # the folder holds values that lrlab would not have written
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"{', '.join(dirs)}: damaged, or not written by lrlab ({reason})") from error
-    print(result.text)
     return result
 
 

@@ -22,6 +22,7 @@ from lrlab.recipes.kitchen.models.create import check_name, create, is_pretraine
 from lrlab.recipes.kitchen.models.layer_groups import layer_groups, one_group
 from lrlab.recipes.kitchen.models.weights import read_weights, sha256
 from lrlab.recipes.kitchen.options import check_range
+from lrlab.recipes.kitchen.stage import stage
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Workload:
         return is_pretrained(self.arch) and not self.scratch
 
     def load_images(self) -> ImageSet:
+        stage("Reading images")
         default = 96 if split_count(self.data)[0] == "solar" and is_pretrained(self.arch) else None
         return load(self.data, self.size or default, self.cache)
 

@@ -12,6 +12,7 @@ from joblib import Parallel, cpu_count, delayed
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lrlab.recipes.kitchen.data.pixel_cache import cached_array, reserve
+from lrlab.recipes.kitchen.stage import stage
 from lrlab.recipes.kitchen.text import printable
 
 # Files are recognised by their content, but only in these formats: Pillow would run Ghostscript on a PostScript file
@@ -19,6 +20,7 @@ from lrlab.recipes.kitchen.text import printable
 FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 MAX_PIXELS = 89_478_485  # Pillow's own limit: 256 MB as RGB. Beyond it, a small file may be a decompression bomb.
 GREY = {"1", "L", "LA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
+TOLD_EVERY = 100  # images, on the line that says how far the reading is
 _VERSION = 2  # part of the cache key: raise it when the pixels that come out change
 
 
@@ -47,6 +49,8 @@ def decode_images(files: Sequence[Path], size: int, cache: bool = True) -> tuple
         array = np.lib.format.open_memmap(target, "w+", np.uint8, (len(files), size, size, channels))
 
         def decode_into(position: int) -> str | None:
+            if position % TOLD_EVERY == 0:
+                stage(f"Reading images: {position:,} of {len(files):,}")
             try:
                 array[position] = read_image(files[position], size, channels)
             except UnreadableImage as error:

@@ -29,6 +29,7 @@ from lrlab.recipes.kitchen.runs.lr_range_test import range_test, suggested_lr
 from lrlab.recipes.kitchen.runs.out_of_memory import batch_size
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.train import Task, attempt, train_run
+from lrlab.recipes.kitchen.stage import stage
 from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.store import Store
@@ -102,6 +103,7 @@ class Study:
             )
             if not run_tasks(todo, trained, image_set, keep, place):
                 raise Stopped
+        stage("Summarizing the runs")
 
     def _resolved_place(self) -> Place:
         "`place`, with as many jobs as cores and memory allow if the number was left open."
@@ -163,6 +165,7 @@ def open_study(
     `facts(image_set)` adds to the manifest's description of the data.
     """
     image_set = question.workload.load_images()
+    stage("Building the model")
     question = replace(question, workload=question.workload.resolve(image_set))
     learn = question.workload.learner(question.seeds[0], image_set)
     check(question, learn)

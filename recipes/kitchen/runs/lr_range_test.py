@@ -3,6 +3,7 @@
 from lrlab.callbacks import lr_range_test
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.runs.out_of_memory import batch_size, said, split_batches, with_smaller_batches
+from lrlab.recipes.kitchen.stage import stage
 from lrlab.recipes.kitchen.workloads import Workload
 
 STEPS = 100
@@ -19,6 +20,7 @@ def range_test(workload: Workload, seed: int, image_set: ImageSet, num_it: int =
 
 def quiet_range_test(learn, num_it: int = STEPS):
     "An LR range test without progress bars."
+    stage("LR range test")
     with learn.no_bar():
         return lr_range_test(learn, num_it=num_it)
 

@@ -60,12 +60,12 @@ def test_failed_runs_tell_nothing_about_the_speed():
 
 
 def fake_run(arm: str, lr_max: float = 3e-3):
-    return SimpleNamespace(run_id=arm, schedule=arm, seed=0, epochs=2, lr_max=lr_max)
+    return SimpleNamespace(run_id=arm, arm=arm, seed=0, epochs=2, lr_max=lr_max)
 
 
 def fake_result(arm: str, **values):
     row = {"run_id": arm, "schedule": arm, "lr_max": "3e-3", "seed": 0, "status": "ok", "error": "", "seconds": 8.2}
-    return SimpleNamespace(row=row | {"accuracy": 0.993} | values)
+    return SimpleNamespace(row=SimpleNamespace(**row | {"accuracy": 0.993} | values))
 
 
 def test_a_log_has_one_line_per_finished_run(capsys):
