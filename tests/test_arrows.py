@@ -15,7 +15,7 @@ LAYERS = [  # of recipes/kitchen, from the top; a layer imports from itself and 
     {"learner", "models", "data"},
     {"store", "stats", "figures", "machine", "schedule_names", "options"},
     {"learning_rates"},
-    {"errors", "text"},
+    {"errors", "text", "stage"},
 ]
 HEAVY = {"torch", "torchvision", "fastai", "fasttransform", "lrlab.callbacks"}
 DRAWING = {"report", "figure", "page"}  # modules of a study that a reader of results needs
