@@ -9,6 +9,9 @@ import pytest
 from PIL import Image
 
 os.environ.setdefault("MPLBACKEND", "agg")
+# One thread here and in every process that a test starts: with `pytest -n 2` each core has its own tests, and threads
+# that wait for each other on tiny images take ten times the processor time.
+os.environ |= {"LOKY_MAX_CPU_COUNT": "1", "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture(scope="session", autouse=True)

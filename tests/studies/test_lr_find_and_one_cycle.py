@@ -1,48 +1,56 @@
 """The recipes lr-find and one-cycle from the command line to the files, on scikit-learn's digits."""
 
+import shutil
+
 import pandas as pd
 import pytest
 
 from lrlab.recipes import cli
 
 
-def test_lr_find_writes_curves_suggestions_and_a_figure(tmp_path, capsys):
-    out = tmp_path / "out"
-    command = ["lr-find", "--data", "digits", "--seeds", "2", "--num_it=60", "--out", str(out)]
-    assert cli.main(command) == 0
-    curves, suggestions = pd.read_csv(out / "lr_find.csv"), pd.read_csv(out / "suggestions.csv")
+def command(out, seeds=2, num_it=60, bs=64) -> list[str]:
+    options = {"data": "digits", "seeds": seeds, "num-it": num_it, "bs": bs, "out": out}
+    return ["lr-find", *(f"--{name}={value}" for name, value in options.items())]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    "The folder of an LR range test of two seeds."
+    out = tmp_path_factory.mktemp("lr_find") / "out"
+    assert cli.main(command(out)) == 0
+    return out
+
+
+def test_lr_find_writes_curves_suggestions_and_a_figure(folder, capsys):
+    curves, suggestions = pd.read_csv(folder / "lr_find.csv"), pd.read_csv(folder / "suggestions.csv")
     assert set(curves.columns) >= {"lr", "loss", "seed"} and curves.seed.nunique() == 2
     assert suggestions.lr.between(1e-7, 10).all() and set(suggestions.rule) <= {"valley", "slide", "minimum", "steep"}
-    assert (out / "lr_find.png").stat().st_size > 20_000
-    printed = capsys.readouterr().out
-    assert "Use it: lr_max =" in printed
-    assert cli.main(command) == 0
-    assert capsys.readouterr().out == printed, "the same command finds the results there"
+    assert (folder / "lr_find.png").stat().st_size > 20_000
+    written = (folder / "lr_find.csv").stat().st_mtime_ns
+    assert cli.main(command(folder)) == 0
+    assert "Use it: lr_max =" in capsys.readouterr().out
+    assert (folder / "lr_find.csv").stat().st_mtime_ns == written, "the same command finds the results there"
 
 
-def test_lr_find_repeats_its_numbers(tmp_path, capsys):
-    for name in ("a", "b"):
-        cli.main(["lr-find", "--data", "digits", "--seeds", "1", "--num-it", "40", "--out", str(tmp_path / name)])
-    a, b = ((tmp_path / name / "lr_find.csv").read_text() for name in ("a", "b"))
-    assert a == b
+def test_lr_find_repeats_its_numbers(folder, tmp_path):
+    "Alone in another folder, a seed gives the same curve, to the last digit."
+    assert cli.main(command(tmp_path, seeds=1)) == 0
+    again, first = ((made / "lr_find.csv").read_text().splitlines() for made in (tmp_path, folder))
+    assert len(again) > 20 and again == first[: len(again)] and len(first) > len(again)
+
+
+def test_another_question_in_the_same_folder_is_refused(folder, tmp_path, capsys):
+    out = shutil.copytree(folder, tmp_path / "out")
+    assert cli.main(command(out, bs=32)) == 2
+    assert "bs = 64, this command has bs = 32" in capsys.readouterr().err
+    assert cli.main([*command(out, seeds=1, num_it=6, bs=32), "--fresh"]) == 0
+    assert pd.read_csv(out / "lr_find.csv").seed.nunique() == 1
 
 
 def test_one_cycle_trains_and_tells(tmp_path, capsys):
     out = tmp_path / "out"
-    command = [
-        "one_cycle",
-        "--data",
-        "digits",
-        "--arch",
-        "small",
-        "--epochs",
-        "2",
-        "--lr-max",
-        "1e-2",
-        "--out",
-        str(out),
-    ]
-    assert cli.main(command) == 0
+    options = "--data digits --arch small --epochs 2 --lr-max 1e-2".split()
+    assert cli.main(["one_cycle", *options, "--out", str(out)]) == 0
     epochs, steps = pd.read_csv(out / "epochs.csv"), pd.read_csv(out / "steps.csv")
     confusion = pd.read_csv(out / "confusion.csv", index_col=0)
     assert list(epochs.epoch) == [1, 2] and epochs.accuracy.iloc[-1] > 0.7
@@ -50,12 +58,3 @@ def test_one_cycle_trains_and_tells(tmp_path, capsys):
     assert confusion.to_numpy().trace() / confusion.to_numpy().sum() == pytest.approx(epochs.accuracy.iloc[-1])
     assert (out / "one_cycle.png").exists()
     assert "learn.fit_one_cycle(2, 1e-2)" in capsys.readouterr().out
-
-
-def test_another_question_in_the_same_folder_is_refused(tmp_path, capsys):
-    out = str(tmp_path / "out")
-    quick = ["lr-find", "--data", "digits", "--quick", "--out", out]
-    assert cli.main(quick) == 0
-    assert cli.main([*quick, "--bs", "32"]) == 2
-    assert "bs = 64, this command has bs = 32" in capsys.readouterr().err
-    assert cli.main([*quick, "--bs", "32", "--fresh"]) == 0

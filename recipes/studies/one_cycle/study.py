@@ -80,7 +80,7 @@ def _train(study: Study, parts: int) -> None:
             raise UserError("`lr_max` find: the LR range test suggests no LR on this data; give `lr_max` a number")
         print(f"learn.fit_one_cycle({question.epochs}, {used})")
         recording = Recording()
-        groups = len(learn.opt.param_lists)
+        groups = len(learn.splitter(learn.model))
         cbs = [recording.history, recording.epochs]
         learn.fit_one_cycle(question.epochs, used.to_fastai(groups), cbs=cbs)
         matrix = ClassificationInterpretation.from_learner(learn).confusion_matrix()

@@ -10,11 +10,13 @@ import torch
 
 from lrlab.recipes import cli
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.models import create as models
 from lrlab.recipes.kitchen.models import weights
 from lrlab.recipes.kitchen.models.layer_groups import group_names, layer_groups, one_group
 from lrlab.recipes.kitchen.workloads import Workload, checked
 
+prepare_torchvision()  # timm imports torchvision
 pytest.importorskip("timm")
 
 

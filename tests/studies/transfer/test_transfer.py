@@ -13,12 +13,14 @@ from fastai.losses import CrossEntropyLossFlat
 from fastai.torch_core import set_seed
 
 from lrlab.recipes import cli, transfer
+from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.runs.frozen_body import TensorDL, body_outputs, head_learner
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.transfer import figure as transfer_figure
 from lrlab.recipes.studies.transfer.figure import lr_by_group
 from lrlab.recipes.studies.transfer.train import movement
 
+prepare_torchvision()  # timm imports torchvision
 pytest.importorskip("timm")
 
 

@@ -8,10 +8,12 @@ from matplotlib.figure import Figure
 
 from lrlab.recipes import cli, transfer_vs_scratch
 from lrlab.recipes.kitchen.errors import NothingFinished
+from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.studies.transfer_vs_scratch import figure as lr_epochs_figure
 from lrlab.recipes.studies.transfer_vs_scratch import report as lr_epochs
 
+prepare_torchvision()  # timm imports torchvision
 pytest.importorskip("timm")
 
 CELLS = pd.DataFrame(
