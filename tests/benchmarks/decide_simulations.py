@@ -1,12 +1,11 @@
 """How often is a word of `decide` wrong? 2,000 simulated comparisons of eight schedules in every world.
 
-    python tests/benchmarks/decide_simulations.py           # writes results/reference/bank/simulations.csv
+    python tests/benchmarks/decide_simulations.py       # continues results/reference/bank/simulations.csv
 
 The worlds are the least favourable ones that we know: all schedules equal, half of them worse by just more than the
 tolerance, one better by just more than the tolerance, and each of them with equal and with very different noise.
 """
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,20 +103,21 @@ def judge_comparison(values: np.ndarray, means: np.ndarray, alpha: float, tolera
         "guarantee broken": not is_kept and missed > 0 and all(pair.p_better(missed) <= alpha for pair in decided),
         "any false no better": (~is_open & (gaps > tolerance)).any(),
         "open": is_open,
+        "is behind": is_behind,
         "best": best,
     }
 
 
-def two_stages(values: np.ndarray, means: np.ndarray, first: int) -> dict:
+def two_stages(values: np.ndarray, means: np.ndarray, first: int, tolerance: float = TOLERANCE) -> dict:
     "All arms get the `first` seeds; the open arms and the recommended one get all."
-    early = judge_comparison(values[:, :first], means, ALPHA / 2)
+    early = judge_comparison(values[:, :first], means, ALPHA / 2, tolerance)
     if not early["open"].any():
         return early | {"runs": ARMS * first}
     stays = early["open"].copy()
     stays[early["best"]] = True
     values = values.copy()
     values[~stays, first:] = np.nan
-    return judge_comparison(values, means, ALPHA / 2) | {"runs": int(np.isfinite(values).sum())}
+    return judge_comparison(values, means, ALPHA / 2, tolerance) | {"runs": int(np.isfinite(values).sum())}
 
 
 def simulate(world: World, n: int, first: int | None, comparisons: int, seed: int = 0) -> dict:
@@ -128,19 +128,21 @@ def simulate(world: World, n: int, first: int | None, comparisons: int, seed: in
     for _ in range(comparisons):
         values = draw(rng, n)
         rows.append(two_stages(values, means, first) if first else judge_comparison(values, means, ALPHA))
-    return pd.DataFrame(rows).drop(columns=["open", "best"]).astype(float).mean().to_dict()
+    return pd.DataFrame(rows).drop(columns=["open", "is behind", "best"]).astype(float).mean().to_dict()
 
 
 def main() -> None:
-    rows = []
-    for name, world in WORLDS.items():
+    "Simulate the worlds that the table does not hold yet."
+    table = pd.read_csv(TARGET) if TARGET.exists() else pd.DataFrame({"world": []})
+    for name in [name for name in WORLDS if name not in set(table.world)]:
+        rows = []
         for n, first in ((3, None), (5, None), (8, None), (8, 3)):
-            design = f"3, then {n}" if first else str(n)
-            rows.append({"world": name, "seeds": design, **simulate(world, n, first, COMPARISONS)})
-            print(pd.DataFrame(rows[-1:]).to_string(header=len(rows) == 1, float_format="%.3f"), flush=True)
-    TARGET.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).round(4).to_csv(TARGET, index=False)
+            design = f"{first}, then {n}" if first else str(n)
+            rows.append({"world": name, "seeds": design, **simulate(WORLDS[name], n, first, COMPARISONS)})
+        print(pd.DataFrame(rows).to_string(index=False, float_format="%.3f"), flush=True)
+        table = pd.concat([table, pd.DataFrame(rows).round(4)], ignore_index=True)
+        table.to_csv(TARGET, index=False)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -59,8 +59,8 @@ class Rotations:
     def _t_values(self, margin: float) -> tuple[np.ndarray, np.ndarray]:
         means = self._rotated + margin * self._length
         squares = (self.n - 1) * self.variance + self.n * (self.mean + margin) ** 2  # no rotation changes them
-        rest = np.maximum(squares - means**2, np.finfo(float).eps * squares + np.finfo(float).tiny)
-        return means, means * np.sqrt((self.n - 1) / rest)
+        rest = np.sqrt(np.maximum(squares - means**2, np.finfo(float).eps * squares))
+        return means, np.divide(means * np.sqrt(self.n - 1), rest, out=np.zeros_like(means), where=rest > 0)
 
 
 def _share(is_extreme: np.ndarray) -> float:
