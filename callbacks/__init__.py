@@ -6,9 +6,10 @@ from .divergence import StopOnDivergence
 from .history import HyperHistory
 from .lr_find import LRRange, lr_range_test
 from .plateau import ReduceOnPlateau
+from .preview import SchedulePreview
 from .resume import Resumable
 from .schedule import Schedule
-from .schedule_lr import ScheduleLR, SchedulePreview, fit_schedule, preview_schedule
+from .schedule_lr import ScheduleHyper, ScheduleLR, fit_schedule, preview_schedule
 from .schedules import (
     SCHEDULES,
     SGDR,
@@ -55,6 +56,7 @@ __all__ = [
     "Resumable",
     "Rex",
     "Schedule",
+    "ScheduleHyper",
     "ScheduleLR",
     "SchedulePreview",
     "SnapshotEnsemble",

@@ -1,6 +1,7 @@
-"""What a schedule's arguments may be: numbers in an interval, words from a list, lengths of training.
+"""Checks of arguments: numbers in an interval, whole numbers, words from a list, lengths of training.
 
-Every check raises `ValueError` with the argument's name, its value and the allowed range.
+Every check returns the value as Python's own type. Otherwise it raises `ValueError` with the argument's name, its value
+and what is allowed. NumPy and torch scalars count as numbers; True and False do not.
 """
 
 from __future__ import annotations
@@ -26,25 +27,28 @@ class Budget(NamedTuple):
 
     @classmethod
     def of(cls, total_steps: int, steps_per_epoch: int) -> Budget:
-        "A budget of whole, positive numbers; anything else is a `ValueError`."
-        for name, value in (("total_steps", total_steps), ("steps_per_epoch", steps_per_epoch)):
-            if not is_number(value) or value != int(value) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-        return cls(int(total_steps), int(steps_per_epoch))
-
-
-def is_number(value: Any) -> bool:
-    "Whether `value` is a finite real number; True and False are not numbers here."
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+        "A budget of two whole numbers of at least 1; other values raise `ValueError`."
+        return cls(whole("total_steps", total_steps), whole("steps_per_epoch", steps_per_epoch))
 
 
 def plain(value: Any) -> Any:
-    "NumPy's scalars as Python's own, so that the repr of a schedule evaluates back without NumPy."
-    return value.item() if hasattr(value, "item") and not hasattr(value, "__len__") else value
+    """A scalar of NumPy or torch as Python's own number; any other value unchanged.
+
+    >>> import numpy as np
+    >>> plain(np.float32(0.5)), plain(np.array(3)), plain("10%")
+    (0.5, 3, '10%')
+    """
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value
+
+
+def is_number(value: Any) -> bool:
+    "Whether `value` is a finite real number. True and False are not numbers here."
+    value = plain(value)
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def number(name: str, value: Any, interval: str) -> float:
-    """`value` if it lies in `interval`, written as in mathematics.
+    """`value` if it lies in `interval`, which is written as in mathematics.
 
     >>> number("gamma", 0.5, "(0, 1]")
     0.5
@@ -53,11 +57,32 @@ def number(name: str, value: Any, interval: str) -> float:
     ValueError: gamma must be a number in (0, 1], got 0
     """
     low, high = (float(end) for end in interval[1:-1].split(","))
+    got, value = value, plain(value)
     inside = is_number(value) and low <= value <= high
     on_open_end = inside and ((value == low and interval[0] == "(") or (value == high and interval[-1] == ")"))
     if not inside or on_open_end:
-        raise ValueError(f"{name} must be a number in {interval}, got {value!r}")
-    return plain(value)
+        raise ValueError(f"{name} must be a number in {interval}, got {got!r}")
+    return value
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """`value` as an int of at least `least`; 3.0 is a whole number too.
+
+    >>> whole("every", 3.0)
+    3
+    >>> whole("every", 0)
+    Traceback (most recent call last):
+    ValueError: every must be a whole number of at least 1, got 0
+    """
+    number = plain(value)
+    if not is_number(number) or number != int(number) or number < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return int(number)
+
+
+def whole_or_none(name: str, value: Any, least: int = 1) -> int | None:
+    "`value` as an int of at least `least`, or None."
+    return None if value is None else whole(name, value, least)
 
 
 def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
@@ -68,7 +93,7 @@ def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
 
 
 def length(name: str, value: Any, zero: bool = False) -> Length:
-    "`value` if it is a length of training; `zero` allows none at all."
+    "`value` if it is a length of training; `zero` allows the length 0."
     amount, _ = _amount_and_unit(name, value)
     if amount < 0 or (amount == 0 and not zero):
         raise ValueError(f"{name} must be {LENGTHS}{', or 0' if zero else ''}; got {value!r}")
@@ -76,7 +101,7 @@ def length(name: str, value: Any, zero: bool = False) -> Length:
 
 
 def in_steps(name: str, value: Length, budget: Budget) -> float:
-    """A length in optimizer steps, not yet rounded: who adds lengths up rounds once, at the end.
+    """A length in (fractional) optimizer steps. Callers sum lengths first and round once.
 
     >>> budget = Budget(total_steps=700, steps_per_epoch=100)
     >>> [in_steps("cycle_len", length, budget) for length in (1.5, "300 steps", "30%")]
@@ -84,11 +109,11 @@ def in_steps(name: str, value: Length, budget: Budget) -> float:
     """
     amount, unit = _amount_and_unit(name, value)
     scale = {"step": 1.0, "epoch": budget.steps_per_epoch, "%": budget.total_steps / 100}[unit]
-    return min(amount * scale, 2.0**52)  # past any run, and still a whole number
+    return min(amount * scale, 2.0**52)  # longer than any run, and exact as a float
 
 
 def whole_steps(name: str, value: Length, budget: Budget) -> int:
-    "A length in whole optimizer steps; longer than the run is a `ValueError`."
+    "A length in whole optimizer steps. A length beyond the run raises `ValueError`."
     steps = round(in_steps(name, value, budget))
     if steps > budget.total_steps:
         raise ValueError(f"{name}={value!r} is {steps} steps, longer than the run's {budget.total_steps}")
@@ -97,7 +122,7 @@ def whole_steps(name: str, value: Length, budget: Budget) -> int:
 
 def _amount_and_unit(name: str, value: Any) -> tuple[float, str]:
     if is_number(value):
-        return float(value), "epoch"
+        return float(plain(value)), "epoch"
     match = _LENGTH.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"{name} must be {LENGTHS}; got {value!r}")

@@ -1,24 +1,28 @@
-"""Average the weights of the cycles' minima into one model."""
+"""Average the weights at the cycles' minima into one model."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from fastai.basics import Learner, get_model, to_device
+from fastai.basics import L, Learner, get_model
 from fastai.callback.tracker import SaveModelCallback
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import nn
 
-from .hypers import check_whole
+from .arguments import whole
+from .cycle_callback import CycleCallback
 from .random_state import kept_random_state
-from .snapshots import CycleCallback
+
+BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class CycleAverage(CycleCallback):
     """At the end of the fit, put the mean of the weights at every cycle's minimum into the model.
 
-    Stochastic weight averaging: Izmailov et al. 2018 (arXiv:1803.05407). Batch-norm statistics belong to no average of
-    weights, so they are measured again over one pass of the training data. `n_averaged` tells how many minima went in.
+    Stochastic weight averaging: Izmailov et al. 2018 (arXiv:1803.05407). The statistics of batch-norm layers cannot be
+    averaged, so they are measured again over one pass of the training data. Layers that were frozen (in eval mode)
+    during training keep their statistics. `n_averaged` counts the minima in the mean, `missing` lists the cycles that
+    are not in it because training was cut before their minimum.
 
     >>> from fastai.test_utils import synth_learner
     >>> from lrlab.callbacks import CosineRestarts, CycleAverage
@@ -32,12 +36,13 @@ class CycleAverage(CycleCallback):
     def __init__(
         self,
         every: int | None = None,  # Epochs between minima; default: the ends of the cycles of the fit's ScheduleLR
-        skip: int = 0,  # Leave out the first so many: an early cycle may be far away from the later ones
+        skip: int = 0,  # Leave out this many of the first minima: early ones may be far away from later ones
     ) -> None:
         super().__init__(every)
-        self.skip = check_whole("skip", skip, least=0)
+        self.skip = whole("skip", skip, least=0)
         self.n_averaged, self._seen = 0, 0
         self._mean: dict[str, torch.Tensor] = {}
+        self._modes: list[bool] = []  # of all modules, in training
 
     def begin(self) -> None:
         super().begin()
@@ -47,8 +52,8 @@ class CycleAverage(CycleCallback):
                 "use SaveModelCallback(at_end=True) to save the average, or every_epoch=True"
             )
         if not self._resumed:
-            if self.skip >= len(self._ends):
-                raise ValueError(f"skip must be below the fit's {len(self._ends)} cycle ends, got {self.skip!r}")
+            if self.skip >= len(self._cycles):
+                raise ValueError(f"skip must be below the fit's {len(self._cycles)} cycle ends, got {self.skip!r}")
             self.n_averaged, self._seen, self._mean = 0, 0, {}
 
     def cycle_end(self) -> None:
@@ -56,6 +61,7 @@ class CycleAverage(CycleCallback):
         if self._seen <= self.skip:
             return
         self.n_averaged += 1
+        self._modes = [module.training for module in get_model(self.learn.model).modules()]
         with torch.no_grad():
             for name, parameter in get_model(self.learn.model).named_parameters():
                 now = parameter.detach().to("cpu", torch.float64)
@@ -63,42 +69,56 @@ class CycleAverage(CycleCallback):
                 mean += (now - mean) / self.n_averaged
 
     def after_fit(self) -> None:
-        if (self._steps is not None or self._resumed) and self.n_averaged:
-            model = get_model(self.learn.model)
+        super().after_fit()
+        if self.n_averaged:
             with torch.no_grad():
-                for name, parameter in model.named_parameters():
+                for name, parameter in get_model(self.learn.model).named_parameters():
                     parameter.copy_(self._mean[name])
-            measure_batchnorm(self.learn)
-        self._steps, self._resumed = None, False
+            measure_batchnorm(self.learn, self._modes)
 
     def state_dict(self) -> dict[str, Any]:
-        "What a resumed fit needs to go on with this average."
-        return {"n_averaged": self.n_averaged, "seen": self._seen, "mean": self._mean}
+        "What a resumed fit needs to continue with this average."
+        names = ("n_averaged", "seen", "mean", "modes", "missing")
+        values = (self.n_averaged, self._seen, self._mean, self._modes, self.missing)
+        return dict(zip(names, values, strict=True))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        "Let the fit that is starting go on with an earlier average."
+        "Make the fit that starts continue with an earlier average."
         self._resumed = True
         self.n_averaged, self._seen, self._mean = state["n_averaged"], state["seen"], state["mean"]
+        self._modes, self.missing = state["modes"], state["missing"]
 
 
-def measure_batchnorm(learn: Learner) -> None:
-    "Measure the running statistics of batch-norm layers anew, over one pass of the training data."
+def measure_batchnorm(learn: Learner, modes: list[bool] | None = None) -> None:
+    """Measure the running statistics of batch-norm layers again, over one pass of the training data.
+
+    `modes` has the training flag of every module of the model, by default all True. A batch-norm layer in eval mode
+    keeps its statistics. Batches pass the callbacks that prepare batches for prediction, as in `learn.get_preds`.
+    """
     model = get_model(learn.model)
-    layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    modules = list(model.modules())
+    modes = modes or [True] * len(modules)
+    trained = [module for module, training in zip(modules, modes, strict=True) if training]
+    layers = [layer for layer in trained if isinstance(layer, BATCH_NORM) and layer.running_mean is not None]
     if not layers:
         return
-    momenta, modes = [layer.momentum for layer in layers], [(module, module.training) for module in model.modules()]
-    device, n_inp = next(model.parameters()).device, getattr(learn.dls, "n_inp", 1)
+    momenta, modes_before, learner = [m.momentum for m in layers], [m.training for m in modules], dict(vars(learn))
     try:
-        model.train()
+        # Not model.train(): a model may keep some of its layers in eval mode, and others must not be switched on.
+        for module, training in zip(modules, modes, strict=True):
+            module.training = training
         for layer in layers:
             layer.reset_running_stats()
             layer.momentum = None  # the plain mean over all batches
+        learn.cbs = L(cb for cb in learn.cbs if cb.run_valid and hasattr(type(cb), "before_batch"))
+        learn.training, learn.dl, learn.n_iter = False, learn.dls.train, len(learn.dls.train)
         with torch.no_grad(), kept_random_state(learn.dls):
-            for batch in learn.dls.train:
-                model(*to_device(batch, device)[:n_inp])
+            for i, batch in enumerate(learn.dls.train):
+                learn.one_batch(i, batch)
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
-        for module, training in modes:
+        for module, training in zip(modules, modes_before, strict=True):
             module.training = training
+        vars(learn).clear()
+        vars(learn).update(learner)

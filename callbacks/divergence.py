@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import torch
 from fastai.basics import CancelFitException
 
-from .arguments import number
-from .hypers import check_whole, read_hypers
+from .arguments import number, whole, whole_or_none
+from .hypers import read_hypers
 from .steps import StepCallback
 
 
 class Divergence(NamedTuple):
-    "Where a fit went wrong."
+    "Where a fit diverged."
 
     step: int
     lr: float
@@ -26,13 +26,12 @@ class Divergence(NamedTuple):
 
 
 class StopOnDivergence(StepCallback):
-    """End the fit when the loss is not finite, or stays far above where it began.
+    """End the fit when the loss is not finite, or stays far above its first value.
 
-    A loss above `factor * max(loss of the first step, floor)` for `patience` batches in a row has diverged. Comparing
-    with the first loss instead of the best one, and asking for a row, is deliberately mild: a high 1cycle peak or a
-    warm restart may multiply a small loss a hundredfold and still recover. What diverges grows exponentially, so the
-    mildness costs few batches. Afterwards `diverged` tells whether, and `step`, `lr` (of the last parameter group),
-    `loss` and `reason` where: the step at which the row of high losses began.
+    A loss above `factor * max(loss of the first step, floor)` for `patience` batches in a row has diverged. The rule is
+    tolerant on purpose: a high 1cycle peak or a warm restart may multiply a small loss a hundredfold and still recover.
+    Divergence grows exponentially, so this delays detection by only a few batches. After the fit, `diverged` is a bool;
+    `step`, `lr` (of the last parameter group), `loss` and `reason` describe where the high losses began.
 
     >>> from fastai.test_utils import synth_learner
     >>> from lrlab.callbacks import StopOnDivergence
@@ -45,19 +44,17 @@ class StopOnDivergence(StepCallback):
 
     def __init__(
         self,
-        factor: float = 10.0,  # How many times the first loss is too much
-        floor: float = 1.0,  # First losses below this count as this: a well-trained model may start near 0
-        patience: int = 10,  # Batches in a row that must be above
-        every: int | None = None,  # Batches between looks at the loss; default 1 on a CPU, 20 elsewhere (a look waits)
+        factor: float = 10.0,  # A loss this many times the first loss is too high
+        floor: float = 1.0,  # A first loss below this counts as this: a well-trained model may start near 0
+        patience: int = 10,  # Number of batches in a row with a loss that is too high
+        every: int | None = None,  # Check the loss every N batches; default 1 on a CPU, 20 on a GPU (it waits)
         verbose: bool = False,  # Print the reason
     ) -> None:
-        super().__init__()
         self.factor, self.floor = number("factor", factor, "(1, inf)"), number("floor", floor, "(0, inf)")
-        self.patience = check_whole("patience", patience)
-        self.every = None if every is None else check_whole("every", every)
+        self.patience, self.every = whole("patience", patience), whole_or_none("every", every)
         self.verbose = verbose
         self._unread: list[tuple[int, float, torch.Tensor]] = []
-        self._row: list[Divergence] = []  # the latest batches above the limit
+        self._row: list[Divergence] = []  # the latest batches in a row above the limit
         self._found: Divergence | None = None
         self._limit: float | None = None
 
@@ -70,40 +67,39 @@ class StopOnDivergence(StepCallback):
 
     def begin(self) -> None:
         if not self._resumed:
-            self.load_state_dict({"limit": None, "row": []})
+            self._found, self._limit, self._row = None, None, []
         self._unread.clear()
         device = next(self.learn.model.parameters()).device
         self._period = self.every or (1 if device.type == "cpu" else 20)
 
     def after_loss(self) -> None:
-        if self._steps is not None:
-            loss = self.learn.loss.detach()
-            lrs, _ = read_hypers(self.learn.opt)
-            self._unread.append((self._steps.next, lrs[-1], loss if loss.ndim == 0 else loss.mean()))
+        loss = self.learn.loss.detach()
+        lrs, _ = read_hypers(self.learn.opt)
+        self._unread.append((self._steps.next, lrs[-1], loss if loss.ndim == 0 else loss.mean()))
 
     def after_batch(self) -> None:
         if len(self._unread) >= self._period:
-            self._look()
+            self._check()
         if self.diverged:
             raise CancelFitException()
 
     def after_train(self) -> None:
-        self._look()
+        self._check()
         if self.diverged:
             raise CancelFitException()
 
     def after_fit(self) -> None:
-        # Another callback, such as TerminateOnNaN, may have ended the fit before `after_batch` came here.
-        self._look()
+        # Another callback, such as TerminateOnNaNCallback, may have ended the fit before this one's `after_batch`.
+        self._check()
         if self.diverged and self.verbose:
             print(self.reason)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if not self._unread:
             return
         losses = torch.stack([loss for _, _, loss in self._unread]).float()
         if torch.distributed.is_available() and torch.distributed.is_initialized():
-            # All processes must end the fit at the same batch, or the others wait for ever.
+            # All processes must end the fit at the same batch. Otherwise the others wait forever.
             torch.distributed.all_reduce(losses)
             losses /= torch.distributed.get_world_size()
         for (step, lr, _), loss in zip(self._unread, losses.tolist(), strict=True):
@@ -112,16 +108,16 @@ class StopOnDivergence(StepCallback):
         self._unread.clear()
 
     def state_dict(self) -> dict[str, Any]:
-        "What a resumed fit needs to judge by."
+        "What a resumed fit needs to continue the check."
         return {"limit": self._limit, "row": [tuple(batch) for batch in self._row]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        "Let the fit that is starting judge by an earlier limit."
+        "Make the fit that starts use an earlier limit."
         self._resumed, self._found = True, None
         self._limit, self._row = state["limit"], [Divergence(*batch) for batch in state["row"]]
 
     def _judge(self, now: Divergence) -> Divergence | None:
-        "What is found wrong, given the losses before and `now`."
+        "The divergence that `now` reveals, or None."
         if not math.isfinite(now.loss):
             return now._replace(reason=f"{now}: not finite")
         if self._limit is None:

@@ -1,22 +1,131 @@
-"""Callbacks that cost next to nothing at the events they have no method for."""
+"""What a fit is, and callbacks that cost next to nothing at the events they have no method for."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from fastai.basics import Callback
+from fastai.basics import Callback, Learner
+
+from . import _fastai
 
 
 def answers(cb: Callback, event_name: str) -> bool:
-    "Whether `cb` does anything at an event. fastai looks on, in the Learner and in the model: 10 µs to find nothing."
+    "Whether `cb` handles this event. fastai's own lookup falls through to the Learner and the model: 10 µs per miss."
     # At after_fit fastai switches a callback on again, whether it has a method or not.
     if event_name == "after_fit" or hasattr(type(cb), event_name) or event_name in vars(cb):
         return True
-    return type(cb).__call__ not in (Callback.__call__, QuickCallback.__call__)  # one that looks on at all events
+    if isinstance(cb, FitCallback):
+        return event_name == "before_fit"  # which it counts
+    return type(cb).__call__ not in (
+        Callback.__call__,
+        QuickCallback.__call__,
+    )  # a callback may handle all events in one method
 
 
 class QuickCallback(Callback):
-    "Base of callbacks that leave most of the dozen events of a batch alone."
+    "Base of callbacks that handle few of the dozen events of a batch."
 
     def __call__(self, event_name: str) -> Any:
         return super().__call__(event_name) if answers(self, event_name) else None
+
+
+class FitCallback(Callback):
+    """Base of the callbacks here: it receives the events of a fit, and no others.
+
+    `validate`, `get_preds`, `tta` and `summary` send `before_fit`, `after_epoch` and more as well, outside a fit and
+    within one. An LR range test is a fit of fastai's, but not of ours. In place of `before_fit` there are `fit_starts`,
+    `epochs_start` and, after an exception too, `fit_ends`.
+    """
+
+    skip_to = 0  # the first epoch to train; no event is sent for those before
+    _in_fit, _in_epochs, _nested, _epoch = False, False, 0, 0
+
+    def __call__(self, event_name: str) -> Any:
+        if not self._in_epochs:
+            return None
+        if event_name == "before_fit":
+            self._nested += 1
+        elif self._nested:
+            self._nested -= event_name == "after_fit"
+        elif answers(self, event_name):
+            return super().__call__(event_name)
+        return None
+
+    def fit_starts(self) -> None:
+        "Called before any event of a fit; the optimizer is ready and `learn.n_epoch` is set."
+
+    def epochs_start(self) -> None:
+        "Called before the first epoch, when every callback has had its `before_fit`."
+
+    def fit_ends(self, failed: bool) -> None:
+        "Called after the last event of the fit, or after the exception that ended it: undo what is only for the fit."
+
+
+def _around(learn: Learner, event_type: str, go: Callable[[], None]) -> None:
+    if event_type == "fit":
+        _fit(learn, go)
+    elif not _skip_epoch(learn):
+        go()
+
+
+def _fit(learn: Learner, go: Callable[[], None]) -> None:
+    cbs = _ours(learn)
+    of_outer_fit = [(cb, cb._nested) for cb in cbs if cb._in_fit]
+    for cb, nested in of_outer_fit:
+        cb._nested = nested + 1
+    failed = True
+    try:
+        if not _fastai.in_range_test(learn):
+            _start(learn)
+        go()
+        failed = False
+    finally:
+        outer = [cb for cb, _ in of_outer_fit]
+        for cb in dict.fromkeys([*cbs, *_ours(learn)]):
+            if cb._in_fit and cb not in outer:
+                _end(cb, learn, failed)
+        for cb, nested in of_outer_fit:
+            cb._nested = nested
+
+
+def _start(learn: Learner) -> None:
+    for cb in _ours(learn):
+        if not cb._in_fit:
+            cb._in_fit = True
+            cb.fit_starts()
+
+
+def _end(cb: FitCallback, learn: Learner, failed: bool) -> None:
+    attached, cb.learn = cb.learn, learn  # another callback may have removed it
+    try:
+        cb.fit_ends(failed)
+    finally:
+        cb._in_fit, cb._in_epochs, cb._nested, cb.skip_to = False, False, 0, 0
+        cb.learn = attached
+
+
+def _skip_epoch(learn: Learner) -> bool:
+    "Prepare our callbacks for the epoch that begins; whether to leave it out."
+    if _fastai.in_range_test(learn):
+        return False
+    _start(learn)  # callbacks that another callback has added since
+    cbs = [cb for cb in _ours(learn) if not cb._nested]
+    for cb in cbs:
+        if not cb._in_epochs:
+            cb._in_epochs = True
+            cb.epochs_start()
+    for cb in cbs:
+        cb._epoch = learn.epoch  # `validate` within a fit sets learn.epoch to 0
+    skip = learn.epoch < max((cb.skip_to for cb in cbs), default=0)
+    bar = getattr(getattr(learn, "progress", None), "mbar", None)
+    if skip and bar is not None:
+        bar.update(learn.epoch)  # a progress bar must be updated with 0 before any other number
+    return skip
+
+
+def _ours(learn: Learner) -> list[FitCallback]:
+    return [cb for cb in learn.cbs.sorted("order") if isinstance(cb, FitCallback)]
+
+
+_fastai.wrap_events(_around)

@@ -1,4 +1,4 @@
-"""What the optimizer really did: every group's LR and momentum, and the loss, at every step."""
+"""Record what the optimizer did: every group's LR and momentum, and the loss, at every step."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ import torch
 from .hypers import read_hypers
 from .steps import StepCallback
 
-_COLUMNS = {"step": "q", "epoch": "q", "loss": "d", "lr": "d", "mom": "d"}
+_COLUMNS = {"step": "q", "epoch": "q", "groups": "q", "loss": "d", "lr": "d", "mom": "d"}
 
 
 class HyperHistory(StepCallback):
-    """Record every group's LR and momentum and the loss at every optimizer step.
+    """Record every group's LR and momentum, and the loss, at every optimizer step.
 
-    Under `GradientAccumulation` the loss of a step is the mean over its batches. `skipped` lists the steps that the
-    loss scaler of mixed precision skipped. Each fit starts anew; LR range tests are left out.
+    If several batches share a step, as under `GradientAccumulation`, its loss is their mean. `skipped` lists the steps
+    that were cancelled, for example by the loss scaler of mixed precision. Every fit starts a new history; LR range
+    tests are not recorded.
 
     >>> from fastai.test_utils import synth_learner
     >>> from lrlab.callbacks import HyperHistory
@@ -34,36 +35,35 @@ class HyperHistory(StepCallback):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        self._clear()
+
+    def _clear(self) -> None:
         self.skipped: list[int] = []
         self._rows: dict[str, array] = {name: array(code) for name, code in _COLUMNS.items()}
         self._batch_losses: list[torch.Tensor] = []
-        self._ends: list[int] = []  # how many of them there were at each step since the last `_flush`
+        self._ends: list[int] = []  # number of batch losses at each step since the last `_flush`
 
     def begin(self) -> None:
         if not self._resumed:
-            self.load_state_dict({"skipped": [], "pending": []} | dict.fromkeys(_COLUMNS, ()))
+            self._clear()
 
-    def after_loss(self) -> None:
-        if self._steps is not None:
-            # A reference: asking for the number now would make a GPU wait, every step.
-            loss = self.learn.loss.detach()
-            self._batch_losses.append(loss if loss.ndim == 0 else loss.mean())
+    def before_backward(self) -> None:
+        # Keep the tensor: reading its number now would make a GPU wait at every step.
+        loss = self.learn.loss.detach()
+        self._batch_losses.append(loss if loss.ndim == 0 else loss.mean())
 
-    def before_step(self) -> None:
-        super().before_step()
-        if self._steps is None:
-            return
+    def after_cancel_step(self) -> None:
+        self.skipped.append(self._steps.next)
+
+    def after_step(self) -> None:
+        super().after_step()
         lrs, moms = read_hypers(self.learn.opt)
         self._rows["step"].append(self._steps.step)
-        self._rows["epoch"].append(self.learn.epoch)
+        self._rows["epoch"].append(self._epoch)
+        self._rows["groups"].append(len(lrs))
         self._rows["lr"].extend(lrs)
         self._rows["mom"].extend(moms)
         self._ends.append(len(self._batch_losses))
-
-    def after_cancel_step(self) -> None:
-        if self._steps is not None:
-            self.skipped.append(self._steps.step)
 
     def after_train(self) -> None:
         self._flush()
@@ -73,21 +73,22 @@ class HyperHistory(StepCallback):
         if not self._ends:
             return
         bounds = [0, *self._ends]
-        losses = torch.stack(self._batch_losses[: bounds[-1]]).double().cpu().numpy()
-        self._rows["loss"].extend(np.add.reduceat(losses, bounds[:-1]) / np.diff(bounds))
+        device_losses = self._batch_losses[: bounds[-1]]
+        losses = torch.stack(device_losses).double().cpu().numpy() if device_losses else np.empty(0)
+        for first, end in zip(bounds, bounds[1:], strict=False):  # a step whose backward pass was cancelled has no loss
+            self._rows["loss"].append(losses[first:end].sum() / (end - first) if end > first else np.nan)
         del self._batch_losses[: bounds[-1]]
         self._ends.clear()
 
     def to_df(self) -> pd.DataFrame:
-        "One row for every step and parameter group: step, epoch, group, lr, mom (NaN without momentum), loss."
+        "One row per step and parameter group: step, epoch, group, lr, mom (NaN without momentum), loss."
         self._flush()
-        steps = len(self._rows["step"])
-        groups = len(self._rows["lr"]) // steps if steps else 0
+        groups = np.array(self._rows["groups"], dtype=int)
         return pd.DataFrame(
             {
                 "step": np.repeat(self._rows["step"], groups),
                 "epoch": np.repeat(self._rows["epoch"], groups),
-                "group": np.tile(np.arange(groups), steps),
+                "group": np.concatenate([np.arange(n) for n in groups]) if len(groups) else groups,
                 "lr": np.array(self._rows["lr"]),
                 "mom": np.array(self._rows["mom"]),
                 "loss": np.repeat(self._rows["loss"], groups),
@@ -95,17 +96,16 @@ class HyperHistory(StepCallback):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        "What a resumed fit needs to go on with this history."
+        "What a resumed fit needs to continue this history."
         self._flush()
         rows = {name: rows.tolist() for name, rows in self._rows.items()}
         return rows | {"skipped": self.skipped, "pending": [loss.item() for loss in self._batch_losses]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        "Let the fit that is starting go on with an earlier history."
-        self._resumed = True
-        self.skipped = list(state["skipped"])
+        "Make the fit that starts continue an earlier history."
+        self._clear()
+        self._resumed, self.skipped = True, list(state["skipped"])
         self._rows = {name: array(code, state[name]) for name, code in _COLUMNS.items()}
-        # Batches of a step that is not complete yet: accumulation goes on across epochs.
+        # Batches of a step that is not complete yet: accumulation continues across epochs.
         device = next(self.learn.model.parameters()).device
         self._batch_losses = [torch.tensor(loss, device=device) for loss in state["pending"]]
-        self._ends = []

@@ -1,25 +1,32 @@
-"""Learning rates as fastai takes them, one for every parameter group; and what an optimizer holds."""
+"""Hyper-parameters of an optimizer: learning rates as fastai takes them, and the values of a run."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Any
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
+import numpy as np
 from fastai.basics import L, Learner, OptimWrapper, even_mults
 
-from .arguments import is_number
+from . import _fastai
+from .arguments import number, plain
+from .schedule import Curve, Schedule, sample
 
 LR = float | slice | Sequence[float]
 "A learning rate for all parameter groups, fastai's slice over them, or one for each."
 
+Schedules = Schedule | Mapping[int, Schedule]
+"One schedule for all parameter groups, or schedules by the group's index: {0: ..., -1: ...}."
 
-def n_groups(learn: Learner) -> int:
-    "How many parameter groups the learner's optimizer has, or will have."
-    if learn.opt is not None:
-        return len(learn.opt.hypers)
+
+def n_groups(learn: Learner, new_opt: bool = False) -> int:
+    "How many parameter groups the learner's optimizer has, or will have; `new_opt` means one that is made anew."
     if isinstance(learn.opt_func, OptimWrapper):
         return len(learn.opt_func.hypers)
+    if learn.opt is not None and not new_opt:
+        return len(learn.opt.hypers)
     groups = L(learn.splitter(learn.model))
     return len(groups) if isinstance(groups[0], (L, list)) else 1
 
@@ -31,36 +38,131 @@ def spread_lr(name: str, lr: LR, groups: int) -> list[float]:
         if lr.start and groups > 1:
             return [float(o) for o in even_mults(check_lr(f"{name}.start", lr.start), stop, groups)]
         return [stop / 10] * (groups - 1) + [stop]
-    lrs = [check_lr(name, o) for o in L(lr, use_list=None)]
+    lr = plain(lr)
+    lrs = [check_lr(name, o) for o in (lr if isinstance(lr, Sequence | L) or hasattr(lr, "__array__") else [lr])]
     if len(lrs) not in (1, groups):
         raise ValueError(f"{name}={lr!r} must be one LR or {groups}, one for each parameter group; got {len(lrs)}")
     return lrs * groups if len(lrs) == 1 else lrs
 
 
-def check_whole(name: str, value: Any, least: int = 1) -> int:
-    "`value` as a Python int of at least `least`."
-    if not is_number(value) or value != int(value) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    return int(value)
-
-
 def check_lr(name: str, lr: Any) -> float:
     "`lr` as a Python float."
-    try:
-        value = float(lr)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{name} must be a number in [0, inf), got {lr!r}")
-    return value
+    return float(number(name, lr, "[0, inf)"))
 
 
 def read_hypers(opt: Any) -> tuple[list[float], list[float]]:
     "The LR and the momentum (NaN where there is none) of every parameter group."
-    if not isinstance(opt, OptimWrapper):
-        return [hyper["lr"] for hyper in opt.hypers], [hyper.get("mom", math.nan) for hyper in opt.hypers]
-    # OptimWrapper.hypers would copy every group's every setting.
-    groups = opt.opt.param_groups
-    name, _, index = opt.bwd_map.get("mom", "").partition("__")
-    moms = [group.get(name, math.nan) for group in groups]
-    return [float(group["lr"]) for group in groups], [mom[int(index)] for mom in moms] if index else moms
+    lrs, moms = _fastai.read_hyper(opt, "lr"), _fastai.read_hyper(opt, "mom")
+    return [float(lr) for lr in lrs], [np.nan if mom is None else mom for mom in moms]
+
+
+def uses(opt: Any, name: str) -> bool:
+    "Whether the optimizer's step reads this setting. SGD(mom=0) of fastai's has a `mom` that no function reads."
+    functions = [f.func if isinstance(f, partial) else f for f in _fastai.step_functions(opt)]
+    is_set = None not in _fastai.read_hyper(opt, name)
+    return is_set and (not functions or any(name in inspect.signature(f).parameters for f in functions))
+
+
+def check_schedules(schedules: Any) -> Schedules:
+    "A schedule, or a dict of schedules by group index."
+    by_group = schedules if isinstance(schedules, Mapping) else {0: schedules}
+    for group, schedule in by_group.items():
+        if not isinstance(schedule, Schedule):
+            raise ValueError(f"schedule must be a Schedule such as CosineDecay(), got {schedule!r}")
+        if not isinstance(group, int) or isinstance(group, bool):
+            raise ValueError(f"schedule must have whole numbers of parameter groups as keys, got {group!r}")
+    if not by_group:
+        raise ValueError("schedule must be a Schedule or a dict with at least one, got {}")
+    return schedules
+
+
+def by_group(schedules: Schedules, groups: int) -> list[Schedule]:
+    """The schedule of every parameter group. A group without one follows the nearest group before it that has one.
+
+    >>> from lrlab.callbacks import Constant, CosineDecay
+    >>> by_group({0: Constant(), -1: CosineDecay()}, groups=3)
+    [Constant(), Constant(), CosineDecay(floor=0.0)]
+    """
+    if isinstance(schedules, Schedule):
+        return [schedules] * groups
+    named = {}
+    for group, schedule in schedules.items():
+        if not -groups <= group < groups:
+            raise ValueError(f"schedule is for parameter group {group}, and the optimizer has {groups}")
+        named[group % groups] = schedule
+    return [named[max((g for g in named if g <= group), default=min(named))] for group in range(groups)]
+
+
+def per_group(schedules: Schedules, curve_of: Callable[[Schedule], Curve]) -> Callable[[int], list[Curve]]:
+    "From a number of parameter groups to the curve of each; groups of one schedule share its curve."
+    curves: dict[int, Curve] = {}
+
+    def of_groups(groups: int) -> list[Curve]:
+        chosen = by_group(schedules, groups)
+        curves.update({id(schedule): curve_of(schedule) for schedule in chosen if id(schedule) not in curves})
+        return [curves[id(schedule)] for schedule in chosen]
+
+    return of_groups
+
+
+class Track(NamedTuple):
+    "One hyper-parameter of a run: in every group a base value times a curve."
+
+    name: str
+    bases: list[float] | None  # None: the curve gives the value itself
+    curves: Callable[[int], list[Curve]]  # from the number of groups to the curve of each
+
+
+class Plan:
+    "Sets hyper-parameters of an optimizer along a run."
+
+    __slots__ = ("tracks", "total", "_hypers", "_groups", "_writes")
+
+    def __init__(self, tracks: list[Track], total_steps: int) -> None:
+        self.tracks, self.total = tracks, total_steps
+        self._hypers: Any = None
+        self._groups = 0
+        self._writes: list[tuple[str, np.ndarray, Curve, list[tuple[dict[str, Any], float]]]] = []
+
+    def write(self, opt: Any, position: float) -> None:
+        "Set the values for a position in planned steps."
+        # Runs at every batch: the last line of fastai's `set_hyper` without the 30 microseconds before it.
+        wrapped = isinstance(opt, OptimWrapper)
+        hypers = self._hypers if wrapped and self._groups == len(opt.opt.param_groups) else opt.hypers
+        if hypers is not self._hypers or len(hypers) != self._groups:
+            self._bind(hypers)
+        if position >= self.total:  # batches that make no step any more
+            position = self.total - 1
+        for name, values, curve, pairs in self._writes:
+            value = values.item(position) if position.__class__ is int else curve(np.array([position])).item()
+            for hyper, base in pairs:
+                hyper[name] = base * value
+        if wrapped:  # whose hypers are copies
+            for track in self.tracks:
+                _fastai.set_hyper(opt, track.name, [hyper[track.name] for hyper in hypers])
+
+    def values(self, name: str, positions: list[float]) -> list[float]:
+        "What a hyper-parameter of the last group was at these positions."
+        writes = [(values, curve, pairs[-1]) for of, values, curve, pairs in self._writes if of == name]
+        _, curve, (_, base) = next(write for write in writes if write[2][0] is self._hypers[-1])
+        return (base * curve(np.minimum(positions, self.total - 1e-9))).tolist()
+
+    def _bind(self, hypers: Any) -> None:
+        "Find out where to write: at the first step, after a checkpoint was loaded, where groups come or go."
+        self._hypers, self._groups, self._writes = hypers, len(hypers), []
+        for i, track in enumerate(self.tracks):
+            bases = [1.0] * len(hypers)
+            if track.bases is not None:
+                bases = [*track.bases[: len(hypers)], *(hyper[track.name] for hyper in hypers[len(track.bases) :])]
+                self.tracks[i] = track._replace(bases=bases)
+            curves = track.curves(len(hypers))
+            for curve in dict.fromkeys(curves):
+                pairs = [(h, base) for h, base, own in zip(hypers, bases, curves, strict=True) if own is curve]
+                self._writes.append((track.name, sample(curve, self.total), curve, pairs))
+
+
+def table(track: Track, groups: int, total_steps: int) -> np.ndarray:
+    "The values of a track at all steps: float64, shape [steps, groups]."
+    bases, curves = track.bases or [1.0] * groups, track.curves(groups)
+    values = {curve: sample(curve, total_steps) for curve in dict.fromkeys(curves)}
+    return np.stack([base * values[curve] for base, curve in zip(bases, curves, strict=True)], axis=1)

@@ -13,36 +13,42 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
-from fastai.basics import (
-    Callback,
-    CancelFitException,
-    CancelValidException,
-    Learner,
-    OptimWrapper,
-)
+from fastai.basics import Callback, CancelFitException, CancelValidException, Learner
 from fastai.callback import schedule as fastai_schedule
 from fastai.callback.progress import CSVLogger
+from torch.nn.parameter import UninitializedTensorMixin
 
-from .hypers import LR, check_lr, check_whole, n_groups, spread_lr
+from . import _fastai
+from .arguments import choice, whole
+from .hypers import LR, check_lr, n_groups, spread_lr
 from .random_state import kept_random_state
-from .steps import n_batches
+from .steps import batches_per_step, n_batches
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SUGGESTIONS = {"valley": 2, "slide": 17, "minimum": 2, "steep": 2}
-"fastai's suggestion functions, with the fewest points that each can work on."
+"fastai's suggestion functions, with the fewest points that each needs."
+
+LONGEST_STEP = 32  # times the planned number of batches that a step may take before the test gives up
 
 
 @dataclass(frozen=True)
 class LRRange:
-    "What an LR range test found."
+    "The result of an LR range test."
 
     lrs: np.ndarray  # LR of the last parameter group at every step
     losses: np.ndarray  # fastai's smoothed loss after it
-    suggestions: dict[str, float | None] = field(default_factory=dict)  # by method; None where it cannot tell
-    reasons: dict[str, str] = field(default_factory=dict)  # why a method cannot tell
+    suggestions: dict[str, float | None] = field(default_factory=dict)  # by method; None if it has no suggestion
+    reasons: dict[str, str] = field(default_factory=dict)  # why a method has no suggestion
     stopped: str = ""  # why the test ended before its last LR; empty if it did not
+
+    def lr(self, method: str = "valley") -> float:
+        "The suggestion of a method; `ValueError` with the reason if it has none. Never None, unlike `suggestions`."
+        lr = self.suggestions.get(choice("method", method, self.suggestions))
+        if lr is None:
+            raise ValueError(f"the LR range test suggests no LR: {self.reasons[method]}")
+        return lr
 
     def to_df(self) -> pd.DataFrame:
         "One row for every step: lr, loss."
@@ -66,16 +72,16 @@ class LRRange:
 
 def lr_range_test(
     learn: Learner,
-    start_lr: LR = 1e-7,  # First LR; a slice or list gives the parameter groups different ones, whose ratio is kept
+    start_lr: LR = 1e-7,  # First LR; a slice or list gives the parameter groups different ones, with constant ratios
     end_lr: float = 10.0,  # Last LR, of the last parameter group
-    num_it: int = 100,  # Steps from one to the other
+    num_it: int = 100,  # Optimizer steps from the first LR to the last
     suggest: Sequence[str] = tuple(SUGGESTIONS),  # Which suggestions to make
     stop_div: bool = True,  # Stop where the smoothed loss is four times its best
 ) -> LRRange:
     """Train with a growing LR, suggest an LR, and leave everything as it was.
 
-    Weights, optimizer, random state, recorder, data order and callbacks come back exactly, after Ctrl-C too. Nothing is
-    written to disk.
+    Weights, optimizer, random state, Recorder, data order and callbacks are restored exactly, after Ctrl-C too. Nothing
+    is written to disk. Under `GradientAccumulation` the LR grows from step to step, not from batch to batch.
 
     >>> from fastai.test_utils import synth_learner
     >>> from lrlab.callbacks import lr_range_test
@@ -86,22 +92,25 @@ def lr_range_test(
     (['minimum', 'slide', 'steep', 'valley'], None)
     """
     starts = np.array(spread_lr("start_lr", start_lr, n_groups(learn)))
-    check_lr("end_lr", end_lr)
+    end_lr = check_lr("end_lr", end_lr)
     if not 0 < starts.min() or not starts[-1] < end_lr:
         raise ValueError(f"start_lr must be above 0 and below end_lr={end_lr!r}, got {start_lr!r}")
-    num_it = check_whole("num_it", num_it, least=6)
+    num_it = whole("num_it", num_it, least=6)
     if isinstance(suggest, str) or not isinstance(suggest, Iterable):
         raise ValueError(f"suggest must be a list of some of {', '.join(SUGGESTIONS)}, got {suggest!r}")
+    suggest = list(suggest)
     unknown = [name for name in suggest if name not in SUGGESTIONS]
     if unknown:
         raise ValueError(f"suggest must be some of {', '.join(SUGGESTIONS)}, got {unknown[0]!r}")
     batches = n_batches(learn.dls.train)
     if batches == 0:
         raise ValueError("the training data give no full batch")
-    test = RangeTest(starts, starts / starts[-1] * end_lr, num_it, stop_div)
-    # Most callbacks stand aside by themselves; CSVLogger would begin its file anew.
-    with untouched(learn), learn.no_logging(), learn.removed_cbs(learn._grab_cbs(CSVLogger)):
-        learn.fit(num_it // batches + 1, cbs=test)
+    longest_step = LONGEST_STEP * batches_per_step(learn)
+    test = RangeTest(starts, starts / starts[-1] * end_lr, num_it, stop_div, longest_step)
+    # Most callbacks stand aside by themselves; CSVLogger would start a new file.
+    loggers = [cb for cb in learn.cbs if isinstance(cb, CSVLogger)]
+    with untouched(learn), learn.no_logging(), learn.removed_cbs(loggers):
+        learn.fit(num_it * longest_step // batches + 1, cbs=test)
     suggestions, reasons = _suggest(suggest, test.tested, test.smoothed, num_it, test.stopped)
     return LRRange(np.array(test.tested), np.array(test.smoothed), suggestions, reasons, test.stopped)
 
@@ -109,29 +118,39 @@ def lr_range_test(
 class RangeTest(Callback):
     "Grow the LR of every parameter group exponentially, step by step."
 
-    order = 60  # After the Recorder, whose smoothed loss it reads.
-    name = "lr_finder"  # By this name fastai's callbacks, and ours, see that they should stand aside.
+    order = 60  # after the Recorder, whose smoothed loss it reads
+    name = "lr_finder"  # This name tells fastai's callbacks, and ours, to stand aside.
 
-    def __init__(self, starts: np.ndarray, ends: np.ndarray, num_it: int, stop_div: bool) -> None:
+    def __init__(self, starts: np.ndarray, ends: np.ndarray, num_it: int, stop_div: bool, longest_step: int) -> None:
         self.starts, self.ends, self.num_it, self.stop_div = starts, ends, num_it, stop_div
+        self.longest_step = longest_step  # batches
         self.tested: list[float] = []
         self.smoothed: list[float] = []
         self.stopped = ""
+        self._steps, self._batches = 0, 0  # steps made, and batches since the latest
 
     def before_batch(self) -> None:
         if self.learn.training:
-            progress = self.learn.train_iter / self.num_it
-            self.learn.opt.set_hyper("lr", (self.starts * (self.ends / self.starts) ** progress).tolist())
+            progress = self._steps / self.num_it
+            _fastai.set_hyper(self.learn.opt, "lr", (self.starts * (self.ends / self.starts) ** progress).tolist())
+
+    def after_step(self) -> None:
+        self._steps, self._batches = self._steps + 1, -1
 
     def after_batch(self) -> None:
-        lr, loss = float(self.learn.opt.hypers[-1]["lr"]), self.learn.smooth_loss.item()
+        self._batches += 1
+        lr, loss = _fastai.read_hyper(self.learn.opt, "lr")[-1], self.learn.smooth_loss.item()
         if not math.isfinite(loss):
-            self._stop(f"the loss is not finite at step {self.learn.train_iter - 1}, LR {lr:.3g}")
+            self._stop(f"the loss is not finite at step {max(self._steps - 1, 0)}, LR {lr:.3g}")
+        if self._batches == self.longest_step:
+            self._stop(f"{self.longest_step} batches made no optimizer step")
+        if self._batches > 0:
+            return  # more batches share the step
         self.tested.append(lr)
         self.smoothed.append(loss)
-        if self.stop_div and loss > 4 * min(self.smoothed):
-            self._stop(f"the loss is four times its best at step {self.learn.train_iter - 1}, LR {lr:.3g}")
-        if self.learn.train_iter >= self.num_it:
+        if self.stop_div and loss > _limit(self.smoothed):
+            self._stop(f"the loss is four times its best at step {self._steps - 1}, LR {lr:.3g}")
+        if self._steps >= self.num_it:
             raise CancelFitException()
 
     def _stop(self, why: str) -> None:
@@ -142,17 +161,30 @@ class RangeTest(Callback):
         raise CancelValidException()
 
 
+def _limit(losses: list[float]) -> float:
+    "A higher loss has diverged: four times the best, or as far above a best loss that is not positive."
+    best = min(losses)
+    return 4 * best if best > 0 else best + 3 * max(-best, losses[0] - best)
+
+
+def _is_lazy(model: torch.nn.Module) -> bool:
+    return any(isinstance(tensor, UninitializedTensorMixin) for _, tensor in _tensors(model))
+
+
 @contextmanager
 def untouched(learn: Learner) -> Iterator[None]:
-    "Undo, on the way out, whatever training inside does to `learn` and to the random state."
+    "Undo on exit all that training inside the block does to `learn` and to the random state."
     recorder = [metric for cb in learn.cbs for name, metric in vars(cb).items() if name in ("loss", "smooth_loss")]
     holders = [o for o in (learn, learn.dls, *learn.cbs, *learn.metrics, *recorder) if hasattr(o, "__dict__")]
     attributes = [(holder, dict(vars(holder))) for holder in holders]
     cbs, loaders = list(learn.cbs), list(learn.dls.loaders)
-    weights = {name: _to_cpu(tensor) for name, tensor in _tensors(learn.model)}
+    weights = {} if _is_lazy(learn.model) else {name: _to_cpu(tensor) for name, tensor in _tensors(learn.model)}
     grads = {name: _to_cpu(parameter.grad) for name, parameter in learn.model.named_parameters()}
     modes = [(module, module.training) for module in learn.model.modules()]
     optimizer = _optimizer_state(learn.opt or learn.opt_func)
+    model = learn.model
+    if _is_lazy(model):  # the first batch would give it its shapes for good
+        learn.model, learn.opt = copy.deepcopy(model), None
     try:
         with kept_random_state(learn.dls):
             yield
@@ -162,7 +194,7 @@ def untouched(learn: Learner) -> Iterator[None]:
             vars(holder).update(saved)
         learn.cbs[:], learn.dls.loaders[:] = cbs, loaders
         with torch.no_grad():
-            for name, tensor in _tensors(learn.model):
+            for name, tensor in _tensors(learn.model) if weights else ():
                 tensor.copy_(weights[name])
         for name, parameter in learn.model.named_parameters():
             parameter.grad = None if grads[name] is None else grads[name].to(parameter.device)
@@ -182,19 +214,16 @@ def _to_cpu(tensor: torch.Tensor | None) -> torch.Tensor | None:
 
 
 def _optimizer_state(opt: Any) -> list[tuple[Any, dict[str, Any]]]:
-    "What steps change in an optimizer, and in one that it wraps: copies of all but the parameters themselves."
-    if not hasattr(opt, "param_lists"):
-        return []
-    keep = {id(parameter): parameter for group in opt.param_lists for parameter in group}
-    names = ("state", "hypers", "param_groups", "frozen_idx", "count", "slow_weights")
-    holders = [opt, vars(opt).get("opt")] if isinstance(opt, OptimWrapper) or "opt" in vars(opt) else [opt]
-    return [(o, copy.deepcopy({name: vars(o)[name] for name in names if name in vars(o)}, keep)) for o in holders]
+    "Copies of what steps change in an optimizer, and in one that it wraps. The parameters are not copied."
+    parts = _fastai.optimizer_parts(opt)
+    keep = {id(parameter): parameter for group in opt.param_lists for parameter in group} if parts else {}
+    return [(part, copy.deepcopy({name: vars(part)[name] for name in names}, keep)) for part, names in parts]
 
 
 def _suggest(
     methods: Sequence[str], lrs: list[float], losses: list[float], num_it: int, stopped: str
 ) -> tuple[dict[str, float | None], dict[str, str]]:
-    "fastai's suggestions, on the part of the curve that fastai uses wherever there is enough of it."
+    "fastai's suggestions, on the part of the curve that fastai uses if that has enough points."
     first, last = num_it // 10, len(lrs) - 5
     if last - first < 10:
         first, last = len(lrs) // 10, len(lrs) - len(lrs) // 4

@@ -1,89 +1,126 @@
-"""Lower the learning rate when training stops getting better, on top of whatever schedule runs."""
+"""Lower the learning rate when training stops improving, on top of any schedule."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from fastai.callback.tracker import TrackerCallback
 
-from .arguments import number
-from .hypers import check_whole, read_hypers
-from .steps import in_lr_find
+from . import _fastai
+from .arguments import number, whole
+from .events import FitCallback
+from .hypers import read_hypers
+
+LOWER_IS_BETTER = ("loss", "error", "mae", "mse", "rmse", "msle", "rmspe", "mape", "perplexity", "brier")
+"A metric with one of these in its name gets better as it falls."
 
 
-class ReduceOnPlateau(TrackerCallback):
+class ReduceOnPlateau(FitCallback, TrackerCallback):
     """Divide the LR by `factor` whenever `monitor` has not improved for `patience` epochs.
 
-    The division is on top of the schedule: each batch runs at the LR that the fit, a `ScheduleLR` or fit_one_cycle has
-    set, times `lr_scale`, and gets that LR back afterwards. fastai's ReduceLROnPlateau is overwritten by any schedule,
-    and changes nothing in an OptimWrapper.
+    The division is on top of the schedule: each batch uses the LR that the fit, a `ScheduleLR` or fit_one_cycle has
+    set, times `lr_scale`, and that LR is restored after the batch. fastai's ReduceLROnPlateau is overwritten by any
+    schedule, and changes nothing in an OptimWrapper.
 
     >>> from fastai.test_utils import synth_learner
     >>> from lrlab.callbacks import ReduceOnPlateau
-    >>> learn, plateau = synth_learner(), ReduceOnPlateau(min_delta=1e3, factor=2)
+    >>> learn, plateau = synth_learner(), ReduceOnPlateau(min_delta=1e3, factor=2, verbose=False)
     >>> with learn.no_bar(), learn.no_logging():
     ...     learn.fit(4, lr=0.1, cbs=plateau)
     >>> learn.recorder.lrs[::10], plateau.lr_scale
     ([0.1, 0.1, 0.05, 0.025], 0.125)
     """
 
-    order = 62  # After every callback that sets the LR (ParamScheduler: 60), and after the trackers' Recorder.
+    order = 62  # after every callback that sets the LR (ParamScheduler: 60), and after the Recorder
 
     def __init__(
         self,
-        monitor: str = "valid_loss",  # What should get better: a loss or metric of the Recorder
-        comp: Callable[[float, float], Any] | None = None,  # Whether better is np.less or np.greater; default by name
-        min_delta: float = 0.0,  # How much better counts
+        monitor: str = "valid_loss",  # What should improve: a loss or metric of the Recorder
+        comp: Callable[[float, float], Any] | None = None,  # np.less or np.greater is better; default by the name
+        min_delta: float = 0.0,  # A change counts as an improvement only above this
         patience: int = 1,  # Epochs without improvement before a reduction
         factor: float = 10.0,  # What the LR is divided by
-        min_scale: float = 0.0,  # The reductions stop at this part of the schedule's LR
-        reset_on_fit: bool = True,  # Begin every fit without a best value and without reductions
+        min_scale: float = 0.0,  # The reductions stop at this share of the schedule's LR
+        reset_on_fit: bool = True,  # Start every fit without a best value and without reductions
+        min_lr: float = 0.0,  # No reduction lowers a group's LR below this; the schedule itself may
+        cooldown: int = 0,  # Epochs after a reduction in which none is counted as one without improvement
+        verbose: bool = True,  # Print a line at each reduction
     ) -> None:
         if not isinstance(monitor, str):
             raise ValueError(f"monitor must be the name of a loss or metric, got {monitor!r}")
         if comp is not None and not callable(comp):
             raise ValueError(f"comp must be a function of two numbers such as np.less, got {comp!r}")
-        number("min_delta", min_delta, "[0, inf)")
+        if comp is None:
+            comp = np.less if any(word in monitor.lower() for word in LOWER_IS_BETTER) else np.greater
+        min_delta = number("min_delta", min_delta, "[0, inf)")
         super().__init__(monitor=monitor, comp=comp, min_delta=min_delta, reset_on_fit=reset_on_fit)
-        self.patience = check_whole("patience", patience)
+        self.patience, self.cooldown = whole("patience", patience), whole("cooldown", cooldown, least=0)
         self.factor, self.min_scale = number("factor", factor, "(1, inf)"), number("min_scale", min_scale, "[0, 1)")
-        self.wait, self.lr_scale = 0, 1.0
+        self.min_lr, self.verbose = number("min_lr", min_lr, "[0, inf)"), verbose
+        self.wait, self.cooling, self.lr_scale = 0, 0, 1.0
         self._unscaled: list[float] = []
 
-    def before_fit(self) -> None:
-        names = list(self.learn.recorder.metric_names[1:])
-        if self.monitor not in names and not in_lr_find(self.learn):
+    def epochs_start(self) -> None:
+        names = [name for name in self.learn.recorder.metric_names[1:] if name != "time"]
+        if self.monitor not in names:
             raise ValueError(f"monitor must be one of {', '.join(names)}; got {self.monitor!r}")
+        if not self.monitor.startswith("train_") and not sum(map(len, self.learn.dls.loaders[1:2])):
+            raise ValueError(
+                f"monitor={self.monitor!r} is measured on the validation set, and there is none or it is empty"
+            )
         super().before_fit()
-        self._unscaled.clear()
-        if self.run and self.reset_on_fit:
-            self.wait, self.lr_scale = 0, 1.0
+        if self.reset_on_fit:
+            self.wait, self.cooling, self.lr_scale = 0, 0, 1.0
 
     def before_batch(self) -> None:
         if self.learn.training and self.lr_scale != 1:
-            self._unscaled[:], _ = read_hypers(self.learn.opt)
-            self.learn.opt.set_hyper("lr", [lr * self.lr_scale for lr in self._unscaled])
+            self._unscaled, _ = read_hypers(self.learn.opt)
+            lrs = [max(lr * self.lr_scale, min(lr, self.min_lr)) for lr in self._unscaled]
+            _fastai.set_hyper(self.learn.opt, "lr", lrs)
 
     def after_batch(self) -> None:
         if self._unscaled:
-            self.learn.opt.set_hyper("lr", self._unscaled)
-            self._unscaled.clear()
+            _fastai.set_hyper(self.learn.opt, "lr", self._unscaled)
+            self._unscaled = []
+
+    def after_validate(self) -> None:
+        # Not in after_epoch: by then another callback's `validate` may have replaced the Recorder's values.
+        log = dict(zip(self.learn.recorder.metric_names, self.learn.recorder.log, strict=False))
+        self._judge(log.get(self.monitor))
+
+    def _judge(self, value: float | None) -> None:
+        if value is None:  # this epoch's validation was cancelled
+            return
+        self.new_best = bool(self.comp(value - self.min_delta, self.best))
+        if self.new_best:
+            self.best, self.wait = value, 0
+        elif self.cooling:
+            self.wait = 0
+        else:
+            self.wait += 1
+        self.cooling = max(0, self.cooling - 1)
+        scale = max(self.lr_scale / self.factor, self.min_scale)
+        if self.wait >= self.patience:
+            self.wait, self.cooling = 0, self.cooldown
+            if self.verbose and scale < self.lr_scale:
+                print(f"Epoch {self._epoch}: {self.monitor} not better than {self.best:.6g}, LR now times {scale:.3g}")
+            self.lr_scale = scale
 
     def after_epoch(self) -> None:
-        super().after_epoch()
-        self.wait = 0 if self.new_best else self.wait + 1
-        if self.wait >= self.patience:
-            self.wait, self.lr_scale = 0, max(self.lr_scale / self.factor, self.min_scale)
+        "Nothing: the tracker of fastai's would read the Recorder here."
 
     def after_fit(self) -> None:
-        self.after_batch()  # A batch that ended the fit had no `after_batch`.
-        super().after_fit()
+        "Nothing: `fit_ends` comes after every fit."
+
+    def fit_ends(self, failed: bool) -> None:
+        self.after_batch()  # a batch that ended the fit had no `after_batch`
 
     def state_dict(self) -> dict[str, Any]:
-        "What a resumed fit needs to go on with these reductions."
-        return {"best": self.best, "wait": self.wait, "lr_scale": self.lr_scale}
+        "What a resumed fit needs to continue with these reductions."
+        return {name: vars(self)[name] for name in ("best", "wait", "cooling", "lr_scale")}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        "Let the fit that is starting go on with earlier reductions."
-        self.best, self.wait, self.lr_scale = state["best"], state["wait"], state["lr_scale"]
+        "Make the fit that starts continue with earlier reductions."
+        vars(self).update(state)

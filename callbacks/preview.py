@@ -1,31 +1,81 @@
-"""Drawing a schedule before any training."""
+"""Draw a schedule, or the run that `fit_schedule` would make, without training."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from . import arguments
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from .hypers import Schedules
     from .schedule import Schedule
 
 
-def plot(schedule: Schedule, epochs: float, steps_per_epoch: int, lr_max: float, ax: Axes | None) -> Axes:
-    "Draw the LR of `schedule` against epochs; a step's LR holds until the next."
-    import matplotlib.pyplot as plt  # here, because a training script need not have or load it
-    from matplotlib.ticker import MaxNLocator
+class SchedulePreview:
+    "The LR and momentum of a planned run: `to_df()`, `plot()`. A notebook shows the plot."
 
+    def __init__(self, schedule: Schedules, firsts: list[int], lrs: np.ndarray, moms: np.ndarray | None = None) -> None:
+        self.schedule, self.firsts = schedule, firsts  # firsts: steps before each epoch, and in all
+        self.lrs, self.moms = lrs, np.full_like(lrs, np.nan) if moms is None else moms  # shape [steps, groups]
+
+    def to_df(self) -> pd.DataFrame:
+        "One row per step and parameter group: step, epoch, group, lr, mom (NaN where momentum does not change)."
+        steps, groups = self.lrs.shape
+        epochs = np.repeat(np.arange(len(self.firsts) - 1), np.diff(self.firsts))
+        return pd.DataFrame(
+            {
+                "step": np.repeat(np.arange(steps), groups),
+                "epoch": np.repeat(epochs, groups),
+                "group": np.tile(np.arange(groups), steps),
+                "lr": self.lrs.ravel(),
+                "mom": self.moms.ravel(),
+            }
+        )
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        "Draw the LR of every parameter group against epochs. The axis is logarithmic where groups are decades apart."
+        ax = draw(self.lrs.T, self.firsts[-1] / (len(self.firsts) - 1), repr(self.schedule), ax)
+        tops = self.lrs.max(axis=0)
+        if tops.max() >= 10 * tops.min() > 0:
+            ax.set_yscale("log")
+        return ax
+
+    def _repr_png_(self) -> bytes:
+        import matplotlib.pyplot as plt
+
+        figure, png = self.plot().figure, io.BytesIO()
+        figure.savefig(png, format="png", dpi=150)
+        plt.close(figure)
+        return png.getvalue()
+
+
+def plot(schedule: Schedule, epochs: float, steps_per_epoch: int, lr_max: float, ax: Axes | None) -> Axes:
+    "Draw the LR of `schedule` against epochs."
     arguments.number("epochs", epochs, "(0, inf)")
     arguments.number("lr_max", lr_max, "(0, inf)")
-    total_steps = max(1, round(epochs * steps_per_epoch))
-    lrs = lr_max * schedule.multipliers(total_steps, steps_per_epoch)
+    lrs = lr_max * schedule.multipliers(max(1, round(epochs * steps_per_epoch)), steps_per_epoch)
+    return draw([lrs], steps_per_epoch, repr(schedule), ax)
+
+
+def draw(groups: Sequence[np.ndarray], steps_per_epoch: float, title: str, ax: Axes | None) -> Axes:
+    "Draw the LRs of all groups against epochs. Each step holds its LR until the next step."
+    import matplotlib.pyplot as plt  # here, because a training script may run without matplotlib
+    from matplotlib.ticker import MaxNLocator
+
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
-    ax.plot(np.arange(total_steps + 1) / steps_per_epoch, np.append(lrs, lrs[-1]), drawstyle="steps-post")
-    ax.set(xlabel="epoch", ylabel="learning rate", title=repr(schedule))
+    for group, lrs in enumerate(groups):
+        epochs = np.arange(len(lrs) + 1) / steps_per_epoch
+        ax.plot(epochs, np.append(lrs, lrs[-1]), drawstyle="steps-post", label=f"group {group}")
+    ax.set(xlabel="epoch", ylabel="learning rate", title=title)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(groups) > 1:
+        ax.legend()
     return ax

@@ -1,4 +1,4 @@
-"""All the randomness that training draws on, as numbers that can be kept and put back."""
+"""Save and restore the state of all random generators that training uses."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ _GENERATORS = (random.Random, np.random.RandomState, np.random.Generator, torch.
 
 
 def random_state(dls: Any) -> dict[str, Any]:
-    """The state of Python's, NumPy's and torch's generators (CPU and every CUDA device) and of the DataLoaders' own.
-
-    Made of plain Python values and tensors alone, so that `torch.load(weights_only=True)` reads it back.
-    """
+    "The state of the generators of Python, NumPy, torch (CPU and every CUDA device) and the DataLoaders."
     return {
         "python": random.getstate(),
-        "numpy": _plain(np.random.get_state(legacy=False)),
+        "numpy": np.random.get_state(legacy=False),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         "dls": [_get(generator) for generator in _generators(dls)],
@@ -28,22 +25,22 @@ def random_state(dls: Any) -> dict[str, Any]:
 
 
 def set_random_state(dls: Any, state: dict[str, Any]) -> None:
-    "Put back what `random_state` gave; raises `ValueError` where the DataLoaders have other generators by now."
+    "Restore a `random_state`. DataLoaders that have other generators than then raise `ValueError`."
     generators = list(_generators(dls))
     if len(generators) != len(state["dls"]):
-        raise ValueError(f"dls holds {len(generators)} random generators, and the state is of {len(state['dls'])}")
+        raise ValueError(f"dls has {len(generators)} random generators, and the state is of {len(state['dls'])}")
     random.setstate(state["python"])
     np.random.set_state(state["numpy"])
     torch.set_rng_state(state["torch"])
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda"][: torch.cuda.device_count()])
-    for generator, own in zip(generators, state["dls"], strict=True):
-        _set(generator, own)
+    for generator, its_state in zip(generators, state["dls"], strict=True):
+        _set(generator, its_state)
 
 
 @contextmanager
 def kept_random_state(dls: Any) -> Iterator[None]:
-    "What is drawn inside is not missing outside."
+    "Restore the random state on exit, so that draws inside the block do not affect the code after it."
     state = random_state(dls)
     try:
         yield
@@ -52,9 +49,9 @@ def kept_random_state(dls: Any) -> Iterator[None]:
 
 
 def _generators(dls: Any) -> Iterator[Any]:
-    "The generators that the loaders, what they wrap and their samplers hold."
+    "The generators of the loaders, of the loaders that they wrap, and of their samplers."
     for loader in dls.loaders:
-        # vars(), because a fastai DataLoader answers for its dataset's attributes too.
+        # vars(), because a fastai DataLoader also has its dataset's attributes.
         for holder in (loader, vars(loader).get("dl"), vars(loader).get("sampler")):
             for _, value in sorted(getattr(holder, "__dict__", {}).items()):
                 if isinstance(value, _GENERATORS):
@@ -65,9 +62,9 @@ def _get(generator: Any) -> Any:
     if isinstance(generator, random.Random):
         return generator.getstate()
     if isinstance(generator, np.random.RandomState):
-        return _plain(generator.get_state(legacy=False))
+        return generator.get_state(legacy=False)
     if isinstance(generator, np.random.Generator):
-        return _plain(generator.bit_generator.state)
+        return generator.bit_generator.state
     return generator.get_state()
 
 
@@ -78,10 +75,3 @@ def _set(generator: Any, state: Any) -> None:
         generator.bit_generator.state = state
     else:
         generator.set_state(state)
-
-
-def _plain(state: Any) -> Any:
-    "NumPy's arrays within a state as lists."
-    if isinstance(state, dict):
-        return {name: _plain(value) for name, value in state.items()}
-    return state.tolist() if isinstance(state, (np.ndarray, np.generic)) else state

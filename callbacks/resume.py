@@ -1,37 +1,41 @@
-"""Go on with a fit that was stopped, in another process, as if it never had been."""
+"""Resume an interrupted fit in a new process, bit for bit."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from fastai.basics import Callback, L, OptimWrapper, get_model, join_path_file, rank_distrib, to_device
+from fastai.basics import Callback, L, OptimWrapper, get_model, rank_distrib, to_device
 from fastai.callback.schedule import ParamScheduler
-from fastai.callback.tracker import TrackerCallback
-from fastai.callback.training import GradientAccumulation
 
-from .hypers import check_whole, read_hypers
+from . import _fastai
+from .arguments import whole
+from .events import FitCallback
+from .hypers import by_group
 from .random_state import random_state, set_random_state
-from .schedule_lr import ScheduleLR
-from .start_at import skip_epochs
-from .steps import in_lr_find, n_batches
+from .schedule_lr import ScheduleHyper
+from .steps import StepCallback, StepPlan, n_batches
 
-KEPT = {TrackerCallback: ("best", "new_best", "wait"), GradientAccumulation: ("count",), ParamScheduler: ("hps",)}
-"What to keep of fastai's callbacks. Any other callback says so itself, with `state_dict` and `load_state_dict`."
+ITEMS_HASHED = 1000  # names of items that tell one data set from another
 
 
-class Resumable(Callback):
-    """Save everything after each epoch; if the file is there when the fit starts, go on from it.
+class Resumable(FitCallback):
+    """Save everything after each epoch; if the file exists when the fit starts, continue from it.
 
-    Stop a script and run it again unchanged: the weights, losses, LRs and the order of the data are, bit for bit on a
-    CPU, those of a run without the stop. Model, optimizer, loss scaler, random state, Recorder, the position in the
-    schedule and the best values of trackers such as SaveModelCallback are all kept. No event is sent for the epochs
-    already done. A fit that was complete does not train again. The file is replaced in one move, so a crash while
-    saving leaves the one before, and it is read with `weights_only=True`, so it can run no code. Processes of a
-    distributed fit keep a file each.
+    Stop a script and run it again unchanged: the weights, losses, LRs and the order of the data are those of a run that
+    was not stopped, bit for bit on a CPU. The file holds model, optimizer, loss scaler, random state, Recorder, the
+    position in the schedule, and the best values of trackers such as SaveModelCallback. No event is sent for the epochs
+    that are done, and a complete fit does not train again. A file of another fit is refused: other epochs, data,
+    optimizer, schedule, callbacks or frozen layers.
+
+    A Resumable that stays in the Learner numbers its fits: the second one, as in `fine_tune`, is saved beside the first
+    as "NAME-2.pth". The processes of a distributed fit have a file each. A crash while saving leaves the previous file,
+    and reading it with `weights_only=True` can run no code.
 
     >>> import tempfile
     >>> from fastai.test_utils import synth_learner
@@ -45,79 +49,99 @@ class Resumable(Callback):
     ['fit of 1.pth', 'fit of 3.pth']
     """
 
-    order = 99  # After the trackers, whose new state is to be kept and whose fresh one to be replaced.
+    order = 99  # after the trackers, whose new state must be saved and whose fresh state must be replaced
 
     def __init__(
         self,
-        file: str | Path,  # Where to save, in `learn.path/learn.model_dir` unless absolute; one fit, one file
-        every: int = 1,  # Epochs between saves; the last one always is
+        file: str | Path,  # Where to save, in `learn.path/learn.model_dir` unless absolute; ".pth" is added
+        every: int = 1,  # Epochs between saves; the last epoch is always saved
     ) -> None:
         if not isinstance(file, (str, os.PathLike)) or not str(file):
             raise ValueError(f"file must be a path, got {file!r}")
-        self.file, self.every = file, check_whole("every", every)
-        self._fit: dict[str, Any] | None = None
-        self._path = Path(file)  # of this process, absolute, once a fit has begun
+        self.file, self.every = file, whole("every", every)
+        self._fits_done = 0
+        self._fit: dict[str, Any] = {}
+        self._path = Path(file)  # absolute, and of this process and fit, once a fit has begun
 
-    def before_fit(self) -> None:
-        self._fit = None
-        # validate() and get_preds() send this event too, and hold the Learner's lock.
-        if in_lr_find(self.learn) or self.learn.lock.locked():
-            return
-        self._path = join_path_file(self.file, self.learn.path / self.learn.model_dir, ext=".pth")
-        if rank_distrib():
-            self._path = self._path.with_name(f"{self._path.name}.rank{rank_distrib()}")
-        lrs, _ = read_hypers(self.learn.opt)
-        self._fit = {
-            "n_epoch": self.learn.n_epoch,
-            "lr": _plain(lrs),
-            "batches": n_batches(self.learn.dls.train),
-            "schedule": [repr(cb) for cb in self.learn._grab_cbs(ScheduleLR)],
-            "callbacks": [cb.name for cb in _stateful(self.learn.cbs)],
-        }
+    def epochs_start(self) -> None:
+        self._path = self._path_of_fit()
+        self._fit = fingerprint(self.learn)
         if self._path.exists():
-            self._load(torch.load(self._path, map_location="cpu", weights_only=True))
+            self._load(self._read())
+        else:
+            self._try_to_save()
 
     def after_epoch(self) -> None:
-        done = self.learn.epoch + 1
-        if self._fit is not None and (done % self.every == 0 or done == self.learn.n_epoch):
+        done = self._epoch + 1
+        if done % self.every == 0 or done == self.learn.n_epoch:
             self._save(done)
 
-    def after_fit(self) -> None:
-        skip_epochs(self.learn, 0)
-        self._fit = None
+    def fit_ends(self, failed: bool) -> None:
+        self._fits_done += not failed
 
-    def _save(self, done: int) -> None:
+    def _path_of_fit(self) -> Path:
+        path = Path(self.learn.path) / self.learn.model_dir / self.file
+        number = f"-{self._fits_done + 1}" if self._fits_done else ""
+        path = path.with_name(f"{path.name.removesuffix('.pth')}{number}.pth")
+        return path.with_name(f"{path.name}.rank{rank_distrib()}") if rank_distrib() else path
+
+    def _try_to_save(self) -> None:
+        "Raise now what would otherwise be raised after the first epoch."
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = self._path.with_name(self._path.name + ".tmp")
+            unfinished.touch()
+            unfinished.unlink()
+        except OSError as error:
+            raise ValueError(f"Resumable cannot write {self._path}: {error}") from error
+        torch.save(pack(self._state(0)), io.BytesIO())
+
+    def _state(self, done: int) -> dict[str, Any]:
         learn, recorder = self.learn, self.learn.recorder
         model, scaler = get_model(learn.model), vars(learn).get("scaler")
-        state = {
+        return {
             "fit": self._fit,
             "epoch": done,
             "train_iter": learn.train_iter,
             "model": model.state_dict(),
             "requires_grad": [p.requires_grad for p in model.parameters()],
-            "grads": [p.grad for p in model.parameters()],  # not zero in the midst of an accumulation
+            "grads": [p.grad for p in model.parameters()],  # not zero in the middle of an accumulation
             "opt": learn.opt.state_dict(),
             "frozen_idx": learn.opt.frozen_idx,
             "scaler": None if scaler is None else scaler.state_dict(),
             "recorder": {name: getattr(recorder, name) for name in ("lrs", "iters", "losses", "values")},
-            "smooth_loss": [recorder.smooth_loss.count, recorder.smooth_loss.val],
+            "steps": next((cb._steps.next for cb in _step_callbacks(learn) if cb._steps is not None), None),
+            "smooth_loss": _fastai.smooth_loss_state(recorder),
             "callbacks": [_state(cb) for cb in _stateful(learn.cbs)],
             "random": random_state(learn.dls),
         }
+
+    def _save(self, done: int) -> None:
         unfinished = self._path.with_name(self._path.name + ".tmp")
         with unfinished.open("wb") as file:
-            torch.save(_plain(state), file)
+            torch.save(pack(self._state(done)), file)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(self._path)
 
-    def _load(self, state: dict[str, Any]) -> None:
+    def _read(self) -> dict[str, Any]:
+        "The state in the file, once everything about it is checked."
+        try:
+            state = unpack(torch.load(self._path, map_location="cpu", weights_only=True))
+            fit, missing = state["fit"], self._state(0).keys() - state.keys()
+        except Exception as error:  # torch.load raises whatever a damaged file leads to
+            raise ValueError(f"{self._path} is damaged or no file of Resumable; delete it to start over") from error
+        if missing or fit.keys() != self._fit.keys():
+            raise ValueError(f"{self._path} was written by another version of lrlab; delete it to start over")
         for name, now in self._fit.items():
-            if state["fit"][name] != now:
+            if fit[name] != now:
                 raise ValueError(
-                    f"{self._path} is of another fit: its {name} is {state['fit'][name]!r}, this one's {now!r}; "
+                    f"{self._path} is of another fit: its {name} is {fit[name]!r}, this one's {now!r}; "
                     "give every fit a file of its own, or delete this one to start over"
                 )
+        return state
+
+    def _load(self, state: dict[str, Any]) -> None:
         learn, recorder = self.learn, self.learn.recorder
         model, scaler = get_model(learn.model), vars(learn).get("scaler")
         device = next(model.parameters()).device
@@ -133,24 +157,85 @@ class Resumable(Callback):
         if scaler is not None and state["scaler"]:
             scaler.load_state_dict(state["scaler"])
         vars(recorder).update(state["recorder"], values=[L(row) for row in state["recorder"]["values"]])
-        recorder.smooth_loss.count, recorder.smooth_loss.val = state["smooth_loss"]
-        for cb, own in zip(_stateful(learn.cbs), state["callbacks"], strict=True):
-            _load_state(cb, own)
+        _fastai.set_smooth_loss_state(recorder, state["smooth_loss"])
+        for cb, its_state in zip(_stateful(learn.cbs), state["callbacks"], strict=True):
+            _load_state(cb, its_state)
+        for cb in _step_callbacks(learn):
+            cb._first_step = state["steps"]
         learn.train_iter = state["train_iter"]
         set_random_state(learn.dls, state["random"])
-        skip_epochs(learn, state["epoch"])
+        self.skip_to = state["epoch"]
+
+
+def fingerprint(learn: Any) -> dict[str, Any]:
+    "What makes two fits the same fit, in plain values that a person can compare."
+    hypers = [dict(hyper) for hyper in learn.opt.hypers]
+    opt = learn.opt.opt if isinstance(learn.opt, OptimWrapper) else learn.opt
+    schedules = [cb for cb in learn.cbs if isinstance(cb, ScheduleHyper)]
+    # fit_one_cycle leaves the momentum of its last step in the optimizer.
+    scheduled = {name for cb in learn.cbs if isinstance(cb, ParamScheduler) for name in cb.scheds}
+    return pack(
+        {
+            "n_epoch": learn.n_epoch,
+            "lr": [float(hyper.pop("lr")) for hyper in hypers],
+            "batches": n_batches(learn.dls.train),
+            "data": [_describe(dl) for dl in learn.dls.loaders],
+            "optimizer": [type(opt).__name__, *(_name(f) for f in _fastai.step_functions(learn.opt))],
+            "hypers": [{name: hyper[name] for name in hyper if name not in scheduled} for hyper in hypers],
+            "groups": [[tuple(p.shape) for p in group] for group in learn.opt.param_lists],
+            "frozen": [learn.opt.frozen_idx, "".join("01"[p.requires_grad] for p in learn.model.parameters())],
+            "schedule": [repr(cb) for cb in schedules],
+            "digest of the schedule": [_multipliers(learn, cb) for cb in schedules],
+            "callbacks": [cb.name for cb in _stateful(learn.cbs)],
+        }
+    )
+
+
+def _describe(dl: Any) -> list[Any]:
+    "Items, batch size and names of a DataLoader, as far as it has them."
+    dataset = getattr(dl, "dataset", None)
+    return [len(dataset) if hasattr(dataset, "__len__") else None, getattr(dl, "bs", None), _names_of_items(dataset)]
+
+
+def _multipliers(learn: Any, cb: ScheduleHyper) -> str:
+    "A digest of the values that a schedule gives: two lambdas have the same repr."
+    budget = StepPlan(learn, learn.n_epoch).budget()
+    schedules = by_group(cb.schedule, len(learn.opt.hypers))
+    return _digest(b"".join(schedule.multipliers(*budget).tobytes() for schedule in schedules))
+
+
+def _names_of_items(dataset: Any) -> str | None:
+    "A digest of the names of the items, without the folder that they are in; None where items have no names."
+    items = getattr(dataset, "items", None)
+    if items is None or not hasattr(items, "__len__") or not hasattr(items, "__getitem__"):
+        return None
+    chosen = [int(i) for i in np.linspace(0, len(items) - 1, min(len(items), ITEMS_HASHED))]
+    if hasattr(items, "iloc"):
+        return _digest(items.iloc[chosen].to_csv(index=False).encode())
+    names = [Path(o).name if isinstance(o, (str, Path)) else o for o in (items[i] for i in chosen)]
+    return _digest(repr([o if isinstance(o, (str, int, float)) else type(o).__name__ for o in names]).encode())
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:12]
+
+
+def _name(f: Any) -> str:
+    "The name of a function or of the function in a partial."
+    return getattr(getattr(f, "func", f), "__name__", type(f).__name__)
+
+
+def _step_callbacks(learn: Any) -> list[StepCallback]:
+    return [cb for cb in learn.cbs if isinstance(cb, StepCallback)]
 
 
 def _stateful(cbs: L) -> list[Callback]:
-    "The callbacks that have something to keep. Asks the classes: a callback answers for the model's attributes too."
-    return [cb for cb in cbs if hasattr(type(cb), "load_state_dict") or isinstance(cb, tuple(KEPT))]
+    "The callbacks that have a state to save. Asks the class: an instance also has the attributes of the model."
+    return [cb for cb in cbs if hasattr(type(cb), "load_state_dict") or _fastai.has_state(cb)]
 
 
 def _state(cb: Callback) -> dict[str, Any]:
-    if hasattr(type(cb), "load_state_dict"):
-        return cb.state_dict()
-    names = next(names for kind, names in KEPT.items() if isinstance(cb, kind))
-    return {name: vars(cb)[name] for name in names if name in vars(cb)}
+    return cb.state_dict() if hasattr(type(cb), "load_state_dict") else _fastai.callback_state(cb)
 
 
 def _load_state(cb: Callback, state: dict[str, Any]) -> None:
@@ -160,18 +245,30 @@ def _load_state(cb: Callback, state: dict[str, Any]) -> None:
         vars(cb).update(state)
 
 
-def _plain(value: Any) -> Any:
+def pack(value: Any) -> Any:
     "`value` made of what `torch.load(weights_only=True)` accepts."
     if isinstance(value, torch.Tensor):
         return value.detach().as_subclass(torch.Tensor)
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: pack(item) for key, item in value.items()}
     if isinstance(value, tuple):
-        return tuple(_plain(item) for item in value)
+        return tuple(pack(item) for item in value)
     if isinstance(value, (list, L)):
-        return [_plain(item) for item in value]
+        return [pack(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return {_ARRAY: value.tolist(), "dtype": str(value.dtype)}
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, (bool, int, float, str, bytes)):
         return value
-    raise TypeError(f"a {type(value).__name__} cannot be kept for a resume: {value!r}")
+    raise ValueError(f"Resumable cannot save a {type(value).__name__}: {value!r}")
+
+
+def unpack(value: Any) -> Any:
+    "What `pack` was given, with lists in place of fastai's L."
+    if isinstance(value, dict):
+        return np.array(value[_ARRAY], value["dtype"]) if _ARRAY in value else {k: unpack(o) for k, o in value.items()}
+    return type(value)(map(unpack, value)) if type(value) in (list, tuple) else value
+
+
+_ARRAY = "array of NumPy"

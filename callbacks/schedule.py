@@ -41,7 +41,7 @@ class Schedule:
     def multipliers(self, total_steps: int, steps_per_epoch: int) -> np.ndarray:
         "The LR used at every 0-based step, divided by lr_max: float64, shape [total_steps]."
         budget = Budget.of(total_steps, steps_per_epoch)
-        return _sample(self._curve(budget), budget.total_steps)
+        return sample(self._curve(budget), budget.total_steps)
 
     def momentum_shape(self, total_steps: int, steps_per_epoch: int) -> np.ndarray:
         """The LR's position between its low (0) and its top (1) at every step; momentum moves against it.
@@ -49,7 +49,7 @@ class Schedule:
         Momentum is `moms[0] - (moms[0] - moms[1]) * shape`. The low is the schedule's `floor`, 0 if it has none.
         """
         budget = Budget.of(total_steps, steps_per_epoch)
-        return _sample(self._shape(budget), budget.total_steps)
+        return sample(self._shape(budget), budget.total_steps)
 
     def cycle_ends(self, total_steps: int, steps_per_epoch: int) -> list[int]:
         """The 0-based steps at which the LR is at the minimum of a cycle that the run completes.
@@ -115,7 +115,8 @@ class Schedule:
         object.__setattr__(self, name, value)
 
 
-def _sample(curve: Curve, total_steps: int) -> np.ndarray:
+def sample(curve: Curve, total_steps: int) -> np.ndarray:
+    "The values of a curve at the steps 0, 1, ..., total_steps - 1."
     values = np.empty(total_steps)
     for start in range(0, total_steps, BLOCK):
         stop = min(start + BLOCK, total_steps)

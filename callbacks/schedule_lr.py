@@ -1,31 +1,119 @@
-"""Apply a schedule to a Learner: the callback, the `fit_schedule` that uses it, and the preview that does not train."""
+"""Apply schedules to a Learner: `fit_schedule`, the callbacks that it uses, and the preview that does not train."""
 
 from __future__ import annotations
 
-import io
+import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import pandas as pd
-from fastai.basics import Callback, L, Learner, OptimWrapper
-from fastai.callback.schedule import LRFinder, ParamScheduler
+from fastai.basics import Callback, L, Learner, Recorder
+from fastai.callback.schedule import ParamScheduler
 from fastai.callback.tracker import ReduceLROnPlateau
 
-from .arguments import number
-from .hypers import LR, check_lr, check_whole, n_groups, spread_lr
-from .schedule import Schedule
+from . import _fastai
+from .arguments import Budget, is_number, number, plain, whole
+from .hypers import LR, Plan, Schedules, Track, check_lr, check_schedules, n_groups, per_group, spread_lr, table, uses
+from .preview import SchedulePreview
+from .schedule import Curve, Schedule
 from .start_at import StartAt
-from .steps import StepCallback, first_steps, in_lr_find, steps_per_epoch
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from .steps import PlannedCallback, StepPlan
 
 
-class ScheduleLR(StepCallback):
+class ScheduleHyper(PlannedCallback):
+    """Multiply a hyper-parameter of every parameter group by a schedule, step by step: weight decay, for example.
+
+    The group's own value at the start of the fit is what the multiplier 1 means. It is restored after the fit.
+
+    >>> from fastai.test_utils import synth_learner
+    >>> from lrlab.callbacks import CosineDecay, PolynomialDecay, ScheduleHyper
+    >>> learn = synth_learner()
+    >>> with learn.no_bar(), learn.no_logging():
+    ...     learn.fit_schedule(2, CosineDecay(), lr_max=0.1, wd=0.2, cbs=ScheduleHyper("wd", PolynomialDecay()))
+    >>> learn.opt.hypers[0]["wd"]
+    0.2
+    """
+
+    def __init__(
+        self,
+        hyper: str,  # Its name in the optimizer: "wd", "eps", "sqr_mom", ...
+        schedule: Schedules,  # How it changes over the run; a dict gives parameter groups schedules of their own
+    ) -> None:
+        if not isinstance(hyper, str):
+            raise ValueError(f"hyper must be the name of a hyper-parameter such as 'wd', got {hyper!r}")
+        self.hyper, self.schedule = hyper, check_schedules(schedule)
+        self._before: dict[str, list[Any]] = {}
+        self._plan: Plan | None = None
+        self._positions: list[float] = []  # at every batch
+        self._warned = False
+
+    def epochs_start(self) -> None:
+        # Before a checkpoint may restore the optimizer of the middle of a run.
+        self._before = {name: _fastai.read_hyper(self.learn.opt, name) for name in self._names()}
+
+    def begin(self) -> None:
+        "Plan the whole run. An error of the schedule, the values or the other callbacks is raised here."
+        self._refuse_rivals()
+        budget = self._steps.plan.budget()
+        self._plan = Plan(self._tracks(budget), budget.total_steps)
+        self._positions = []
+
+    def before_batch(self) -> None:
+        steps, learn = self._steps, self.learn
+        steps.start_batch(learn.iter, learn.n_iter)
+        self._positions.append(steps.position)
+        self._plan.write(learn.opt, steps.position)
+
+    def after_train(self) -> None:
+        steps = self._steps
+        planned, made = steps.plan.firsts[self._epoch + 1] - steps.plan.firsts[self._epoch], steps.made_in_epoch
+        if planned != made and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"epoch {self._epoch} made {made} optimizer steps, and {planned} were planned; {self!r} follows the "
+                "fraction of the run that is done",
+                stacklevel=2,
+            )
+
+    def fit_ends(self, failed: bool) -> None:
+        if self._plan is not None:
+            for name, values in self._before.items():
+                if len(values) == len(self.learn.opt.hypers):
+                    _fastai.set_hyper(self.learn.opt, name, values)
+        self._before, self._plan, self._warned = {}, None, False
+        super().fit_ends(failed)
+
+    def _names(self) -> list[str]:
+        return [self.hyper]
+
+    def _tracks(self, budget: Budget) -> list[Track]:
+        values = self._before[self.hyper]
+        if None in values:
+            raise ValueError(f"hyper must be one of {', '.join(self.learn.opt.hypers[0])}; got {self.hyper!r}")
+        return [Track(self.hyper, values, per_group(self.schedule, lambda schedule: schedule._curve(budget)))]
+
+    def _refuse_rivals(self) -> None:
+        "Two callbacks that set the same value would overwrite each other; the last one in order would win."
+        for cb in self.learn.cbs:
+            if isinstance(cb, ScheduleHyper) and cb is not self and (same := set(cb._names()) & set(self._names())):
+                raise ValueError(
+                    f"two schedules in one fit set {', '.join(same)}: {self!r} and {cb!r}; remove one of them"
+                )
+            if isinstance(cb, ParamScheduler) and (same := set(cb.scheds) & set(self._names())):
+                raise ValueError(
+                    f"{type(self).__name__} and fastai's {type(cb).__name__} (fit_one_cycle, fit_flat_cos, fit_sgdr, "
+                    f"fine_tune) both set the {' and '.join(name.upper() if name == 'lr' else name for name in same)}; "
+                    f"call learn.fit or learn.fit_schedule, or remove one: learn.remove_cb({type(self).__name__})"
+                )
+
+    def __repr__(self) -> str:
+        return f"ScheduleHyper({self.hyper!r}, {self.schedule!r})"
+
+
+class ScheduleLR(ScheduleHyper):
     """Multiply the LR of every parameter group by a schedule, step by step.
 
-    The group's own LR at the start of the fit is its lr_max, and is back in place after it.
+    The group's own LR at the start of the fit is its lr_max. It is restored after the fit.
 
     >>> from fastai.test_utils import synth_learner
     >>> from lrlab.callbacks import OneCycle, ScheduleLR
@@ -38,111 +126,69 @@ class ScheduleLR(StepCallback):
 
     def __init__(
         self,
-        schedule: Schedule,  # How the LR changes over the run
-        moms: tuple[float, float] | None = None,  # Momentum (beta1) at the LR's low and top; None leaves it alone
+        schedule: Schedules,  # How the LR changes over the run; a dict gives parameter groups schedules of their own
+        moms: tuple[float, float] | None = None,  # Momentum (beta1) at the LR's low and top; None does not change it
     ) -> None:
-        super().__init__()
-        if not isinstance(schedule, Schedule):
-            raise ValueError(f"schedule must be a Schedule such as CosineDecay(), got {schedule!r}")
-        self.schedule, self.moms = schedule, check_moms(moms)
-        self._base: list[dict[str, Any]] | None = None
-        self._plan: Plan | None = None
-
-    def before_fit(self) -> None:
-        super().before_fit()
-        self._base = self._plan = None
-        if self.learn.opt is None or in_lr_find(self.learn):
-            return
-        # Before anything else may touch them, such as a checkpoint that restores the optimizer.
-        self._base = [{name: hyper[name] for name in ("lr", "mom") if name in hyper} for hyper in self.learn.opt.hypers]
-
-    def begin(self) -> None:
-        "Compute the whole run; whatever is wrong with the schedule, the LRs or the other callbacks raises here."
-        _refuse_rivals(self, self.learn.cbs)
-        lr_max = [check_lr("lr_max", hyper["lr"]) for hyper in self._base]
-        if self.moms is not None and not all("mom" in hyper for hyper in self._base):
-            raise ValueError(f"moms={self.moms} needs an optimizer with momentum (beta1), and this one has none")
-        kind = WrappedPlan if isinstance(self.learn.opt, OptimWrapper) else Plan
-        self._plan = kind(self.schedule, lr_max, self.moms, self._steps.total, self._steps.per_epoch)
-
-    def before_batch(self) -> None:
-        if self._plan is not None:
-            self._plan.write(self.learn.opt, self._steps.next)
+        super().__init__("lr", schedule)
+        self.moms = check_moms(moms)
 
     def after_fit(self) -> None:
-        if self._plan is not None:
-            for name in ("lr", "mom"):
-                if name == "lr" or self.moms is not None:
-                    self.learn.opt.set_hyper(name, [hyper[name] for hyper in self._base])
-        self._steps = self._base = self._plan = None
+        recorder = next((cb for cb in self.learn.cbs if isinstance(cb, Recorder)), None)
+        if recorder is not None:
+            recorder.hps = {"lr": list(recorder.lrs)}  # for `learn.recorder.plot_sched()`
+            if self.moms is not None and self._plan is not None:
+                recorder.hps["mom"] = self._plan.values("mom", self._positions)
+
+    def _names(self) -> list[str]:
+        return ["lr"] if self.moms is None else ["lr", "mom"]
+
+    def _tracks(self, budget: Budget) -> list[Track]:
+        if self.moms is not None and not uses(self.learn.opt, "mom"):
+            raise ValueError(f"moms={self.moms} needs an optimizer with momentum (beta1), and this one has none")
+        return lr_tracks(self.schedule, [check_lr("lr_max", lr) for lr in self._before["lr"]], self.moms, budget)
+
+    def _refuse_rivals(self) -> None:
+        super()._refuse_rivals()
+        if any(isinstance(cb, ReduceLROnPlateau) for cb in self.learn.cbs):
+            raise ValueError(
+                "ScheduleLR and fastai's ReduceLROnPlateau both set the LR, and the schedule would undo every "
+                "reduction; use lrlab.callbacks.ReduceOnPlateau, which works on top of a schedule"
+            )
 
     def __repr__(self) -> str:
         return f"ScheduleLR({self.schedule!r}" + (f", moms={self.moms})" if self.moms else ")")
 
 
-class Plan:
-    "The LR and momentum of every group at every step of one run."
+def lr_tracks(
+    schedules: Schedules, lr_max: list[float], moms: tuple[float, float] | None, budget: Budget
+) -> list[Track]:
+    "The LR over a run, and the momentum if it moves: moms[0] - (moms[0] - moms[1]) * shape."
+    tracks = [Track("lr", lr_max, per_group(schedules, lambda schedule: schedule._curve(budget)))]
+    if moms is None:
+        return tracks
 
-    __slots__ = ("lr_max", "multipliers", "momentum", "last", "hypers", "pairs")
+    def momentum(schedule: Schedule) -> Curve:
+        shape = schedule._shape(budget)
+        return lambda t: moms[0] - (moms[0] - moms[1]) * shape(t)
 
-    def __init__(
-        self,
-        schedule: Schedule,
-        lr_max: list[float],
-        moms: tuple[float, float] | None,
-        total_steps: int,
-        steps_per_epoch: int,
-    ) -> None:
-        self.lr_max, self.last = lr_max, total_steps - 1
-        self.hypers: Any = None
-        self.pairs: list[tuple[dict[str, Any], float]] = []
-        self.multipliers = schedule.multipliers(total_steps, steps_per_epoch)
-        self.momentum = None
-        if moms is not None:
-            self.momentum = moms[0] - (moms[0] - moms[1]) * schedule.momentum_shape(total_steps, steps_per_epoch)
-
-    def write(self, opt: Any, step: int) -> None:
-        "Set the optimizer for `step`; beyond the last step of the plan its last values hold."
-        if step > self.last:
-            step = self.last
-        # The last line of fastai's set_hyper, without the 30 microseconds before it.
-        if opt.hypers is not self.hypers:  # at the first step, and after a checkpoint was loaded in mid-fit
-            self.hypers, self.pairs = opt.hypers, list(zip(opt.hypers, self.lr_max, strict=True))
-        multiplier = self.multipliers.item(step)
-        if self.momentum is None:
-            for hyper, lr in self.pairs:
-                hyper["lr"] = lr * multiplier
-        else:
-            mom = self.momentum.item(step)
-            for hyper, lr in self.pairs:
-                hyper["lr"] = lr * multiplier
-                hyper["mom"] = mom
-
-
-class WrappedPlan(Plan):
-    "The same for an optimizer of torch's in an OptimWrapper, which knows under what names it keeps LR and momentum."
-
-    __slots__ = ()
-
-    def write(self, opt: OptimWrapper, step: int) -> None:
-        step = min(step, self.last)
-        opt._set_hyper("lr", [lr * self.multipliers.item(step) for lr in self.lr_max])
-        if self.momentum is not None:
-            opt._set_hyper("mom", [self.momentum.item(step)] * len(self.lr_max))
+    return [*tracks, Track("mom", None, per_group(schedules, momentum))]
 
 
 def fit_schedule(
     learn: Learner,
     n_epoch: int,  # Epochs to train
-    schedule: Schedule,  # How the LR changes over them
-    lr_max: LR | None = None,  # What the schedule's multiplier 1 means, for each parameter group; default `learn.lr`
-    moms: tuple[float, float] | None = None,  # Momentum (beta1) at the LR's low and top; None leaves it alone
+    schedule: Schedules,  # How the LR changes over them; a dict gives parameter groups schedules of their own
+    lr_max: LR | None = None,  # LR at the schedule's multiplier 1, for each parameter group; default `learn.lr`
+    moms: tuple[float, float] | None = None,  # Momentum (beta1) at the LR's low and top; None does not change it
     wd: float | None = None,  # Weight decay; default `learn.wd`
     cbs: Callback | Sequence[Callback] | None = None,  # More callbacks for this fit
     reset_opt: bool = False,  # Start with a new optimizer
     start_epoch: int = 0,  # Skip the epochs before this one, in the schedule too
 ) -> None:
     """Fit `learn` for `n_epoch` epochs under `schedule`. Also `learn.fit_schedule(...)`.
+
+    `{0: Constant(), -1: CosineDecay()}` gives parameter groups different schedules. A group without one follows the
+    nearest group before it that has one. Afterwards `learn.recorder.plot_sched()` draws LR and momentum.
 
     >>> from fastai.test_utils import synth_learner
     >>> from lrlab.callbacks import CosineDecay
@@ -152,19 +198,19 @@ def fit_schedule(
     >>> [round(float(lr), 4) for lr in learn.recorder.lrs[::5]]
     [0.1, 0.0854, 0.05, 0.0146]
     """
-    check_epochs(n_epoch, start_epoch)
-    if wd is not None:
-        number("wd", wd, "[0, inf)")
-    if lr_max is not None:
-        lr_max = spread_lr("lr_max", lr_max, n_groups(learn))  # fastai's own spreading fails for one group
+    n_epoch, start_epoch = check_epochs(n_epoch, start_epoch)
     scheduler = ScheduleLR(schedule, moms)
+    if wd is not None:
+        wd = number("wd", wd, "[0, inf)")
+    if lr_max is not None:
+        lr_max = spread_lr("lr_max", lr_max, n_groups(learn, reset_opt))  # fastai's own spreading fails for one group
     learn.fit(n_epoch, lr=lr_max, wd=wd, cbs=L(StartAt(start_epoch), scheduler) + L(cbs), reset_opt=reset_opt)
 
 
 def preview_schedule(
     learn: Learner,
     n_epoch: int,  # Epochs of the run
-    schedule: Schedule,  # How the LR changes over them
+    schedule: Schedules,  # As in `fit_schedule`
     lr_max: LR | None = None,  # As in `fit_schedule`
     moms: tuple[float, float] | None = None,  # As in `fit_schedule`
 ) -> SchedulePreview:
@@ -178,91 +224,32 @@ def preview_schedule(
     10    10      1      0  0.0500  NaN
     19    19      1      0  0.0006  NaN
     """
-    check_epochs(n_epoch)
+    n_epoch, _ = check_epochs(n_epoch)
     moms = ScheduleLR(schedule, moms).moms  # which checks both
-    lrs = spread_lr("lr_max", learn.lr if lr_max is None else lr_max, n_groups(learn))
-    firsts = first_steps(learn, n_epoch)
-    return SchedulePreview(schedule, Plan(schedule, lrs, moms, firsts[-1], steps_per_epoch(firsts)), firsts)
-
-
-class SchedulePreview:
-    "The curves of a run that was not made: `to_df()`, `plot()`; a notebook shows the plot."
-
-    def __init__(self, schedule: Schedule, plan: Plan, firsts: list[int]) -> None:
-        self.schedule, self.plan, self.firsts = schedule, plan, firsts
-
-    def to_df(self) -> pd.DataFrame:
-        "One row for every step and parameter group: step, epoch, group, lr, mom (NaN where momentum is left alone)."
-        groups, steps = len(self.plan.lr_max), self.firsts[-1]
-        epochs = np.repeat(np.arange(len(self.firsts) - 1), np.diff(self.firsts))
-        momentum = np.full(steps, np.nan) if self.plan.momentum is None else self.plan.momentum
-        return pd.DataFrame(
-            {
-                "step": np.repeat(np.arange(steps), groups),
-                "epoch": np.repeat(epochs, groups),
-                "group": np.tile(np.arange(groups), steps),
-                "lr": np.outer(self.plan.multipliers, self.plan.lr_max).ravel(),
-                "mom": np.repeat(momentum, groups),
-            }
-        )
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        "Draw the LR of every group against epochs, on a log axis where the groups are decades apart."
-        import matplotlib.pyplot as plt
-
-        if ax is None:
-            _, ax = plt.subplots(layout="constrained")
-        epochs = np.arange(self.firsts[-1]) * (len(self.firsts) - 1) / self.firsts[-1]
-        for group, lr in enumerate(self.plan.lr_max):
-            ax.plot(epochs, lr * self.plan.multipliers, label=f"group {group}")
-        if max(self.plan.lr_max) >= 10 * min(self.plan.lr_max) > 0:
-            ax.set_yscale("log")
-        ax.set(xlabel="epoch", ylabel="learning rate", title=repr(self.schedule))
-        if len(self.plan.lr_max) > 1:
-            ax.legend()
-        return ax
-
-    def _repr_png_(self) -> bytes:
-        import matplotlib.pyplot as plt
-
-        figure, png = self.plot().figure, io.BytesIO()
-        figure.savefig(png, format="png", dpi=150)
-        plt.close(figure)
-        return png.getvalue()
+    groups = n_groups(learn)
+    lrs = spread_lr("lr_max", learn.lr if lr_max is None else lr_max, groups)
+    plan = StepPlan(learn, n_epoch)
+    budget = plan.budget()
+    tables = [table(track, groups, budget.total_steps) for track in lr_tracks(schedule, lrs, moms, budget)]
+    return SchedulePreview(schedule, plan.firsts, *tables)
 
 
 def check_moms(moms: Any) -> tuple[float, float] | None:
     "`moms` as two Python floats, or None."
     if moms is None:
         return None
-    pair = tuple(float(mom) for mom in moms) if np.shape(moms) == (2,) else ()
-    if len(pair) != 2 or not all(0 <= mom < 1 for mom in pair):
+    pair = tuple(plain(mom) for mom in moms) if np.shape(moms) == (2,) else ()
+    if len(pair) != 2 or not all(is_number(mom) and 0 <= mom < 1 for mom in pair):
         raise ValueError(f"moms must be two numbers in [0, 1), momentum at the LR's low and top, or None; got {moms!r}")
-    return pair
+    return float(pair[0]), float(pair[1])
 
 
-def check_epochs(n_epoch: Any, start_epoch: Any = 0) -> None:
-    "Raise unless both are whole numbers with 0 <= start_epoch < n_epoch."
-    check_whole("n_epoch", n_epoch)
-    if check_whole("start_epoch", start_epoch, least=0) >= n_epoch:
+def check_epochs(n_epoch: Any, start_epoch: Any = 0) -> tuple[int, int]:
+    "Both as ints, if 0 <= start_epoch < n_epoch."
+    n_epoch = whole("n_epoch", n_epoch)
+    if whole("start_epoch", start_epoch, least=0) >= n_epoch:
         raise ValueError(f"start_epoch must be below n_epoch={n_epoch}, got {start_epoch!r}")
-
-
-def _refuse_rivals(own: ScheduleLR, cbs: Sequence[Callback]) -> None:
-    "Two callbacks that both set the LR would fight silently; the last one in order would win."
-    for cb in cbs:
-        if isinstance(cb, ReduceLROnPlateau):
-            raise ValueError(
-                "ScheduleLR and fastai's ReduceLROnPlateau both set the LR, and the schedule would undo every "
-                "reduction; use lrlab.callbacks.ReduceOnPlateau, which works on top of a schedule"
-            )
-        if isinstance(cb, ParamScheduler) and not isinstance(cb, LRFinder):
-            raise ValueError(
-                f"ScheduleLR and fastai's {type(cb).__name__} (fit_one_cycle, fit_flat_cos, fit_sgdr, fine_tune) both "
-                "set the LR; call learn.fit or learn.fit_schedule, or remove one: learn.remove_cb(ScheduleLR)"
-            )
-        if isinstance(cb, ScheduleLR) and cb is not own:
-            raise ValueError(f"two schedules in one fit, {own.schedule!r} and {cb.schedule!r}; remove one of them")
+    return n_epoch, whole("start_epoch", start_epoch, least=0)
 
 
 # Assigned rather than patched: `@patch` would leave None under the functions' names.

@@ -1,113 +1,176 @@
-"""Which optimizer step comes next: what a schedule, a history and a snapshot have to agree on.
+"""Which optimizer step a fit makes: schedules, histories and snapshots must agree on it.
 
-A step is one *attempt* to update the weights. `GradientAccumulation` makes several batches share a step; a step that
-the loss scaler of mixed precision skips still counts, so that a schedule reaches its end exactly when the run does.
+A step is one *attempt* to update the weights. Several batches may share a step (`GradientAccumulation`, or a callback
+that cancels batches). A step that is cancelled, such as one that overflows in mixed precision, still counts.
+
+A schedule needs more: a *position*, in planned steps, that ends with the run whatever happens on the way. It is the
+number of steps that the plan has before the first batch of the step. So batches without a step, epochs cut short and
+loaders that change do not shift the schedule.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from fastai.basics import Learner
 from fastai.callback.training import GradientAccumulation
 
-from .events import QuickCallback
+from . import _fastai
+from .arguments import Budget
+from .events import FitCallback
 
 
-class StepCallback(QuickCallback):
-    "Base of the callbacks that follow optimizer steps: `self._steps.step` is the 0-based step being made."
+class StepCallback(FitCallback):
+    "Base of the callbacks that count optimizer steps, in `self._steps`; it is None outside a fit."
 
-    # Right after GradientAccumulation, which cancels the batches that make no step, and before MixedPrecision, which
-    # cancels the steps that overflow.
+    # After GradientAccumulation, which cancels the batches that make no step; before MixedPrecision, which cancels the
+    # steps that overflow.
     order, run_valid = GradientAccumulation.order + 1, False
-
-    def __init__(self) -> None:
-        self._steps: StepCounter | None = None
-        self._resumed = False  # whether `load_state_dict` was called for this fit
-
-    def before_fit(self) -> None:
-        # Not yet the place to count: validate() and get_preds() send this event too, and a resume is still to come.
-        self._steps, self._resumed = None, False
+    _steps: Steps | None = None
+    _resumed = False  # whether `load_state_dict` was called for this fit
+    _first_step: int | None = None  # of a resumed fit
 
     def before_train(self) -> None:
-        if in_lr_find(self.learn):
-            return
         if self._steps is None:
-            self._steps = StepCounter(self.learn)
+            self._steps = self._count_steps()
+            if self._first_step is not None:
+                self._steps.next = self._first_step
             self.begin()
-        self._steps.enter(self.learn.epoch)
+
+    def _count_steps(self) -> Steps:
+        return Steps(StepPlan(self.learn, self._epoch, self._epoch).firsts[-1] if self._epoch else 0)
 
     def begin(self) -> None:
-        "Called once a fit, before its first batch and with `self._steps` ready."
+        "Called once per fit, before its first batch; `self._steps` is ready."
 
-    def before_step(self) -> None:
-        if self._steps is not None:
-            self._steps.next += 1
+    def after_step(self) -> None:
+        self._steps.next += 1
+
+    def fit_ends(self, failed: bool) -> None:
+        self._steps, self._resumed, self._first_step = None, False, None
 
 
-class StepCounter:
-    "Counts the optimizer steps of a run of `learn`, and knows in advance how many there will be."
+class PlannedCallback(StepCallback):
+    "Base of the callbacks that follow the position in the plan of the run."
 
-    # A plain object: setting an attribute of a fastai Callback searches the whole model for a namesake, every time.
-    __slots__ = ("firsts", "next")
+    _steps: PlannedSteps | None = None
 
-    def __init__(self, learn: Learner) -> None:
-        self.firsts = first_steps(learn, learn.n_epoch, learn.epoch)
-        self.next = 0
+    def _count_steps(self) -> PlannedSteps:
+        return PlannedSteps(StepPlan(self.learn, self.learn.n_epoch, self._epoch), self._epoch)
 
-    def enter(self, epoch: int) -> None:
-        "Start `epoch` on its own first step, whatever batches an earlier one left out."
-        self.next = self.firsts[epoch]
+    def before_train(self) -> None:
+        super().before_train()
+        self._steps.enter(self._epoch)
+
+    def before_batch(self) -> None:
+        self._steps.start_batch(self.learn.iter, self.learn.n_iter)
+
+    def before_backward(self) -> None:
+        self._steps.waiting = True
+
+    def after_step(self) -> None:
+        super().after_step()
+        self._steps.waiting = False
+
+
+class Steps:
+    "Counts the optimizer steps of a fit."
+
+    # A plain object: setting an attribute of a fastai Callback searches the whole model for a namesake every time.
+    __slots__ = ("next",)
+
+    def __init__(self, first: int) -> None:
+        self.next = first
 
     @property
     def step(self) -> int:
-        "The step made last (from `before_step` on: the one being made)."
+        "The 0-based number of the latest step."
         return self.next - 1
+
+
+class PlannedSteps(Steps):
+    "Counts the optimizer steps of a fit and follows its plan."
+
+    __slots__ = ("plan", "epoch", "position", "waiting", "first_of_epoch", "batch", "batches")
+
+    def __init__(self, plan: StepPlan, epoch: int) -> None:
+        super().__init__(plan.firsts[epoch])
+        self.plan, self.position, self.waiting = plan, float(self.next), False
+        self.enter(epoch)
+
+    def enter(self, epoch: int) -> None:
+        self.epoch, self.batch, self.batches, self.first_of_epoch = epoch, -1, 1, self.next
+
+    def start_batch(self, batch: int, batches: int) -> None:
+        "Move the position, unless earlier batches wait for the same step."
+        self.batches = batches
+        if not self.waiting or self.batch < 0:
+            self.position = self.plan.position(self.epoch, min(batch, batches - 1), batches)
+        self.batch = batch
+
+    @property
+    def next_position(self) -> float:
+        "The position after the current batch."
+        return self.plan.position(self.epoch, min(self.batch + 1, self.batches), self.batches)
 
     @property
     def total(self) -> int:
-        return self.firsts[-1]
+        "Planned steps of the fit."
+        return self.plan.firsts[-1]
 
     @property
     def per_epoch(self) -> int:
-        return steps_per_epoch(self.firsts)
+        return self.plan.per_epoch
+
+    @property
+    def made_in_epoch(self) -> int:
+        return self.next - self.first_of_epoch
 
 
-def in_lr_find(learn: Learner) -> bool:
-    "Whether this fit is an LR range test, in which callbacks that the learner carries stand aside."
-    return hasattr(learn, "lr_finder")
+class StepPlan:
+    "How many optimizer steps a fit will make before each of its batches, as far as it can be known."
 
-
-def first_steps(learn: Learner, n_epoch: int, start_epoch: int = 0) -> list[int]:
-    """The number of optimizer steps made before each epoch, and in all: n_epoch + 1 numbers.
-
-    `GradientAccumulation` carries samples over from one epoch to the next, so epochs may differ by a step. A run that
-    begins at `start_epoch` begins with what the callback holds by then.
-    """
-    accumulation = next(iter(learn._grab_cbs(GradientAccumulation)), None)
-    if accumulation is None:
-        batches = n_batches(learn.dls.train)
-        firsts = [epoch * batches for epoch in range(n_epoch + 1)]
-    else:
-        sizes = batch_sizes(learn.dls.train)
-        firsts, steps, count = [0], 0, 0
+    def __init__(self, learn: Learner, n_epoch: int, start_epoch: int = 0) -> None:
+        self.batches, self.announced = n_batches(learn.dls.train), len(learn.dls.train)
+        accumulation = _accumulation(learn)
+        sizes = None if accumulation is None else batch_sizes(learn.dls.train)
+        self.firsts, self._before = [0], []
+        count: float = 0
         for epoch in range(n_epoch):
-            if epoch == start_epoch:
-                count = getattr(accumulation, "count", 0)
-            for size in sizes:
-                count += size
-                if count >= accumulation.n_acc:
-                    steps, count = steps + 1, 0
-            firsts.append(steps)
-    if firsts[-1] == 0:
-        raise ValueError(f"n_epoch={n_epoch} makes no optimizer step: the training data give no full batch to step on")
-    return firsts
+            steps = self.firsts[-1]
+            if sizes is not None:
+                # Items that make no step yet are carried over to the next epoch, so epochs may differ by a step.
+                count = getattr(accumulation, "count", 0) if epoch == start_epoch else count
+                before = [steps]
+                for size in sizes:
+                    count += size
+                    steps, count = (steps + 1, 0) if count >= accumulation.n_acc else (steps, count)
+                    before.append(steps)
+                self._before.append(before)
+            else:
+                steps += self.batches
+            self.firsts.append(steps)
 
+    @property
+    def per_epoch(self) -> int:
+        "Whole steps per epoch; the nearest number where accumulation makes epochs differ."
+        return max(1, round(self.firsts[-1] / (len(self.firsts) - 1)))
 
-def steps_per_epoch(firsts: list[int]) -> int:
-    "Whole steps per epoch, the nearest number where accumulation makes epochs differ."
-    return max(1, round(firsts[-1] / (len(firsts) - 1)))
+    def budget(self) -> Budget:
+        "The planned length of the fit."
+        if not self.firsts[-1]:
+            raise ValueError(
+                f"n_epoch={len(self.firsts) - 1} makes no optimizer step: the training data "
+                "give no full batch to step on"
+            )
+        return Budget(self.firsts[-1], self.per_epoch)
+
+    def position(self, epoch: int, batch: int, batches: int) -> float:
+        "Planned steps before a batch. If the epoch has another number of batches than planned, its share counts."
+        first = self.firsts[epoch]
+        if batches != self.announced:
+            return first + (self.firsts[epoch + 1] - first) * batch / batches
+        return self._before[epoch][batch] if self._before else first + batch
 
 
 def n_batches(dl: Any) -> int:
@@ -116,26 +179,35 @@ def n_batches(dl: Any) -> int:
         batches = len(dl)
     except TypeError:
         raise ValueError(f"the training DataLoader {type(dl).__name__} has no length, so a run has no end") from None
-    if hasattr(dl, "world_size") and dl.drop_last:
-        # fastai's DistributedDL shares whole batches out, yet drops what is left of this process's items.
-        batches = math.ceil(dl.dl.n / dl.world_size) // dl.bs
-    return batches
+    # fastai's DistributedDL shares whole batches out, yet drops the remaining items of this process.
+    items = _fastai.items_per_process(dl)
+    return batches if items is None or not dl.drop_last else items // dl.bs
 
 
-def batch_sizes(dl: Any) -> list[int]:
-    "Items in every batch of an epoch of `dl`."
-    bs = getattr(dl, "bs", None) or getattr(dl, "batch_size", None)
+def batches_per_step(learn: Learner) -> int:
+    "Batches that share an optimizer step, rounded up."
+    accumulation = _accumulation(learn)
+    sizes = None if accumulation is None else batch_sizes(learn.dls.train)
+    return -(-accumulation.n_acc * len(sizes) // sum(sizes)) if sizes else 1
+
+
+def _accumulation(learn: Learner) -> Any:
+    return next((cb for cb in learn.cbs if isinstance(cb, GradientAccumulation)), None)
+
+
+def batch_sizes(dl: Any) -> list[int] | None:
+    "Items in every batch of an epoch of `dl`; None if they cannot be known."
+    batches, sampler = n_batches(dl), getattr(dl, "batch_sampler", None)
+    bs = getattr(dl, "bs", None) or getattr(dl, "batch_size", None) or getattr(sampler, "batch_size", None)
     if bs is None:
-        raise ValueError(f"GradientAccumulation counts items, and {type(dl).__name__} has no batch size (bs)")
-    batches = n_batches(dl)
-    items = _n_items(dl)
-    last = bs if items is None or dl.drop_last else items - bs * (batches - 1)
+        return None
+    last = next((items - bs * (batches - 1) for items in _n_items(dl) if 0 < items - bs * (batches - 1) <= bs), bs)
     return [bs] * (batches - 1) + [last] if batches else []
 
 
-def _n_items(dl: Any) -> int | None:
-    if hasattr(dl, "world_size"):
-        return math.ceil(dl.dl.n / dl.world_size)
-    if hasattr(dl, "n"):
-        return dl.n
-    return len(dl.sampler) if hasattr(dl, "sampler") else None
+def _n_items(dl: Any) -> list[int]:
+    "What may be the number of items in an epoch of `dl`."
+    found = [_fastai.items_per_process(dl), getattr(dl, "partial_n", None), getattr(dl, "n", None)]
+    for sampler in (getattr(dl, "sampler", None), getattr(getattr(dl, "batch_sampler", None), "sampler", None)):
+        found.append(len(sampler) if hasattr(sampler, "__len__") else None)
+    return [items for items in found if isinstance(items, int) and not isinstance(items, bool)]

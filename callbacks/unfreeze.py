@@ -1,20 +1,19 @@
-"""Thaw a pretrained model group by group."""
+"""Unfreeze a pretrained model group by group."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from fastai.basics import Callback
-
-from .hypers import check_whole
-from .steps import in_lr_find
+from .arguments import whole
+from .events import FitCallback
 
 
-class GradualUnfreeze(Callback):
+class GradualUnfreeze(FitCallback):
     """Train the last `start` parameter groups first, and one more after every `every` epochs.
 
     Howard & Ruder 2018 (arXiv:1801.06146, section 3.3). Unlike `learn.freeze_to` it keeps the optimizer's averages of
-    the groups that train already. The fit ends with the model as far thawed as it got.
+    the groups that train already. After the fit the groups stay unfrozen as far as it came; after an exception they
+    are frozen as before the fit.
 
     >>> from fastai.basics import nn
     >>> from fastai.test_utils import synth_learner
@@ -29,25 +28,33 @@ class GradualUnfreeze(Callback):
 
     def __init__(
         self,
-        every: int = 1,  # Epochs between thaws
+        every: int = 1,  # Epochs until the next group is unfrozen
         start: int = 1,  # Groups that train from the first epoch on
     ) -> None:
-        self.every, self.start = check_whole("every", every), check_whole("start", start)
+        self.every, self.start = whole("every", every), whole("start", start)
+        self._before: tuple[int, list[bool]] | None = None
+
+    def epochs_start(self) -> None:
+        self._before = self.learn.opt.frozen_idx, [p.requires_grad for p in self.learn.model.parameters()]
 
     def before_train(self) -> None:
-        if in_lr_find(self.learn):
-            return
         opt = self.learn.opt
         groups = len(opt.param_lists)
         if groups < 2:
             raise ValueError("GradualUnfreeze needs a Learner with a splitter that gives at least 2 parameter groups")
-        frozen = max(0, groups - self.start - self.learn.epoch // self.every)
-        opt.freeze_to(frozen)
+        opt.freeze_to(max(0, groups - self.start - self._epoch // self.every))
         _drop_frozen_grads(opt)
+
+    def fit_ends(self, failed: bool) -> None:
+        if failed and self._before is not None:
+            self.learn.opt.frozen_idx, requires_grad = self._before
+            for parameter, flag in zip(self.learn.model.parameters(), requires_grad, strict=True):
+                parameter.requires_grad_(flag)
+        self._before = None
 
 
 def _drop_frozen_grads(opt: Any) -> None:
-    "fastai's optimizers update whatever has a gradient, and a frozen parameter may still have one from before."
+    "Delete the gradients of frozen parameters: fastai's optimizers update every parameter that has one."
     for group in opt.param_lists:
         for parameter in group:
             if not parameter.requires_grad:

@@ -164,7 +164,7 @@ def test_drop_last(make_learner, witness, drop_last, batches):
 WITH_MOMENTUM = {
     "SGD": (SGD, "mom", 0.9),
     "Adam": (Adam, None, None),
-    "RMSProp": (RMSProp, None, None),
+    "RMSProp": (RMSProp, "mom", 0.9),
     "torch SGD": (torch.optim.SGD, "momentum", 0.9),
     "torch Adam": (torch.optim.Adam, "betas", (0.9, 0.99)),
     "torch AdamW": (torch.optim.AdamW, None, None),
