@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -116,40 +117,40 @@ class Track(NamedTuple):
 class Plan:
     "Sets hyper-parameters of an optimizer along a run."
 
-    __slots__ = ("tracks", "total", "_hypers", "_groups", "_writes")
+    __slots__ = ("tracks", "total", "hypers", "_samples", "_writes")
 
     def __init__(self, tracks: list[Track], total_steps: int) -> None:
         self.tracks, self.total = tracks, total_steps
-        self._hypers: Any = None
-        self._groups = 0
-        self._writes: list[tuple[str, np.ndarray, Curve, list[tuple[dict[str, Any], float]]]] = []
+        self.hypers: Any = None  # where it writes; None finds out again
+        self._samples: dict[Curve, array] = {}
+        self._writes: list[tuple[str, array, Curve, list[tuple[dict[str, Any], float]]]] = []
 
     def write(self, opt: Any, position: float) -> None:
-        "Set the values for a position in planned steps."
+        "Set the values for a position in planned steps. The last planned step's values hold beyond it."
         # Runs at every batch: the last line of fastai's `set_hyper` without the 30 microseconds before it.
-        wrapped = isinstance(opt, OptimWrapper)
-        hypers = self._hypers if wrapped and self._groups == len(opt.opt.param_groups) else opt.hypers
-        if hypers is not self._hypers or len(hypers) != self._groups:
-            self._bind(hypers)
-        if position >= self.total:  # batches that make no step any more
-            position = self.total - 1
-        for name, values, curve, pairs in self._writes:
-            value = values.item(position) if position.__class__ is int else curve(np.array([position])).item()
-            for hyper, base in pairs:
-                hyper[name] = base * value
-        if wrapped:  # whose hypers are copies
-            for track in self.tracks:
-                _fastai.set_hyper(opt, track.name, [hyper[track.name] for hyper in hypers])
+        if opt.hypers is not self.hypers:
+            self._bind(opt.hypers)
+        try:
+            for name, values, _, pairs in self._writes:
+                value = values[position]  # type: ignore[index]
+                for hyper, base in pairs:
+                    hyper[name] = base * value
+        except (TypeError, IndexError):  # between two planned steps, or beyond the last
+            at = np.array([position if position < self.total else self.total - 1.0])
+            for name, _, curve, pairs in self._writes:
+                for hyper, base in pairs:
+                    hyper[name] = base * curve(at).item()
 
-    def values(self, name: str, positions: list[float]) -> list[float]:
-        "What a hyper-parameter of the last group was at these positions."
-        writes = [(values, curve, pairs[-1]) for of, values, curve, pairs in self._writes if of == name]
-        _, curve, (_, base) = next(write for write in writes if write[2][0] is self._hypers[-1])
-        return (base * curve(np.minimum(positions, self.total - 1e-9))).tolist()
+    def table(self, name: str, groups: int) -> np.ndarray:
+        "The values of a hyper-parameter at all steps: float64, shape [steps, groups]."
+        track = next(track for track in self.tracks if track.name == name)
+        bases, curves = track.bases or [1.0] * groups, track.curves(groups)
+        values = {curve: sample(curve, self.total) for curve in dict.fromkeys(curves)}
+        return np.stack([base * values[curve] for base, curve in zip(bases, curves, strict=True)], axis=1)
 
     def _bind(self, hypers: Any) -> None:
         "Find out where to write: at the first step, after a checkpoint was loaded, where groups come or go."
-        self._hypers, self._groups, self._writes = hypers, len(hypers), []
+        self.hypers, self._writes = hypers, []
         for i, track in enumerate(self.tracks):
             bases = [1.0] * len(hypers)
             if track.bases is not None:
@@ -158,11 +159,22 @@ class Plan:
             curves = track.curves(len(hypers))
             for curve in dict.fromkeys(curves):
                 pairs = [(h, base) for h, base, own in zip(hypers, bases, curves, strict=True) if own is curve]
-                self._writes.append((track.name, sample(curve, self.total), curve, pairs))
+                self._writes.append((track.name, self._sampled(curve), curve, pairs))
+
+    def _sampled(self, curve: Curve) -> array:
+        if curve not in self._samples:
+            self._samples[curve] = array("d", sample(curve, self.total).tobytes())
+        return self._samples[curve]
 
 
-def table(track: Track, groups: int, total_steps: int) -> np.ndarray:
-    "The values of a track at all steps: float64, shape [steps, groups]."
-    bases, curves = track.bases or [1.0] * groups, track.curves(groups)
-    values = {curve: sample(curve, total_steps) for curve in dict.fromkeys(curves)}
-    return np.stack([base * values[curve] for base, curve in zip(bases, curves, strict=True)], axis=1)
+class WrappedPlan(Plan):
+    "The same for an optimizer of torch's in an OptimWrapper, whose `hypers` are copies."
+
+    __slots__ = ()
+
+    def write(self, opt: OptimWrapper, position: float) -> None:
+        if self.hypers is None:
+            self._bind(opt.hypers)
+        super().write(self, position)
+        for track in self.tracks:
+            _fastai.set_hyper(opt, track.name, [hyper[track.name] for hyper in self.hypers])

@@ -7,13 +7,25 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from fastai.basics import Callback, L, Learner, Recorder
+from fastai.basics import Callback, L, Learner, OptimWrapper, Recorder
 from fastai.callback.schedule import ParamScheduler
 from fastai.callback.tracker import ReduceLROnPlateau
 
 from . import _fastai
 from .arguments import Budget, is_number, number, plain, whole
-from .hypers import LR, Plan, Schedules, Track, check_lr, check_schedules, n_groups, per_group, spread_lr, table, uses
+from .hypers import (
+    LR,
+    Plan,
+    Schedules,
+    Track,
+    WrappedPlan,
+    check_lr,
+    check_schedules,
+    n_groups,
+    per_group,
+    spread_lr,
+    uses,
+)
 from .preview import SchedulePreview
 from .schedule import Curve, Schedule
 from .start_at import StartAt
@@ -44,7 +56,6 @@ class ScheduleHyper(PlannedCallback):
         self.hyper, self.schedule = hyper, check_schedules(schedule)
         self._before: dict[str, list[Any]] = {}
         self._plan: Plan | None = None
-        self._positions: list[float] = []  # at every batch
         self._warned = False
 
     def epochs_start(self) -> None:
@@ -55,14 +66,16 @@ class ScheduleHyper(PlannedCallback):
         "Plan the whole run. An error of the schedule, the values or the other callbacks is raised here."
         self._refuse_rivals()
         budget = self._steps.plan.budget()
-        self._plan = Plan(self._tracks(budget), budget.total_steps)
-        self._positions = []
+        kind = WrappedPlan if isinstance(self.learn.opt, OptimWrapper) else Plan
+        self._plan = kind(self._tracks(budget), budget.total_steps)
+
+    def before_train(self) -> None:
+        super().before_train()
+        self._plan.hypers = None  # another callback may have added parameter groups
 
     def before_batch(self) -> None:
-        steps, learn = self._steps, self.learn
-        steps.start_batch(learn.iter, learn.n_iter)
-        self._positions.append(steps.position)
-        self._plan.write(learn.opt, steps.position)
+        learn = self.learn
+        self._plan.write(learn.opt, self._steps.start_batch(learn))
 
     def after_train(self) -> None:
         steps = self._steps
@@ -135,9 +148,12 @@ class ScheduleLR(ScheduleHyper):
     def after_fit(self) -> None:
         recorder = next((cb for cb in self.learn.cbs if isinstance(cb, Recorder)), None)
         if recorder is not None:
-            recorder.hps = {"lr": list(recorder.lrs)}  # for `learn.recorder.plot_sched()`
+            # For `learn.recorder.plot_sched()`, with one value per batch.
+            recorder.hps = {"lr": list(recorder.lrs)}
             if self.moms is not None and self._plan is not None:
-                recorder.hps["mom"] = self._plan.values("mom", self._positions)
+                momentum = self._plan.table("mom", len(self.learn.opt.hypers))[:, -1]
+                batches = np.linspace(0, len(momentum), len(recorder.lrs), endpoint=False).astype(int)
+                recorder.hps["mom"] = momentum[batches].tolist()
 
     def _names(self) -> list[str]:
         return ["lr"] if self.moms is None else ["lr", "mom"]
@@ -228,10 +244,11 @@ def preview_schedule(
     moms = ScheduleLR(schedule, moms).moms  # which checks both
     groups = n_groups(learn)
     lrs = spread_lr("lr_max", learn.lr if lr_max is None else lr_max, groups)
-    plan = StepPlan(learn, n_epoch)
-    budget = plan.budget()
-    tables = [table(track, groups, budget.total_steps) for track in lr_tracks(schedule, lrs, moms, budget)]
-    return SchedulePreview(schedule, plan.firsts, *tables)
+    steps = StepPlan(learn, n_epoch)
+    plan = Plan(lr_tracks(schedule, lrs, moms, steps.budget()), steps.firsts[-1])
+    return SchedulePreview(
+        schedule, steps.firsts, plan.table("lr", groups), None if moms is None else plan.table("mom", groups)
+    )
 
 
 def check_moms(moms: Any) -> tuple[float, float] | None:

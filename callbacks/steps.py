@@ -63,7 +63,7 @@ class PlannedCallback(StepCallback):
         self._steps.enter(self._epoch)
 
     def before_batch(self) -> None:
-        self._steps.start_batch(self.learn.iter, self.learn.n_iter)
+        self._steps.start_batch(self.learn)
 
     def before_backward(self) -> None:
         self._steps.waiting = True
@@ -91,7 +91,7 @@ class Steps:
 class PlannedSteps(Steps):
     "Counts the optimizer steps of a fit and follows its plan."
 
-    __slots__ = ("plan", "epoch", "position", "waiting", "first_of_epoch", "batch", "batches")
+    __slots__ = ("plan", "epoch", "position", "waiting", "first_of_epoch", "batch", "batches", "start", "even_below")
 
     def __init__(self, plan: StepPlan, epoch: int) -> None:
         super().__init__(plan.firsts[epoch])
@@ -100,13 +100,22 @@ class PlannedSteps(Steps):
 
     def enter(self, epoch: int) -> None:
         self.epoch, self.batch, self.batches, self.first_of_epoch = epoch, -1, 1, self.next
+        self.start, self.even_below = self.plan.firsts[epoch], 0
 
-    def start_batch(self, batch: int, batches: int) -> None:
-        "Move the position, unless earlier batches wait for the same step."
-        self.batches = batches
-        if not self.waiting or self.batch < 0:
-            self.position = self.plan.position(self.epoch, min(batch, batches - 1), batches)
+    def start_batch(self, learn: Learner) -> float:
+        "The position of a batch: a new one, unless earlier batches wait for the same step."
+        batch = learn.iter
+        if batch < self.even_below and not self.waiting:  # the common case, as fast as can be
+            self.batch = batch
+            self.position = position = self.start + batch
+            return position
+        if self.batch < 0:
+            self.batches = learn.n_iter
+            self.even_below = self.batches if self.plan.is_even and self.batches == self.plan.announced else 0
+        if self.batch < 0 or not self.waiting:
+            self.position = self.plan.position(self.epoch, min(batch, self.batches - 1), self.batches)
         self.batch = batch
+        return self.position
 
     @property
     def next_position(self) -> float:
@@ -150,6 +159,11 @@ class StepPlan:
             else:
                 steps += self.batches
             self.firsts.append(steps)
+
+    @property
+    def is_even(self) -> bool:
+        "Whether every batch is planned to make a step."
+        return not self._before and self.batches == self.announced
 
     @property
     def per_epoch(self) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from time import perf_counter
 
@@ -42,7 +43,7 @@ class RaceInFit(FastaiCallback):
 def in_fit(scheduler: FastaiCallback, race: Callable[[], None]) -> None:
     layers = torch.nn.Sequential(*(torch.nn.Linear(1, 1) for _ in range(GROUPS)))
     learn = synth_learner(n_trn=20, model=layers, splitter=lambda model: [list(layer.parameters()) for layer in model])
-    learn.opt_func = SGD
+    learn.opt_func = partial(SGD, mom=0.95)
     learn.remove_cbs(ProgressCallback)
     learn.logger = noop
     learn.fit(5, lr=LR_MAX, cbs=[scheduler, RaceInFit(race)])
