@@ -13,7 +13,7 @@ def range_test(workload: Workload, seed: int, image_set: ImageSet, num_it: int =
     "An LR range test of a fresh Learner; in smaller batches, over the same LRs and steps, where memory runs out."
 
     def attempt(parts: int):
-        return quiet_range_test(split_batches(workload.learner(seed, image_set), parts), num_it * parts)
+        return quiet_range_test(split_batches(workload.learner(seed, image_set), parts), num_it)
 
     return said(*with_smaller_batches(attempt, batch_size(workload, image_set)))
 

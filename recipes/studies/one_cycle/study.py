@@ -71,7 +71,7 @@ def _train(study: Study, parts: int) -> None:
         if workload.pretrained:
             print(f"The head alone, {workload.head_epochs} epoch:")
         workload.warm_up_head(learn)
-        test = quiet_range_test(learn, STEPS * parts)
+        test = quiet_range_test(learn, STEPS)
         study.store.write_tables(lr_find=test.to_df())
         valley = suggested_lr(test)
         print(f"lr_find suggests {'no LR' if valley is None else format_number(valley)}")

@@ -63,6 +63,6 @@ def _range_test(question: Question, image_set: ImageSet, steps: int):
         head = head_learner(learn, question.seeds[0])
         with head.no_bar(), head.no_logging():
             head.fit_one_cycle(1, question.workload.head_lr)
-        return quiet_range_test(learn, steps * parts)
+        return quiet_range_test(learn, steps)
 
     return said(*with_smaller_batches(attempt, batch_size(question.workload, image_set)))
