@@ -155,9 +155,8 @@ def guarantee(table: pd.DataFrame, judge: str = "accuracy", level: float = LEVEL
     if best.n >= FEWEST_SEEDS and (others.verdict == "behind").all() and others.behind_high.isna().all():
         return f"Use {best.schedule}: every other schedule diverged where it did not."
     is_open = others.verdict == "open"
-    better_end = -others.behind_low if judge.startswith("-") else others.behind_high
-    most = max(0.0, better_end[~is_open].max()) if (~is_open).any() else 0.0
-    by = f" by more than {_amount(most, judge, best['mean'])}" if most > 0 else ""
+    most = most_better(others, judge)
+    by = f" by more than {amount(most, judge, best['mean'])}" if most > 0 else ""
     promise = f"no other schedule is better{by} ({level:.0%})".replace("%)", " %)")
     if not is_open.any():
         return f"Use {best.schedule}: {promise}."
@@ -170,8 +169,15 @@ def guarantee(table: pd.DataFrame, judge: str = "accuracy", level: float = LEVEL
     return f"Use {best.schedule} for now: {undecided} {verb} still open, and {promise}."
 
 
-def _amount(value: float, judge: str, mean: float) -> str:
-    "Rounded up, so that the sentence never promises more than was shown."
+def most_better(others: pd.DataFrame, judge: str = "accuracy") -> float:
+    "By how much any schedule of these rows of `decide` can be better than the recommended one; open ones excluded."
+    decided = others[others.verdict != "open"]
+    better_end = -decided.behind_low if judge.startswith("-") else decided.behind_high
+    return max(0.0, better_end.max()) if better_end.notna().any() else 0.0
+
+
+def amount(value: float, judge: str, mean: float) -> str:
+    "A difference in words. Rounded up, so that the sentence never promises more than was shown."
     if judge.startswith("-"):
         return f"{math.ceil(1000 * value / mean - 1e-6) / 10:.1f} % of its {judge[1:]}"
     if judge.endswith("accuracy"):

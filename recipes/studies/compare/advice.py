@@ -8,7 +8,6 @@ import pandas as pd
 
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.text import percent, plural
-from lrlab.recipes.studies.compare.ranking import ranked
 from lrlab.recipes.studies.compare.results import Results
 
 
@@ -28,16 +27,14 @@ class Advice:
 
 
 def advice(results: Results, summary: pd.DataFrame) -> Advice | None:
-    """The first of each budget's ranking, and of these the one with the highest mean. None if no run finished.
+    """The recommended schedule of each budget, and of these the one with the highest mean. None if no run finished.
 
     `why` says which other schedules do as well, as far as these runs can tell.
     """
-    tables = [ranked(summary[summary.budget == budget]) for budget in summary.budget.unique()]
-    firsts = pd.concat([table.head(1) for table in tables], ignore_index=True)
-    firsts = firsts[firsts.n > 0]
+    firsts = summary[(summary.verdict == "best") & (summary.n > 0)]
     if firsts.empty:
         return None
-    keys = pd.DataFrame({"lost": firsts.diverged > 0, "mean": -firsts.accuracy_mean})
+    keys = pd.DataFrame({"lost": firsts.diverged > 0, "mean": -firsts["mean"]})
     best = firsts.loc[keys.sort_values(list(keys), kind="stable").index[0]]
     call = results.question["schedules"][str(int(best.budget))][best.schedule]
     lr_max = LearningRate.parse(results.acting_lr(best.lr_max))
@@ -45,19 +42,13 @@ def advice(results: Results, summary: pd.DataFrame) -> Advice | None:
 
 
 def _why(results: Results, summary: pd.DataFrame, best: pd.Series) -> str:
-    same = summary[(summary.budget == best.budget) & (summary.n > 0)]
-    rivals = list(same.schedule[same.leads.astype(bool) & (same.schedule != best.schedule)])
-    mean = percent(best.accuracy_mean, best.accuracy_low, best.accuracy_high)
-    parts = [f"highest mean {best.measured_on} accuracy, {mean} % over {plural(int(best.n), 'seed')}"]
-    if best.accuracy_mean <= results.config["data"].get("majority", 0.0):
+    mean = percent(best["mean"], best.low, best.high)
+    parts = [f"best mean {best.measured_on} accuracy, {mean} % over {plural(int(best.n), 'seed')}"]
+    if best["mean"] <= results.config["data"].get("majority", 0.0):
         parts.append("but always answering the most frequent class is as good, so train longer or with another LR")
-    elif rivals:
-        parts.append(f"not a proven winner: {', '.join(rivals)} cannot be told apart from it")
-    elif len(same) > 1:
-        parts.append("every other schedule is behind it beyond chance")
     others = summary[(summary.schedule == best.schedule) & (summary.budget != best.budget) & (summary.n > 0)]
     if len(others):
-        shown = ", ".join(f"{row.accuracy_mean:.1%} in {int(row.budget)}" for row in others.itertuples())
+        shown = ", ".join(f"{row.mean:.1%} in {int(row.budget)}" for row in others.itertuples())
         parts.append(f"it reaches {shown} epochs")
     if best.diverged + best.failed:
         parts.append(f"but {plural(int(best.diverged + best.failed), 'run')} of it did not finish")

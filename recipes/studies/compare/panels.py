@@ -149,14 +149,14 @@ def budgets_grid(summary: pd.DataFrame, look: Look, wide: bool = False) -> Figur
     "Accuracy after the last epoch against the budget. Every point is a run of its own, planned for that budget."
     own = {name: summary[summary.schedule == name].sort_values("budget") for name in look.order}
     ticks = sorted(summary.budget.unique())
-    limits = style.limits_of(pd.concat([summary.accuracy_mean, summary.accuracy_low, summary.accuracy_high]))
+    limits = style.limits_of(pd.concat([summary["mean"], summary.low, summary.high]))
 
     def draw(ax: Axes, name: str) -> None:
         for other in look.order:
-            ax.plot(own[other].budget, own[other].accuracy_mean, color=style.OTHERS, lw=0.8, zorder=1)
+            ax.plot(own[other].budget, own[other]["mean"], color=style.OTHERS, lw=0.8, zorder=1)
         table, colour = own[name], look.colour(name)
-        ax.vlines(table.budget, table.accuracy_low, table.accuracy_high, color=colour, lw=2, alpha=0.5)
-        ax.plot(table.budget, table.accuracy_mean, "o-", color=colour, lw=1.9, ms=5, zorder=3)
+        ax.vlines(table.budget, table.low, table.high, color=colour, lw=2, alpha=0.5)
+        ax.plot(table.budget, table["mean"], "o-", color=colour, lw=1.9, ms=5, zorder=3)
         ax.set(xscale="log", ylim=limits, xlim=(ticks[0] / 1.25, ticks[-1] * 1.25))
         ax.xaxis.set_major_locator(FixedLocator(ticks))
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0f}")
@@ -226,9 +226,9 @@ def final(runs: pd.DataFrame, ranked: pd.DataFrame, look: Look, reference: str, 
 def final_panel(ax: Axes, runs: pd.DataFrame, ranked: pd.DataFrame, look: Look, reference: str, majority: float):
     "A dot plot with the reference as a line, the most frequent class as a dotted one, and unfinished runs in words."
     runs = runs.assign(judged=judged(runs))
-    values = pd.concat([runs.judged.dropna(), ranked.accuracy_low, ranked.accuracy_high])
+    values = pd.concat([runs.judged.dropna(), ranked.low, ranked.high])
     low, high = style.limits_of(values)
-    base = ranked[ranked.schedule == reference].accuracy_mean
+    base = ranked[ranked.schedule == reference]["mean"]
     if base.notna().any():
         ax.axvline(base.iloc[0], color=look.colour(reference), lw=1, alpha=0.6)
     if majority > low - (high - low) / 4:  # further away it would squeeze the dots
@@ -236,8 +236,8 @@ def final_panel(ax: Axes, runs: pd.DataFrame, ranked: pd.DataFrame, look: Look, 
         ax.axvline(majority, color=style.LINE, ls=":", lw=1)
     for row, arm in enumerate(ranked.itertuples()):
         seeds = runs[(runs.schedule == arm.schedule) & (runs.lr_max == arm.lr_max)].judged.dropna()
-        interval = arm.accuracy_mean, arm.accuracy_low, arm.accuracy_high
-        words = difference_words(ranked.iloc[row], reference)
+        interval = arm.mean, arm.low, arm.high
+        words = difference_words(ranked.iloc[row])
         style.dot_row(ax, row, seeds, *interval, look.colour(arm.schedule), words)
     style.dot_axes(ax, len(ranked))
     ax.set(yticks=[], xlim=(low, high))
@@ -250,13 +250,11 @@ def final_panel(ax: Axes, runs: pd.DataFrame, ranked: pd.DataFrame, look: Look, 
         ax.grid(False)
 
 
-def difference_words(arm: pd.Series, reference: str) -> str:
-    "The difference to the reference with its verdict, and how many runs did not finish."
+def difference_words(arm: pd.Series) -> str:
+    "The difference to the recommended schedule with the word, and how many runs did not finish."
     lost = [f"{arm[status]} {status}" for status in ("diverged", "failed") if arm[status]]
-    if arm.schedule == reference:
-        return ", ".join(["reference", *lost])
-    shown = [] if pd.isna(arm["diff"]) else [f"{100 * arm['diff']:+.1f} points: {arm.verdict}"]
-    return ", ".join([*shown, *lost])
+    gap = "" if arm.verdict == "best" or pd.isna(arm.behind) else f"{100 * arm.behind:+.1f} points: "
+    return ", ".join([f"{gap}{arm.verdict}", *lost])
 
 
 def _by_epoch(epochs: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -82,19 +82,16 @@ def tuning_finding(chosen: dict[str, str]) -> str:
 
 
 def budgets_finding(summary: pd.DataFrame) -> str:
-    "The title of the budget figure: who has the highest mean at each budget, and whether that says anything."
+    "The title of the budget figure: the recommended schedule of each budget, and how many others are still open."
     parts = []
     for budget in sorted(summary.budget.unique()):
         own, epochs = summary[summary.budget == budget], plural(int(budget), "epoch")
-        front = own[own.leads.astype(bool)]
-        if front.empty:
+        best = own[own.verdict == "best"]
+        if best.empty:
             parts.append(f"{epochs}: nothing finished")
-        elif (own.n > 0).sum() == 1:
-            parts.append(f"{epochs}: only {front.schedule.iloc[0]} has a result")
-        elif len(front) == 1:
-            parts.append(f"{epochs}: {front.schedule.iloc[0]} leads")
-        else:
-            parts.append(f"{epochs}: {len(front)} of {len(own)} tied for the lead")
+            continue
+        count = int((own.verdict == "open").sum())
+        parts.append(f"{epochs}: {best.schedule.iloc[0]}" + (f" leads, {count} open" if count else ""))
     return "; ".join(parts)
 
 

@@ -111,7 +111,7 @@ class Result:
 
     def _repr_html_(self) -> str:
         "What a notebook shows: the figure and the table."
-        table = self.summary.drop(columns=["p_value"]).round(4).to_html(index=False, border=0)
+        table = self.summary.round(4).to_html(index=False, border=0)
         return f'<img alt="comparison" style="max-width:100%" src="{png_uri(self.plot())}">{table}'
 
 

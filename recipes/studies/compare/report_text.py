@@ -39,7 +39,7 @@ def table(rank: Ranking, reference: str) -> str:
             **({"lr_max": row.lr_max} if len(lrs) > 1 else {}),
             "n": row.n,
             f"{rank.measured_on} % (95 %)": row.accuracy,
-            f"points vs {shorten(reference, SHORTEST_NAME)}": row.difference,
+            "points vs best": row.behind,
             "verdict": row.verdict,
         }
         for row in rank.rows

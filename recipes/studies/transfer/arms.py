@@ -2,6 +2,8 @@
 
 import difflib
 
+import pandas as pd
+
 from lrlab.recipes.kitchen.errors import UserError
 
 ARMS = {
@@ -24,3 +26,8 @@ def parse_arms(text: str) -> list[str]:
         hint = f"; did you mean {near[0]}?" if near else ""
         raise UserError(f"`arms` {' '.join(str(text).split())[:60]}: expected all, or some of {', '.join(ARMS)}{hint}")
     return [arm for arm in ARMS if arm in names]
+
+
+def against_slice(row: pd.Series) -> str:
+    "better, worse or undecided: whether the interval of the difference to the slice excludes zero."
+    return "better" if row.diff_low > 0 else "worse" if row.diff_high < 0 else "undecided"

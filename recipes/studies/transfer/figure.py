@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from lrlab.recipes.kitchen.figures import canvas, plots
-from lrlab.recipes.studies.transfer.arms import ARMS
+from lrlab.recipes.studies.transfer.arms import ARMS, against_slice
 
 GROUP_COLOURS = ["#CC79A7", "#56B4E9", "#0072B2", "#000000"]  # from the stem to the head
 HINTS = {
@@ -115,8 +115,8 @@ def _finals(ax, runs: pd.DataFrame, summary: pd.DataFrame, style: dict) -> None:
         colour = style[row.schedule][0]
         seeds = runs[(runs.schedule == row.schedule) & (runs.status == "ok")].accuracy
         ax.plot(seeds, np.full(len(seeds), y + 0.2), "o", color=colour, ms=4, alpha=0.45, mew=0)
-        ax.plot([row.accuracy_low, row.accuracy_high], [y, y], color=colour, lw=2.2, solid_capstyle="round")
-        ax.plot(row.accuracy_mean, y, "o", color=colour, ms=8, mec="white")
+        ax.plot([row.low, row.high], [y, y], color=colour, lw=2.2, solid_capstyle="round")
+        ax.plot(row.mean, y, "o", color=colour, ms=8, mec="white")
         said = _said(summary.iloc[y], reference)
         ax.text(1.0, y - 0.28, said, transform=ax.get_yaxis_transform(), fontsize=8.5, ha="right", va="center")
     ax.set_yticks(range(len(summary)), summary.schedule)
@@ -132,12 +132,12 @@ def _finals(ax, runs: pd.DataFrame, summary: pd.DataFrame, style: dict) -> None:
 
 def _said(row: pd.Series, reference: str) -> str:
     "An arm that finished has no difference where the reference did not."
-    if pd.isna(row.accuracy_mean):
+    if pd.isna(row["mean"]):
         return "diverged"
     if row.schedule == reference:
-        return f"{row.accuracy_mean:.1%}"
-    compared = "no comparison" if pd.isna(row["diff"]) else f"{100 * row['diff']:+.1f} points: {row.verdict}"
-    return f"{row.accuracy_mean:.1%}, {compared}"
+        return f"{row['mean']:.1%}"
+    compared = "no comparison" if pd.isna(row["diff"]) else f"{100 * row['diff']:+.1f} points: {against_slice(row)}"
+    return f"{row['mean']:.1%}, {compared}"
 
 
 def lr_by_group(steps: pd.DataFrame, n_groups: int) -> np.ndarray:

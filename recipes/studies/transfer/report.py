@@ -12,7 +12,7 @@ from lrlab.recipes.kitchen.store.reading import extra_table, failures, not_faile
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import percent
 from lrlab.recipes.studies.transfer import figure
-from lrlab.recipes.studies.transfer.arms import ARMS
+from lrlab.recipes.studies.transfer.arms import ARMS, against_slice
 
 REFERENCE = "slice"  # the tutorial's own way
 
@@ -58,7 +58,7 @@ def finding(summary: pd.DataFrame) -> str:
             "worse": "Early layers do need smaller LRs here",
             "better": "Tiny LRs for early layers cost accuracy here",
         }
-        parts.append(need.get(high.verdict, "Whether early layers need tiny LRs cannot be told here"))
+        parts.append(need.get(against_slice(high), "Whether early layers need tiny LRs cannot be told here"))
         parts[-1] += f": one high LR is at {_points(high)} against the slice"
     parts.append(f"{'best is' * (len(arms) > 1)} {best} with {_accuracy(arms.loc[best])}".strip())
     if "scratch" in arms.index:
@@ -67,7 +67,7 @@ def finding(summary: pd.DataFrame) -> str:
 
 
 def _accuracy(row: pd.Series) -> str:
-    return "nothing (it diverged)" if pd.isna(row.accuracy_mean) else f"{row.accuracy_mean:.1%}"
+    return "nothing (it diverged)" if pd.isna(row["mean"]) else f"{row['mean']:.1%}"
 
 
 def _behind(row: pd.Series) -> str:
@@ -91,7 +91,7 @@ def _text(runs: pd.DataFrame, summary: pd.DataFrame, moved: pd.DataFrame, store:
     head += "".join(f"{group:>8}" for group in far.columns) + " clock s"
     lines = [f"{'':<79}weights moved, relative L2", head, "-" * len(head)]
     for row in summary.itertuples():
-        accuracy = percent(row.accuracy_mean, row.accuracy_low, row.accuracy_high)
+        accuracy = percent(row.mean, row.low, row.high)
         compared = row.schedule != REFERENCE and REFERENCE in set(summary.schedule)
         points = _points(summary.loc[row.Index]).replace(" points", "") if compared else ""
         how_far = "".join(f"{f'{100 * value:.2g}%':>8}" for value in far.loc[row.schedule])
