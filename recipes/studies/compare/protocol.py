@@ -24,8 +24,8 @@ def caption(results: Results, runs: pd.DataFrame) -> str:
     diamonds = " Diamonds: the ends of cycles, where the LR is lowest." if has_diamonds else ""
     return (
         f"{where(results)}. {seeds} per schedule ({len(runs)} runs{lost}), {epochs} of {steps_per_epoch(results)} "
-        f"steps. {lr_rule(results)} Bands and bars: 95 % t intervals over seeds. Verdicts: paired differences, "
-        f"Holm-corrected. Dotted: always answering the most frequent class.{diamonds}"
+        f"steps. {lr_rule(results)} Bands and bars: 95 % t intervals over seeds. Words: multiple comparison with "
+        f"the best, paired by seed. Dotted: always answering the most frequent class.{diamonds}"
     )
 
 
@@ -125,9 +125,10 @@ def rules(results: Results) -> list[str]:
         "Cyclic schedules are also read at the ends of their cycles (diamonds, cycles.csv). Between them the LR is "
         "high, and the accuracy is not what the schedule can deliver.",
         "Statistics: means with 95 % Student t intervals over seeds. They are right for few, nearly normal values, "
-        "where a bootstrap is too narrow. Differences to the reference are paired by seed, with Holm's correction over "
-        "the schedules of a budget. Differences to the best mean have Holm's correction over all pairs, because the "
-        "same numbers chose the best. A schedule that diverged on a seed which the other finished counts as worse.",
+        "where a bootstrap is too narrow. The words come from a multiple comparison with the best (Hsu 1984), "
+        "paired by seed, that counts in that the same numbers chose the best. Differences within the tolerance of 1 "
+        "point of accuracy do not matter. A schedule that diverged on a seed which the recommended one finished is "
+        "behind.",
         f"One precision ({question['precision']}) and {plural(question['threads'], 'processor thread')} for every run: "
         "the last bits of a sum depend on them.",
     ]

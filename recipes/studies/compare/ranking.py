@@ -79,12 +79,14 @@ def finding(table: pd.DataFrame, majority: float = 0.0) -> str:
         return f"{best.schedule} reaches {best['mean']:.1%}: {alone}"
     if best.n < FEWEST_SEEDS:
         return f"{best.schedule} has the best mean, but {plural(int(best.n), 'seed')} cannot decide"
-    others = table.iloc[1:]
+    others, lost = finished.iloc[1:], len(table) - len(finished)
     open_, behind = (int((others.verdict == word).sum()) for word in ("open", "behind"))
     if open_:
-        parts = [f"{open_} of {plural(len(others), 'other')} still open", *([f"{behind} behind"] if behind else [])]
+        parts = [f"{open_} of {plural(len(others), 'other')} still open"]
+        parts += [f"{behind} behind"] if behind else []
+        parts += [f"{lost} unfinished"] if lost else []
         return f"{best.schedule} leads; {', '.join(parts)}"
-    if behind == len(others):
+    if behind == len(others) and not lost:
         return f"{best.schedule} is better than " + ("the other schedule" if behind == 1 else f"all {behind} others")
     most = most_better(others)
     by = f" by more than {amount(most, 'accuracy', best['mean'])}" if most > 0 else ""

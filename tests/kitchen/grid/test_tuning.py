@@ -98,7 +98,7 @@ def test_it_is_reported_on_the_test_images_where_there_are_any(tuned):
     result, _, _ = tuned
     assert set(result.summary.measured_on) == {"test"} and result.runs.test_accuracy.notna().all()
     means = result.runs.groupby("schedule").test_accuracy.mean()
-    assert result.summary.set_index("schedule").accuracy_mean.to_dict() == pytest.approx(means.to_dict())
+    assert result.summary.set_index("schedule")["mean"].to_dict() == pytest.approx(means.to_dict())
     assert "on the test images" in (result.out / "report.html").read_text()
 
 

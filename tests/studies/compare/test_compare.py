@@ -105,7 +105,7 @@ def test_diverging_and_failing_runs_are_rows_and_the_others_go_on(small, tmp_pat
     assert rows.error["linear"].startswith("RuntimeError: ") and rows.error["linear"].endswith("on purpose")
     summary = result.summary.set_index("schedule")
     assert summary.diverged["constant"] == 1 and summary.failed["linear"] == 1
-    assert summary.verdict[tiny] == "better", "the reference diverged on the seed that it finished"
+    assert summary.verdict[tiny] == "best" and summary.verdict["constant"] == "behind", "it diverged on that seed"
     assert (
         "1 diverged" in result.text and "1 failed" in result.text and f"Use {tiny}," in result.text.replace("\n", " ")
     )

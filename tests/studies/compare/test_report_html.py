@@ -114,7 +114,7 @@ def test_without_a_finished_run_it_recommends_nothing(page, tmp_path):
     text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "nothing to recommend" in text and "diverged at step 3 &lt;b&gt;" in text
     assert (result.summary.n == 0).all() and "No run finished" in result.text
-    assert pd.read_csv(tmp_path / "out" / "summary.csv").accuracy_mean.isna().all()
+    assert pd.read_csv(tmp_path / "out" / "summary.csv")["mean"].isna().all()
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

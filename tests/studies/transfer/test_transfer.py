@@ -155,11 +155,11 @@ def test_one_way_alone_needs_no_lr_range_test_and_gives_the_same_numbers(answere
 
 def test_an_arm_that_finished_is_not_called_diverged_because_the_reference_did():
     arms = pd.DataFrame(
-        [("scratch", 0.6, np.nan, "better"), ("slice", np.nan, 0.0, "tied"), ("gradual", 0.7, 0.1, "tied")],
-        columns=["schedule", "accuracy_mean", "diff", "verdict"],
+        [("scratch", 0.6, np.nan, 0, 0), ("slice", np.nan, 0.0, 0, 0), ("gradual", 0.7, 0.1, -0.1, 0.3)],
+        columns=["schedule", "mean", "diff", "diff_low", "diff_high"],
     )
     said = [transfer_figure._said(row, "slice") for _, row in arms.iterrows()]
-    assert said == ["60.0%, no comparison", "diverged", "70.0%, +10.0 points: tied"]
+    assert said == ["60.0%, no comparison", "diverged", "70.0%, +10.0 points: undecided"]
     assert transfer_figure._said(arms.iloc[2], "gradual") == "70.0%"
 
 
