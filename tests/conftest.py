@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lrlab.recipes import prepare_torchvision
+
 os.environ.setdefault("MPLBACKEND", "agg")
 # One thread here and in every process that a test starts: with `pytest -n 2` each core has its own tests, and threads
 # that wait for each other on tiny images take ten times the processor time.
 os.environ |= {"LOKY_MAX_CPU_COUNT": "1", "OMP_NUM_THREADS": "1"}
+prepare_torchvision()  # tests import torchvision and timm themselves
 
 
 @pytest.fixture(scope="session", autouse=True)
