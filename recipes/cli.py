@@ -170,15 +170,17 @@ def command_line(recipe: Callable, prog: str | None = None) -> App:
     prog = prog or Path(sys.argv[0]).name
     groups = {name: Group(name, sort_key=i) for i, name in enumerate(GROUPS)}
 
+    presets = getattr(recipe, "presets", {})
+    parameters = [_by_name(p, groups, presets.get(p.name)) for p in inspect.signature(recipe).parameters.values()]
+    has_folders = any(parameter.kind == parameter.VAR_POSITIONAL for parameter in parameters)
+
     def typed(*args, **kwargs):
         pass
 
-    presets = getattr(recipe, "presets", {})
-    parameters = inspect.signature(recipe).parameters.values()
-    typed.__signature__ = inspect.Signature([_by_name(p, groups, presets.get(p.name)) for p in parameters])  # type: ignore[attr-defined]
+    typed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     app = App(
         name=prog,
-        usage=f"{prog} [options]" if "dirs" not in typed.__signature__.parameters else f"{prog} FOLDER... [options]",
+        usage=f"{prog} FOLDER... [options]" if has_folders else f"{prog} [options]",
         help=_paragraphs(inspect.getmodule(recipe)),
         help_format="plaintext",
         version_flags=[],
@@ -198,13 +200,13 @@ def _by_name(parameter: inspect.Parameter, groups: dict[str, Group], preset: dic
     option = _option(parameter)
     if option is None:
         return parameter
+    hint: Any = bool
     if option.metavar:
         hint = Path if {"FOLDER", "FILE"} & set(option.metavar.split("|")) else str  # for the completion
         shown = Parameter(help=option.help, group=groups[option.group], metavar=option.metavar, converter=_as_typed)
     else:
         changes = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in (preset or {}).items())
         means = f". Changes the defaults: {changes}" if preset else ""
-        hint = bool
         shown = Parameter(help=option.help + means, group=groups[option.group], negative=(), show_default=False)
     kind = parameter.kind if parameter.kind == parameter.VAR_POSITIONAL else parameter.KEYWORD_ONLY
     return parameter.replace(annotation=Annotated[hint, shown], kind=kind)

@@ -45,7 +45,8 @@ def numbers(text: str) -> list[str]:
     return re.findall(r"\d[\d,.]*\d(?:e-?\d+)?|\d(?:e-?\d+)?", text)
 
 
-TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.th.md", "CONTRIBUTING.md")}
+PAGES = ("README.md", "README.th.md", "CONTRIBUTING.md", "recipes/README.md")
+TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in PAGES}
 TEXTS["quickstart.ipynb"] = notebook_text(ROOT / "recipes" / "quickstart.ipynb")
 README, THAI = TEXTS["README.md"], TEXTS["README.th.md"]
 PYTHON = [code for language, code in blocks(README) if language == "python"]
@@ -75,17 +76,17 @@ def test_commands_are_understood(file, command):
     app.parse_args([option for option in options if option != "--help"], exit_on_error=False, print_error=False)
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.th.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("name", PAGES)
 def test_links_and_figures_are_there(name):
-    missing = [
-        target for target in links(TEXTS[name]) if not target.startswith("http") and not (ROOT / target).exists()
-    ]
+    folder = (ROOT / name).parent
+    missing = [link for link in links(TEXTS[name]) if not link.startswith("http") and not (folder / link).exists()]
     assert not missing
 
 
 @pytest.mark.parametrize("recipe", cli.recipes())
 def test_every_recipe_is_in_the_readme(recipe):
     assert f"`lrlab {recipe}" in README
+    assert f"\n## {recipe}\n" in TEXTS["recipes/README.md"]
 
 
 def test_the_test_command_is_the_one_that_ci_runs():

@@ -68,7 +68,7 @@ def plural(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
-def percent(mean: float, low: float = math.nan, high: float = math.nan, sign: str = "") -> str:
+def percent(mean: float | None, low: float = math.nan, high: float = math.nan, sign: str = "") -> str:
     """Fractions as percent, or as points with `sign="+"`. The interval is omitted where it is unknown.
 
     >>> percent(0.971, 0.96, 0.982), percent(-0.02, sign="+"), percent(math.nan)
