@@ -1,6 +1,6 @@
 """Seconds and memory of one process that does so many runs on so many images; a process of its own each time.
 
-python -m lrlab.recipes.studies.speed.scaling RUNS COPIES
+python -m lrlab.recipes.studies.speed.scaling RUNS COPIES [DATA]
 """
 
 import json
@@ -33,11 +33,11 @@ def repeated(image_set: ImageSet, copies: int) -> ImageSet:
     return replace(image_set, images=images, labels=labels, splits=splits, files=image_set.files * copies)
 
 
-def measure(runs: int, copies: int) -> dict[str, float]:
+def measure(runs: int, copies: int, data: str = "solar") -> dict[str, float]:
     "Seconds of the runs (1 epoch each, one thread) after one that is not counted, and the peak memory in GB."
     done: list[RunResult] = []
-    image_set = Workload().load_images()
-    workload = Workload().resolve(image_set)
+    image_set = Workload(data).load_images()
+    workload = Workload(data).resolve(image_set)
     run_grid(plan_runs(parse_schedules("constant", 1), rivals.LR, [runs], 1), workload, image_set, done.append)
     if copies > 1:
         image_set = repeated(image_set, copies)
@@ -47,4 +47,4 @@ def measure(runs: int, copies: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(int(sys.argv[1]), int(sys.argv[2]))))
+    print(json.dumps(measure(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])))

@@ -1,7 +1,6 @@
 """`lrlab compare` from end to end, on a few images: the same question gives the same answer, come what may."""
 
 import re
-import time
 
 import pandas as pd
 import pytest
@@ -55,9 +54,8 @@ def test_in_a_notebook_the_result_shows_itself(first):
 
 def test_the_same_command_again_trains_nothing(small, first, capsys):
     before = {file: file.stat().st_mtime_ns for file in first.out.glob("runs/*/run.json")}
-    start = time.monotonic()
     again = compare.main(**small, out=first.out)
-    assert time.monotonic() - start < 20 and "To do" not in capsys.readouterr().out
+    assert "To do" not in capsys.readouterr().out
     assert before == {file: file.stat().st_mtime_ns for file in first.out.glob("runs/*/run.json")}
     pd.testing.assert_frame_equal(again.runs, first.runs)
 
