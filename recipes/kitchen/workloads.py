@@ -14,7 +14,7 @@ from lrlab.recipes.kitchen.data.dataloaders import default_batch_size, make_data
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.learner.fused_adam import FusedAdam
-from lrlab.recipes.kitchen.learner.precision import check_precision, precision_callbacks, resolve_precision
+from lrlab.recipes.kitchen.learner.precision import check_precision, resolve_precision
 from lrlab.recipes.kitchen.learner.quick_learner import PlainCrossEntropy, QuickLearner
 from lrlab.recipes.kitchen.learning_rates import DISCRIMINATIVE, LearningRate
 from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
@@ -158,7 +158,7 @@ def make_learner(dls, model: nn.Sequential, pretrained: bool, precision: str, se
         opt_func=FusedAdam,
         metrics=accuracy,
         splitter=layer_groups if pretrained else one_group,
-        cbs=[make() for make in precision_callbacks(precision)],
+        precision=precision,
     )
     set_seed(seed)  # again: how many draws the initial weights took depends on the model
     return learn

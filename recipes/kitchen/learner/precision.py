@@ -4,11 +4,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from fastai.callback.core import Callback
 from fastai.callback.fp16 import MixedPrecision
 from torch import nn
 
-from lrlab.callbacks.events import QuickCallback
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.options import PRECISIONS
 
@@ -19,64 +17,6 @@ def check_precision(precision: str) -> None:
         raise UserError(f"`precision` {precision}: expected one of {', '.join(PRECISIONS)}")
     if precision == "fp16" and not torch.cuda.is_available():
         raise UserError("`precision` fp16 needs a GPU; choose fp32, bf16 or auto")
-
-
-def precision_callbacks(precision: str) -> list[type[Callback]]:
-    "What a Learner needs to train in `precision`, as classes."
-    return {"fp32": [], "bf16": [Bf16], "fp16": [Fp16]}[precision]
-
-
-def precision_of(learn) -> str:
-    "The precision in which a Learner of a workload trains."
-    callbacks = [type(cb) for cb in learn.cbs]
-    return "bf16" if Bf16 in callbacks else "fp16" if Fp16 in callbacks else "fp32"
-
-
-def autocast(precision: str, device: torch.device) -> AbstractContextManager:
-    "`precision` as a context, for a model called outside of a fit."
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-    return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
-
-
-class Bf16(QuickCallback):
-    "Runs the forward pass in bfloat16 on any device (fastai's own mixed precision serves CUDA only)."
-
-    order = 10
-    _open: AbstractContextManager | None = None
-
-    def before_batch(self):
-        self._open = torch.autocast(self.dls.device.type, torch.bfloat16)
-        self._open.__enter__()
-
-    def after_pred(self):
-        self.close()
-        self.learn.pred = self.pred.float()
-
-    def close(self):
-        "Leave autocast. `QuickLearner` asks for it where the forward pass raised and there is no prediction."
-        if self._open is not None:
-            self._open.__exit__(None, None, None)
-            self._open = None
-
-
-class Fp16(MixedPrecision):
-    "fastai's mixed precision, which can be told to leave autocast as well."
-
-    _entered = False
-
-    def before_batch(self):
-        super().before_batch()
-        self._entered = True
-
-    def after_loss(self):
-        super().after_loss()
-        self._entered = False
-
-    def close(self):
-        "As `Bf16.close`."
-        if self._entered:
-            self.autocast.__exit__(None, None, None)
-            self._entered = False
 
 
 def resolve_precision(precision: str, make_model: Callable[[], nn.Module]) -> str:
@@ -102,4 +42,20 @@ def cpu_has_bf16() -> bool:
     "Whether this CPU multiplies in bfloat16. Without the instructions bf16 is emulated, and slow."
     if hasattr(torch.cpu, "get_capabilities"):
         return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
-    return getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()  # before torch 2.10
+    return getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()  # an older torch
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager:
+    "`precision` as a context for calls of a model."
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+
+
+class LossScaling(MixedPrecision):
+    "The part of fastai's mixed precision that scales the loss of fp16. `QuickLearner` does the rest, autocast."
+
+    def before_batch(self): ...
+
+    def after_pred(self): ...
+
+    def after_loss(self): ...

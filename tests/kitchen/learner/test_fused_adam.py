@@ -8,6 +8,7 @@ from fastai.optimizer import Adam
 from fastai.torch_core import set_seed
 
 from lrlab.callbacks import SGDR, OneCycle
+from lrlab.recipes.kitchen.learner import fused_adam
 from lrlab.recipes.kitchen.learner.fused_adam import FusedAdam
 from lrlab.recipes.kitchen.workloads import Workload
 
@@ -112,19 +113,18 @@ def test_a_learner_of_the_kitchen_trains_as_with_fastais_adam(shape):
     torch.testing.assert_close(*losses, rtol=1e-3, atol=1e-3)
 
 
-def test_one_call_a_group_and_kind(monkeypatch):
+def test_one_call_per_group_and_kind(monkeypatch):
     "What makes it fast: three groups, two of them with weights and with parameters free of decay, are six calls."
-    from lrlab.recipes.kitchen.learner import fused_adam
-
     model, calls = net(), []
     opt = optimizer(FusedAdam, model, lr=1e-3)
-    monkeypatch.setattr(fused_adam, "adamw", lambda params, *_, **own: calls.append((len(params), own["weight_decay"])))
+    count = lambda params, *_, **options: calls.append((len(params), options["weight_decay"], options["fused"]))  # noqa: E731
+    monkeypatch.setattr(fused_adam, "adamw", count)
     train(model, opt, 1)
-    assert calls == [(1, 0.01), (3, 0.0), (1, 0.01), (1, 0.0), (1, 0.01), (1, 0.0)]
+    assert calls == [(n, wd, True) for n, wd in ((1, 0.01), (3, 0.0), (1, 0.01), (1, 0.0), (1, 0.01), (1, 0.0))]
 
 
 def test_state_of_another_memory_format_is_brought_into_that_of_the_parameters():
-    "As where a contiguous model's checkpoint goes on as channels_last: the kernel walks through memory, not indices."
+    "A checkpoint of a contiguous model is resumed as channels_last: the kernel walks through memory, not indices."
     whole, begun = net(), net()
     train(whole, optimizer(Adam, whole, lr=1e-3), 8)
     opt = optimizer(FusedAdam, begun, lr=1e-3)
@@ -135,3 +135,107 @@ def test_state_of_another_memory_format_is_brought_into_that_of_the_parameters()
     assert any(opt.state[p]["grad_avg"].stride() != p.stride() for p in begun.parameters())
     train(begun, opt, 4, start=4)
     same(begun, whole)
+
+
+def strided(shape: tuple, kind: str) -> torch.Tensor:
+    "Random values in one of several orders in memory."
+    values = torch.randn(shape, dtype=torch.double)
+    if kind == "channels_last":
+        return values.contiguous(memory_format=torch.channels_last)
+    if kind == "transposed":
+        return values.transpose(0, 1).contiguous().transpose(0, 1)
+    return values[..., :1].expand(shape) if kind == "expanded" else values
+
+
+@pytest.mark.parametrize("of_gradient", ["contiguous", "channels_last", "transposed", "expanded"])
+@pytest.mark.parametrize("of_parameter", ["contiguous", "channels_last", "transposed"])
+def test_gradients_may_lie_in_memory_in_another_order_than_their_parameters(of_parameter, of_gradient):
+    torch.manual_seed(0)
+    ours = torch.nn.Parameter(strided((4, 3, 5, 5), of_parameter))
+    theirs = torch.nn.Parameter(ours.detach().clone())
+    opts = FusedAdam([ours], lr=0.1), Adam([theirs], lr=0.1)
+    for _ in range(3):
+        gradient = strided((4, 3, 5, 5), of_gradient)
+        for p, opt in zip((ours, theirs), opts, strict=True):
+            p.grad = gradient
+            opt.step()
+            p.grad = None
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_a_parameter_that_is_a_view_with_gaps_is_updated_too():
+    torch.manual_seed(0)
+    base = torch.randn(4, 6, dtype=torch.double)
+    ours, theirs = torch.nn.Parameter(base.clone()[:, ::2]), torch.nn.Parameter(base[:, ::2].clone())
+    opts = FusedAdam([ours], lr=0.1), Adam([theirs], lr=0.1)
+    for _ in range(3):
+        gradient = torch.randn(4, 3, dtype=torch.double)
+        for p, opt in zip((ours, theirs), opts, strict=True):
+            p.grad = gradient.clone()
+            opt.step()
+    torch.testing.assert_close(ours.detach(), theirs.detach(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("wd", [0.0, 0.3])
+def test_weight_decay_may_be_added_to_the_gradient(wd):
+    ours, theirs = net(), net()
+    train(ours, optimizer(FusedAdam, ours, lr=1e-3, wd=wd, decouple_wd=False), 20)
+    train(theirs, optimizer(Adam, theirs, lr=1e-3, wd=wd, decouple_wd=False), 20)
+    same(ours, theirs)
+
+
+class TwoBranches(torch.nn.Module):
+    "One of two layers is used in turns, as in a model with experts or layer drop."
+
+    def __init__(self):
+        super().__init__()
+        set_seed(0)
+        self.layers = torch.nn.ModuleList(torch.nn.Linear(3, 3).double() for _ in range(2))
+
+    def forward(self, x, which):
+        return self.layers[which](x)
+
+
+@pytest.mark.parametrize("order", [[0, 0, 0, 1, 1, 1], [0, 1] * 4, [1, 0, 0, 0, 0]])
+def test_a_weight_that_was_not_used_goes_on_with_its_momentum(order):
+    "As with fastai's Adam, whose gradients are zeros then. A weight that was never used stays where it is."
+    models, opts = [TwoBranches(), TwoBranches()], []
+    for model, kind in zip(models, (FusedAdam, Adam), strict=True):
+        opts.append(kind([list(model.parameters())], lr=0.1))
+    for step, which in enumerate(order):
+        for model, opt in zip(models, opts, strict=True):
+            x = torch.randn(4, 3, generator=torch.Generator().manual_seed(step), dtype=torch.double)
+            model(x, which).square().mean().backward()
+            opt.step()
+            opt.zero_grad()
+        same(*models)
+
+
+def test_a_layer_that_is_frozen_later_stays_where_it_is():
+    model = net()
+    opt = optimizer(FusedAdam, model, lr=1e-2)
+    train(model, opt, 3)
+    opt.freeze_to(2)
+    before = copy.deepcopy(model.state_dict())
+    train(model, opt, 2, start=3)
+    assert torch.equal(model[3].weight, before["3.weight"]) and not torch.equal(model[5].weight, before["5.weight"])
+
+
+def test_weight_decay_on_batch_norm_and_biases_is_the_reason_for_it():
+    "torch's own fused AdamW in an OptimWrapper ignores fastai's mark of the parameters that are not decayed."
+    from functools import partial
+
+    from fastai.optimizer import OptimWrapper
+
+    shrunk = {}
+    for name, kind in {"ours": FusedAdam, "torch": partial(OptimWrapper, opt=torch.optim.AdamW, fused=True)}.items():
+        learn = Workload(data="digits", precision="fp32").learner(0)
+        learn.opt_func = kind
+        learn.create_opt()
+        learn.opt.set_hyper("lr", 0.1)
+        learn.opt.set_hyper("wd", 0.5)
+        norm = learn.model[0][0][1].weight
+        norm.grad, before = torch.zeros_like(norm), norm.detach().clone()
+        learn.opt.step()
+        shrunk[name] = not torch.equal(norm, before)
+    assert shrunk == {"ours": False, "torch": True}
