@@ -157,9 +157,9 @@ def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None
             raise  # a mistake in lrlab, not a fault of the machine
         return _complain(_fault(error), code=1)
     except RuntimeError as error:
-        from lrlab.recipes.kitchen.runs.out_of_memory import out_of_memory
+        from lrlab.recipes.kitchen.learner.out_of_memory import is_out_of_memory
 
-        if not out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         return _complain(_fault(MemoryError()), code=1)
     return getattr(result, "exit_code", 0)

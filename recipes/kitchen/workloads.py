@@ -57,6 +57,11 @@ class Workload:
         precision = resolve_precision(self.precision, lambda: create(self.arch, 2, n_channels, size, pretrained=False))
         return replace(self, bs=bs, precision=precision)
 
+    def batch_size(self, images: ImageSet) -> int:
+        "Images in a training batch. Fewer images than that are one batch."
+        n_train = len(images.splits["train"])
+        return min(self.bs or default_batch_size(n_train), n_train)
+
     def to_dict(self, images: ImageSet) -> dict:
         "Everything about the data and the model that the numbers depend on; JSON types."
         fields = asdict(self.resolve(images))

@@ -176,8 +176,6 @@ class Normalized(BatchTransform, Normalize):
 class BatchDL(TfmdDL):
     "A fastai DataLoader that indexes a whole batch of `pixels` at once. New files go the usual way."
 
-    parts = 1  # batches that come from one draw of `parts * bs` images, see runs/out_of_memory.py
-
     def __init__(self, dataset, pixels: Pixels | None = None, **kwargs):
         self.pixels = pixels
         super().__init__(dataset, **kwargs)
@@ -188,17 +186,13 @@ class BatchDL(TfmdDL):
             kwargs.setdefault("pixels", self.pixels if dataset is None or len(dataset) else None)
         return super().new(dataset, cls, **kwargs)
 
-    def __len__(self):
-        return super().__len__() // self.parts * self.parts
-
     def create_batches(self, samples) -> Iterator[tuple]:
         rows = np.array(self.dataset.items)
         if rows.dtype.kind != "i":  # a test_dl of files
             yield from super().create_batches(samples)
             return
         labelled = len(self.dataset.tls) > 1
-        whole = chunked(samples, self.parts * self.bs, self.drop_last)
-        for positions in (part for batch in whole for part in np.array_split(batch, self.parts)):
+        for positions in chunked(samples, self.bs, self.drop_last):
             images, labels = self.pixels.batch(rows[positions])
             yield (TensorImage(images), TensorCategory(labels)) if labelled else (TensorImage(images),)
 

@@ -8,7 +8,6 @@ from functools import partial
 
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.grid.engines import Place, WorkerLost, compute
-from lrlab.recipes.kitchen.runs.out_of_memory import batch_size
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.recording import failed_run
 from lrlab.recipes.kitchen.runs.train import attempt, train_run
@@ -28,8 +27,7 @@ def run_grid(
     threads: int = 1,
 ) -> bool:
     "Train all `runs` and pass each result to `on_result` as it comes. Returns False if Ctrl-C stopped it."
-    train = partial(train_run, workload=workload)
-    task = partial(attempt, task=train, bs=batch_size(workload, image_set), threads=threads)
+    task = partial(attempt, task=partial(train_run, workload=workload), threads=threads)
     return run_tasks(runs, task, image_set, on_result, place)
 
 

@@ -26,7 +26,6 @@ from lrlab.recipes.kitchen.grid.runner import run_tasks, was_killed
 from lrlab.recipes.kitchen.machine.environment import environment, fitting_jobs
 from lrlab.recipes.kitchen.models.layer_groups import group_names
 from lrlab.recipes.kitchen.runs.lr_range_test import range_test, suggested_lr
-from lrlab.recipes.kitchen.runs.out_of_memory import batch_size
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.train import Task, attempt, train_run
 from lrlab.recipes.kitchen.stage import stage
@@ -95,12 +94,8 @@ class Study:
                 self.store.write_run(result)
                 progress.advance(result)
 
-            trained = partial(
-                attempt,
-                task=task or partial(train_run, workload=workload),
-                bs=batch_size(workload, image_set),
-                threads=self.question.threads,
-            )
+            task = task or partial(train_run, workload=workload)
+            trained = partial(attempt, task=task, threads=self.question.threads)
             if not run_tasks(todo, trained, image_set, keep, place):
                 raise Stopped
         stage("Summarizing the runs")

@@ -1,6 +1,7 @@
 """Batches that memory cannot hold are computed in parts."""
 
 import gc
+import sys
 
 import torch
 
@@ -21,6 +22,11 @@ class BatchParts:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+    def print_note(self) -> None:
+        "Tell the user on stderr, where no table of results has a place for the note."
+        if self.note:
+            print(f"Note: {self.note}.", file=sys.stderr)
 
 
 def next_parts(bs: int, parts: int = 1) -> int | None:

@@ -45,6 +45,11 @@ def cpu_has_bf16() -> bool:
     return getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()  # an older torch
 
 
+def precision_of(learn) -> str:
+    "The precision of a QuickLearner. Any other Learner that autocasts does so by its own callback."
+    return getattr(learn, "precision", "fp32")
+
+
 def autocast(precision: str, device: torch.device) -> AbstractContextManager:
     "`precision` as a context for calls of a model."
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)

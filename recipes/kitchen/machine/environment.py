@@ -97,8 +97,3 @@ def fitting_jobs(threads: int, memory_per_run: float, on_gpu: bool = False) -> i
         # In addition to its tensors, every process holds a CUDA context of about half a gigabyte.
         jobs = min(jobs, int(0.8 * free / (torch.cuda.max_memory_reserved() + 5e8)), MAX_RUNS_PER_GPU)
     return max(1, jobs)
-
-
-def busy() -> bool:
-    "Whether more than half of this machine's cores were at work in the last minute."
-    return psutil.getloadavg()[0] > 0.5 * (os.cpu_count() or 1)

@@ -12,7 +12,7 @@ from fastai.metrics import accuracy
 from fastai.torch_core import set_seed
 from fastcore.basics import chunked
 
-from lrlab.recipes.kitchen.learner.precision import autocast, precision_callbacks, precision_of
+from lrlab.recipes.kitchen.learner.precision import autocast
 from lrlab.recipes.kitchen.learner.quick_learner import QuickLearner
 
 
@@ -31,21 +31,18 @@ class TensorDL(DataLoader):
 @torch.no_grad()
 def body_outputs(learn, split: int) -> tuple[torch.Tensor, torch.Tensor]:
     "What the body makes of every image of a split (0 train, 1 valid), unaugmented and in order, and the labels."
-    loader = learn.dls.loaders[split].new(shuffle=False, drop_last=False)
-    flips = [t for t in loader.after_batch.fs if getattr(t, "split_idx", None) == 0]
+    loader = learn.dls.loaders[split]
+    transforms = [t for t in loader.after_batch.fs if getattr(t, "split_idx", None) != 0]  # without augmentation
+    loader = loader.new(shuffle=False, drop_last=False, after_batch=transforms)
     body, was_training = learn.model[0], learn.model[0].training
     body.eval()
     outputs, labels = [], []
     try:
-        for flip in flips:
-            flip.split_idx = -1  # applies to no split
         for x, y in loader:
-            with autocast(precision_of(learn), learn.dls.device):
+            with autocast(learn.precision, learn.dls.device):
                 outputs.append(body(x.as_subclass(torch.Tensor)))
             labels.append(y.as_subclass(torch.Tensor))
     finally:
-        for flip in flips:
-            flip.split_idx = 0
         body.train(was_training)
     return torch.cat(outputs), torch.cat(labels)
 
@@ -54,8 +51,8 @@ def head_learner(learn, seed: int) -> QuickLearner:
     "A Learner of `learn`'s own head alone, on the body's outputs; what it trains is trained in `learn`'s model."
     (x, y), (valid_x, valid_y) = body_outputs(learn, 0), body_outputs(learn, 1)
     set_seed(seed)
-    bs = learn.dls.train.bs * learn.dls.train.parts  # what is computed once needs no smaller batches
+    bs = learn.dls.train.bs
     loaders = TensorDL(x, y, bs, shuffle=True), TensorDL(valid_x, valid_y, 2 * bs, shuffle=False)
     dls = DataLoaders(*loaders, device=learn.dls.device)
-    cbs = [make() for make in precision_callbacks(precision_of(learn))]
-    return QuickLearner(dls, learn.model[1], CrossEntropyLossFlat(), metrics=accuracy, cbs=cbs)
+    loss = CrossEntropyLossFlat()
+    return QuickLearner(dls, learn.model[1], loss, metrics=accuracy, precision=learn.precision)

@@ -2,7 +2,7 @@
 
 from lrlab.callbacks import lr_range_test
 from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.runs.out_of_memory import batch_size, said, split_batches, with_smaller_batches
+from lrlab.recipes.kitchen.learner.quick_learner import QuickLearner
 from lrlab.recipes.kitchen.stage import stage
 from lrlab.recipes.kitchen.workloads import Workload
 
@@ -10,19 +10,18 @@ STEPS = 100
 
 
 def range_test(workload: Workload, seed: int, image_set: ImageSet, num_it: int = STEPS):
-    "An LR range test of a fresh Learner; in smaller batches, over the same LRs and steps, where memory runs out."
-
-    def attempt(parts: int):
-        return quiet_range_test(split_batches(workload.learner(seed, image_set), parts), num_it)
-
-    return said(*with_smaller_batches(attempt, batch_size(workload, image_set)))
+    "An LR range test of a fresh Learner."
+    return quiet_range_test(workload.learner(seed, image_set), num_it)
 
 
 def quiet_range_test(learn, num_it: int = STEPS):
-    "An LR range test without progress bars."
+    "An LR range test without progress bars. A line on stderr says if batches did not fit into memory."
     stage("LR range test")
     with learn.no_bar():
-        return lr_range_test(learn, num_it=num_it)
+        test = lr_range_test(learn, num_it=num_it)
+    if isinstance(learn, QuickLearner):
+        learn.parts.print_note()
+    return test
 
 
 def suggested_lr(test) -> float | None:

@@ -14,6 +14,7 @@ from lrlab.callbacks.events import QuickCallback
 from lrlab.callbacks.random_state import kept_random_state
 from lrlab.callbacks.snapshots import CycleCallback
 from lrlab.recipes.kitchen.learner.precision import autocast, precision_of
+from lrlab.recipes.kitchen.learner.quick_learner import QuickLearner
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.store.tables import CYCLE_COLUMNS, EPOCH_COLUMNS, STEP_COLUMNS, RunResult, RunRow
 
@@ -68,7 +69,7 @@ class Recording:
             "best_epoch": None if best is None else epochs.epoch[best],
             "diverged_step": began if reason else None,
             "seconds": round(time.perf_counter() - self.started, 2),
-            "error": reason,
+            "error": "; ".join(filter(None, (reason, self.epochs.memory_note))) or None,
             "budget": run.epochs,
             "test_loss": test[0],
             "test_accuracy": test[1],
@@ -103,6 +104,7 @@ class EpochLog(QuickCallback):
 
     def before_fit(self):
         self.rows: list[Epoch] = []
+        self.memory_note: str | None = None
 
     def before_epoch(self):
         self.started = time.perf_counter()
@@ -110,9 +112,8 @@ class EpochLog(QuickCallback):
     def after_epoch(self):
         _, valid_loss, accuracy = self.recorder.values[-1]
         lr, seconds = self.opt.hypers[-1]["lr"], time.perf_counter() - self.started
-        parts = getattr(self.dls.train, "parts", 1)  # batches that make one optimizer step, see out_of_memory.py
-        step = self.learn.train_iter // parts
-        self.rows.append(Epoch(self.epoch, step, float(lr), valid_loss, accuracy, round(seconds, 3)))
+        self.rows.append(Epoch(self.epoch, self.train_iter, float(lr), valid_loss, accuracy, round(seconds, 3)))
+        self.memory_note = self.learn.parts.note if isinstance(self.learn, QuickLearner) else None
 
     def to_df(self, steps: pd.DataFrame) -> pd.DataFrame:
         "One row per finished epoch, counted from 1. `steps` (HyperHistory's) give the mean training loss of each."

@@ -3,25 +3,24 @@
 import gc
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 
 from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.runs.out_of_memory import out_of_memory, split_batches, with_smaller_batches
+from lrlab.recipes.kitchen.learner.out_of_memory import is_out_of_memory
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.recording import Recording, failed_run
 from lrlab.recipes.kitchen.store.tables import RunResult
 from lrlab.recipes.kitchen.workloads import Workload, using_threads
 
-Task = Callable[..., RunResult]  # task(run, images, parts=...): train one run, every batch in `parts`
+Task = Callable[[Run, ImageSet], RunResult]  # train one run
 
 
-def train_run(run: Run, image_set: ImageSet, workload: Workload, parts: int = 1) -> RunResult:
+def train_run(run: Run, image_set: ImageSet, workload: Workload) -> RunResult:
     "The fit of every comparison: a fresh Learner under the run's schedule. Raises whatever the training raises."
     recording = Recording()
-    learn = split_batches(workload.learner(run.seed, image_set), parts)
-    per_epoch = len(learn.dls.train) // parts
+    learn = workload.learner(run.seed, image_set)
+    per_epoch = len(learn.dls.train)
     has_cycles = run.schedule.cycle_ends(run.epochs * per_epoch, per_epoch)[:-1] != []
     with learn.no_bar(), learn.no_logging():
         workload.warm_up_head(learn)
@@ -32,21 +31,14 @@ def train_run(run: Run, image_set: ImageSet, workload: Workload, parts: int = 1)
     return recording.result(run, test=test)
 
 
-def attempt(run: Run, image_set: ImageSet, task: Task, bs: int, threads: int | None = 1) -> RunResult:
-    """The result of `task(run, image_set, parts=1)`, or of `parts=2` and so on where memory runs out.
-
-    `bs` is the number of images in a batch. An exception is a result too: its row has the status `failed` and the
-    reason.
-    """
+def attempt(run: Run, image_set: ImageSet, task: Task, threads: int | None = 1) -> RunResult:
+    "The result of `task(run, image_set)`. An exception is a result too: a row with status `failed` and the reason."
     start = time.perf_counter()
     try:
         with using_threads(threads):
-            result, note = with_smaller_batches(lambda parts: task(run, image_set, parts=parts), bs)
-        if note:
-            result.row = replace(result.row, error="; ".join(filter(None, (result.row.error, note))))
-        return result
+            return task(run, image_set)
     except Exception as error:  # a model, an optimizer or the memory of the machine may raise anything
-        reason = "out of memory, with smaller batches too: " * out_of_memory(error)
+        reason = "out of memory, with smaller batches too: " * is_out_of_memory(error)
         text = " ".join(str(error).split()) or "no message"  # fastai puts the cause of a callback's error on a new line
         return failed_run(run, f"{reason}{type(error).__name__}: {text[:400]}", time.perf_counter() - start)
     finally:

@@ -11,7 +11,6 @@ from lrlab.recipes.kitchen.data.image_set import ImageSet, stratified_sample
 from lrlab.recipes.kitchen.grid import tuning as tune
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.models.create import LITE0
-from lrlab.recipes.kitchen.runs.out_of_memory import batch_size, split_batches
 from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
 from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.schedule_names import named_schedule
@@ -113,10 +112,10 @@ def averaging(bench: Bench) -> Tables:
     return [bench.of_model("average", runs, "average"), bench.of_model("last iterate", runs, "last")]
 
 
-def train_averaged(run: Run, image_set: ImageSet, workload: Workload, parts: int = 1) -> RunResult:
+def train_averaged(run: Run, image_set: ImageSet, workload: Workload) -> RunResult:
     "One run; `models.csv` has its last iterate and the average of its weights at the ends of the later epochs."
     recording = Recording()
-    learn = split_batches(workload.learner(run.seed, image_set), parts)
+    learn = workload.learner(run.seed, image_set)
     with learn.no_bar(), learn.no_logging():
         average = CycleAverage(every=1, skip=run.epochs // 2)
         cbs = [*recording.callbacks(), average]
@@ -169,7 +168,7 @@ def fifth(image_set: ImageSet) -> ImageSet:
 
 def steps_per_epoch(workload: Workload, image_set: ImageSet) -> int:
     "Whole batches of the training images."
-    return len(image_set.splits["train"]) // batch_size(workload, image_set)
+    return len(image_set.splits["train"]) // workload.batch_size(image_set)
 
 
 def lead(reading: str, ahead: pd.DataFrame, behind: pd.DataFrame) -> pd.DataFrame:

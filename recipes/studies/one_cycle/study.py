@@ -14,7 +14,6 @@ from lrlab.recipes.kitchen.grid.study import Study, open_study
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.models.layer_groups import group_names
 from lrlab.recipes.kitchen.runs.lr_range_test import STEPS, quiet_range_test, suggested_lr
-from lrlab.recipes.kitchen.runs.out_of_memory import batch_size, said, split_batches, with_smaller_batches
 from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.workloads import Workload, using_threads
@@ -56,17 +55,16 @@ def answer(question: Question, out: Path | str, fresh: bool = False) -> OneCycle
         store = study.store
         if not (store.out / "confusion.csv").exists():
             with using_threads(question.threads):
-                bs = batch_size(study.workload, study.image_set)
-                said(*with_smaller_batches(lambda parts: _train(study, parts), bs))
+                _train(study)
         tables = {name: pd.read_csv(store.out / f"{name}.csv") for name in ("epochs", "steps")}
         confusion = pd.read_csv(store.out / "confusion.csv", index_col=0)
         plots.save(draw(**tables, confusion=confusion, config=store.manifest.to_dict()), store.out / "one_cycle.png")
         return OneCycleRun(**tables, confusion=confusion, text=_text(tables["epochs"], store.manifest, store.out))
 
 
-def _train(study: Study, parts: int) -> None:
+def _train(study: Study) -> None:
     question, workload = study.question, study.workload
-    learn = split_batches(workload.learner(question.seed, study.image_set), parts)
+    learn = workload.learner(question.seed, study.image_set)
     with learn.no_bar():
         if workload.pretrained:
             print(f"The head alone, {workload.head_epochs} epoch:")

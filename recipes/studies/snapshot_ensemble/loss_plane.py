@@ -15,8 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lrlab.callbacks import SnapshotEnsemble
 from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.learner.precision import autocast, precision_of
-from lrlab.recipes.kitchen.runs.out_of_memory import split_batches
+from lrlab.recipes.kitchen.learner.precision import autocast
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.workloads import Workload
 
@@ -37,9 +36,7 @@ class Path(Callback):
         self.points.append(_vector(self.learn.model))
 
 
-def measure(
-    cyclic: Run, constant: Run, image_set: ImageSet, workload: Workload, parts: int = 1
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def measure(cyclic: Run, constant: Run, image_set: ImageSet, workload: Workload) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The plane (x, y, valid_loss) and the paths (schedule, epoch, x, y, away) of two runs from the same weights.
 
     `away` is a point's distance from the plane; the unit of all is the distance between the first two of the three
@@ -47,7 +44,7 @@ def measure(
     """
     paths, snapshots = {}, SnapshotEnsemble(keep=3)
     for run in (cyclic, constant):
-        learn, path = split_batches(workload.learner(run.seed, image_set), parts), Path()
+        learn, path = workload.learner(run.seed, image_set), Path()
         with learn.no_bar(), learn.no_logging():
             workload.warm_up_head(learn)
             cbs = [path, *([snapshots] if run is cyclic else [])]
@@ -91,7 +88,7 @@ def _losses(learn, origin: torch.Tensor, axes: torch.Tensor, corners: pd.DataFra
     for y in ys:
         for x in xs:
             _put(origin + x * axes[0] + y * axes[1], model)
-            with autocast(precision_of(learn), learn.dls.device):
+            with autocast(learn.precision, learn.dls.device):
                 _measure_norms(model, norms, train)
                 loss = sum(cross_entropy(model(x_).float(), y_, reduction="sum").item() for x_, y_ in valid)
             rows.append((x, y, loss / sum(len(y_) for _, y_ in valid)))

@@ -6,7 +6,6 @@ import torch
 from lrlab.callbacks import Constant, CosineDecay, CosineRestarts, SnapshotEnsemble
 from lrlab.callbacks.averaging import measure_batchnorm
 from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.runs.out_of_memory import split_batches
 from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
 from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.store.tables import RunResult
@@ -25,11 +24,11 @@ def plan(lr_max: float, epochs: int, cycles: int, seeds: list[int]) -> list[Run]
     return plan_runs(schedules, lr_max, seeds, epochs)
 
 
-def train(run: Run, image_set: ImageSet, workload: Workload, parts: int = 1) -> RunResult:
-    "One run, every batch in `parts`. `models.csv` has the validation scores of each model that it gives."
+def train(run: Run, image_set: ImageSet, workload: Workload) -> RunResult:
+    "Train one run. `models.csv` has the validation scores of each model that it gives."
     recording = Recording()
     ensemble = SnapshotEnsemble() if run.arm == "sgdr" else None
-    learn = split_batches(workload.learner(run.seed, image_set), parts)
+    learn = workload.learner(run.seed, image_set)
     with learn.no_bar(), learn.no_logging():
         workload.warm_up_head(learn)
         cbs = [*recording.callbacks(), *([ensemble] if ensemble else [])]

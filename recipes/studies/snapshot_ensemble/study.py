@@ -7,7 +7,6 @@ from pathlib import Path
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Study, open_study
-from lrlab.recipes.kitchen.runs.out_of_memory import batch_size, said, with_smaller_batches
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.workloads import Workload, using_threads
 from lrlab.recipes.studies.snapshot_ensemble import loss_plane
@@ -46,9 +45,7 @@ def _measure_plane(study: Study, cyclic: Run, constant: Run) -> None:
     if not finished or (study.store.out / "plane.csv").exists() or study.question.cycles < 3:
         return
     print("The loss plane through the last three snapshots:", flush=True)
-    workload, image_set = study.workload, study.image_set
-    measure = partial(loss_plane.measure, cyclic, constant, image_set, workload)
     with using_threads(study.question.threads):
-        plane, paths = said(*with_smaller_batches(measure, batch_size(workload, image_set)))
+        plane, paths = loss_plane.measure(cyclic, constant, study.image_set, study.workload)
     study.store.write_tables(paths=paths)  # plane.csv last: the measurement is complete if it is there
     study.store.write_tables(plane=plane)

@@ -11,6 +11,7 @@ from torch import nn
 
 from lrlab.recipes.kitchen.data.dataloaders import random_flips
 from lrlab.recipes.kitchen.data.image_set import ImageSet
+from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.models import create as models
 
 LR, BS = 3e-3, 64
@@ -35,6 +36,7 @@ def stock_fastai(table: pd.DataFrame, folder: Path, size: int, epochs: int, seed
     `table` has the columns file, label, is_valid. The model is `small` with three input channels, because fastai's
     loaders make colour images of grey ones.
     """
+    prepare_torchvision()
     from fastai.vision.all import (
         CrossEntropyLossFlat,
         Dihedral,

@@ -10,7 +10,6 @@ from lrlab.recipes.kitchen.grid.study import open_study
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.frozen_body import head_learner
 from lrlab.recipes.kitchen.runs.lr_range_test import STEPS, quiet_range_test
-from lrlab.recipes.kitchen.runs.out_of_memory import batch_size, said, split_batches, with_smaller_batches
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.store.tables import RunResult
 from lrlab.recipes.kitchen.workloads import Workload
@@ -50,19 +49,15 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
         return redraw(study.store)
 
 
-def _train(run: Run, image_set: ImageSet, question: Question, parts: int) -> RunResult:
+def _train(run: Run, image_set: ImageSet, question: Question) -> RunResult:
     workload = replace(question.workload, scratch=run.arm == "scratch")
-    return train_arm(run, image_set, workload, question.workload.head_lr, parts)
+    return train_arm(run, image_set, workload, question.workload.head_lr)
 
 
 def _range_test(question: Question, image_set: ImageSet, steps: int):
     "The tutorial's LR range test: after the head stage, with all layers unfrozen."
-
-    def attempt(parts: int):
-        learn = split_batches(question.workload.learner(question.seeds[0], image_set), parts)
-        head = head_learner(learn, question.seeds[0])
-        with head.no_bar(), head.no_logging():
-            head.fit_one_cycle(1, question.workload.head_lr)
-        return quiet_range_test(learn, steps)
-
-    return said(*with_smaller_batches(attempt, batch_size(question.workload, image_set)))
+    learn = question.workload.learner(question.seeds[0], image_set)
+    head = head_learner(learn, question.seeds[0])
+    with head.no_bar(), head.no_logging():
+        head.fit_one_cycle(1, question.workload.head_lr)
+    return quiet_range_test(learn, steps)

@@ -10,7 +10,6 @@ from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.models.layer_groups import group_names, layer_groups
 from lrlab.recipes.kitchen.runs.frozen_body import head_learner
-from lrlab.recipes.kitchen.runs.out_of_memory import split_batches
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.store.tables import RunResult
@@ -27,10 +26,10 @@ def plan(arms: Sequence[str], lr: LearningRate, low: float, epochs: int, seeds: 
     ]
 
 
-def train_arm(run: Run, image_set: ImageSet, workload: Workload, head_lr: float, parts: int = 1) -> RunResult:
-    "The head stage, which `scratch` skips, then the epochs of the arm. Every batch of images is taken in `parts`."
+def train_arm(run: Run, image_set: ImageSet, workload: Workload, head_lr: float) -> RunResult:
+    "The head stage, which `scratch` skips, then the epochs of the arm."
     recording = Recording()
-    learn = split_batches(workload.learner(run.seed, image_set), parts)
+    learn = workload.learner(run.seed, image_set)
     before = _weights_of_groups(learn.model)
     fit = {"lr_max": run.lr_max.to_fastai(), "moms": MOMS}
     with learn.no_bar(), learn.no_logging():
