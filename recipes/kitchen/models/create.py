@@ -140,9 +140,9 @@ def _check_timm_name(arch: str, builder=None) -> None:
 
 def _by_name(arch: str, n_classes: int, size: int, pretrained: bool) -> nn.Sequential:
     "A model of torchvision, or else of timm."
+    builder = _torchvision_builder(arch)
     from fastai.vision.learner import create_timm_model, create_vision_model
 
-    builder = _torchvision_builder(arch)
     if builder is not None:
         try:
             return create_vision_model(builder, n_classes, pretrained=pretrained)

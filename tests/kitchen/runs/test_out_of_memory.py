@@ -30,7 +30,7 @@ class Greedy(nn.Module):
         self.most = most
 
     def forward(self, x):
-        if self.training and len(x) > self.most:
+        if self.training and torch.is_grad_enabled() and len(x) > self.most:
             torch.empty(2**60)
         return x
 
