@@ -8,7 +8,7 @@ A recipe is a question, its runs and an answer:
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -153,11 +153,13 @@ def open_study(
     fresh: bool = False,
     check: Callable[[Any, Learner], None] = lambda question, learn: None,
     facts: Callable[[ImageSet], dict] = lambda image_set: {},
+    grows: Sequence[str] = (),
 ) -> Iterator[Study]:
     """Load the data, build the model once, and open the results folder of `question`.
 
     What cannot be built, and what `check(question, learn)` refuses, is refused before anything is written.
-    `facts(image_set)` adds to the manifest's description of the data.
+    `facts(image_set)` adds to the manifest's description of the data. `grows` names the parts of a question that a
+    later command may extend.
     """
     image_set = question.workload.load_images()
     stage("Building the model")
@@ -173,5 +175,5 @@ def open_study(
             steps_per_epoch=len(learn.dls.train),
             **environment(),
         )
-        store.begin(manifest, fresh)
+        store.begin(manifest, fresh, grows)
         yield Study(store, question, question.workload, image_set, place)

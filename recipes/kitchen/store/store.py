@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -64,10 +64,11 @@ class Store:
             self._manifest = Manifest.read(self.out)
         return self._manifest or Manifest()
 
-    def begin(self, manifest: Manifest, fresh: bool = False) -> None:
+    def begin(self, manifest: Manifest, fresh: bool = False, grows: Sequence[str] = ()) -> None:
         """Start or continue the study that `manifest.question` describes.
 
-        Raises Refused, naming the first difference, when the folder answers another question and `fresh` is not set.
+        `grows` names the parts of a question that a later command may extend. Raises Refused, naming the first other
+        difference, when the folder answers another question and `fresh` is not set.
         """
         if fresh:
             self.move_away()
@@ -75,13 +76,15 @@ class Store:
             self.write_manifest(manifest)
             return
         theirs, ours = self.manifest.question, manifest.question
-        changed = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
+        changed = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key) and key not in grows]
         if changed:
             key = changed[0]
             raise Refused(
                 f"`out` {self.out} holds a comparison with {key} = {theirs.get(key)!r}, this command has "
                 f"{key} = {ours.get(key)!r}; choose another `out`, or `fresh` to start over (the old one is kept)"
             )
+        if theirs != ours:
+            self.update(question=ours, command=manifest.command, date=manifest.date, commit=manifest.commit)
 
     def move_away(self) -> None:
         "Move what the folder holds to a dated folder beside it."

@@ -1,13 +1,13 @@
 """A comparison from question to answer: find the LR, tune it if asked, train every schedule from every seed, report."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastai.basics import Learner
 
 from lrlab.callbacks import Schedule
 from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Stopped, Study, open_study
 from lrlab.recipes.kitchen.grid.tuning import Tuning, tune_schedules
@@ -16,10 +16,14 @@ from lrlab.recipes.kitchen.machine.environment import peak_memory
 from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.models.create import library_of
 from lrlab.recipes.kitchen.runs.plan import plan_runs
+from lrlab.recipes.kitchen.schedule_names import parse_schedule
+from lrlab.recipes.kitchen.store.manifest import FILE, Manifest
+from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.compare import samples
 from lrlab.recipes.studies.compare.report import Result, redraw
 
+GROWS = ("seeds", "schedules", "epochs")  # what a later command may extend
 LR_FIND_SEED = 0  # whatever the seeds of the comparison, so that folders with other seeds can be merged
 
 
@@ -52,7 +56,8 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
     Raises UserError before any training if a schedule cannot run in this budget or the folder cannot be used, and
     KeyboardInterrupt if it was stopped before a single run was finished.
     """
-    with open_study("compare", question, out, place, fresh, check_schedules, split_folders) as study:
+    question = question if fresh else extend(question, Path(out))
+    with open_study("compare", question, out, place, fresh, check_schedules, split_folders, GROWS) as study:
         samples.keep(study.store, study.image_set)
         library = library_of(study.workload.arch)
         study.store.update(lint=lint(study), arch_library=library, torchvision_compat=prepare_torchvision())
@@ -65,6 +70,37 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
             print("Stopped. The same command continues.")
             return redraw(study.store, stopped=True)
         return redraw(study.store)
+
+
+def extend(question: Question, out: Path) -> Question:
+    """The question with the seeds, schedules and budgets that the folder `out` already holds.
+
+    A later command extends a comparison: what is there is used, and the answer covers all of it.
+    """
+    manifest = Manifest.read(out)
+    if manifest is None or manifest.recipe != "compare":
+        return question
+    try:
+        seeds = list(dict.fromkeys([*manifest.question["seeds"], *question.seeds]))
+        stored = {int(n): calls.items() for n, calls in manifest.question["schedules"].items()}
+        schedules = {n: {label: parse_schedule(call) for label, call in calls} for n, calls in stored.items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{out / FILE} is damaged ({error}); `fresh` starts over and keeps the old folder") from error
+    for budget, asked in question.schedules.items():
+        held = schedules.setdefault(budget, {})
+        changed = [label for label, schedule in asked.items() if held.get(label, schedule) != schedule]
+        if changed:
+            raise Refused(f"`out` {out}: there {changed[0]} is {held[changed[0]]!r}; choose another `out`")
+        held |= asked
+    extended = replace(question, seeds=seeds, schedules={n: schedules[n] for n in sorted(schedules)})
+    if extended != question:
+        budgets = ", ".join(map(str, extended.schedules))
+        names = len({label for held in schedules.values() for label in held})
+        print(
+            f"{out} is extended: the answer covers {plural(len(seeds), 'seed')}, {plural(names, 'schedule')}, "
+            f"{budgets} epochs."
+        )
+    return extended
 
 
 def _train(study: Study, centre: LearningRate) -> None:

@@ -1,17 +1,20 @@
 """`lrlab compare` from end to end, on a few images: the same question gives the same answer, come what may."""
 
+import json
 import re
+import shutil
 
 import pandas as pd
 import pytest
 
-from lrlab.callbacks import PolynomialDecay, ScheduleLR
+from lrlab.callbacks import CosineDecay, PolynomialDecay, ScheduleLR
 from lrlab.recipes import compare, report
 from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.recording import EpochLog
 from lrlab.recipes.kitchen.schedule_names import parse_schedule
 from lrlab.recipes.kitchen.store.tables import RUN_COLUMNS
+from lrlab.recipes.studies.compare.study import Question, extend
 from tests.conftest import write_images
 
 TINY = {"epochs": "2", "seeds": "2", "schedules": "constant,sgdr", "lr_max": "3e-3", "jobs": "1", "size": 12, "bs": 16}
@@ -67,8 +70,26 @@ def test_two_jobs_in_a_fresh_folder_give_the_same_numbers(small, first, tmp_path
 
 
 def test_another_question_in_the_folder_is_refused(small, first):
-    with pytest.raises(Refused, match="seeds"):
-        compare.main(**small | {"seeds": "3"}, out=first.out)
+    with pytest.raises(Refused, match="bs"):
+        compare.main(**small | {"bs": 4}, out=first.out)
+
+
+def test_a_later_command_extends_the_comparison(small, first, tmp_path, capsys):
+    "More seeds, another schedule, a budget: only what is missing is trained, and the answer covers all of it."
+    out = shutil.copytree(first.out, tmp_path / "out")
+    names = list(first.summary.schedule)
+    more = compare.main(**small | {"seeds": "3"}, out=out)
+    assert "To do: 2 runs" in capsys.readouterr().out and more.summary.n.tolist() == [3, 3]
+    common = more.runs[more.runs.seed < 2].reset_index(drop=True)
+    pd.testing.assert_frame_equal(common, first.runs, check_dtype=False)
+    wider = compare.main(**small | {"seeds": "1", "schedules": "linear", "epochs": "1"}, out=out)
+    said = capsys.readouterr().out
+    assert "is extended: the answer covers 3 seeds, 3 schedules, 1, 2 epochs." in said and "To do: 3 runs" in said
+    asked = {(row.budget, row.schedule) for row in wider.summary.itertuples()}
+    assert asked == {*((2, name) for name in names), (1, "linear")}
+    assert len(wider.runs) == 9 and json.loads((out / "config.json").read_text())["question"]["seeds"] == [0, 1, 2]
+    with pytest.raises(Refused, match="there linear is"):
+        extend(Question(None, [0], {1: {"linear": CosineDecay()}}, None), out)
 
 
 def test_cyclic_schedules_are_read_at_their_cycle_ends(small, first):
