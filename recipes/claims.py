@@ -11,11 +11,12 @@ from typing import Annotated, Any
 
 from lrlab.recipes import cli
 from lrlab.recipes.kitchen import options as o
+from lrlab.recipes.studies.claims.catalogue import parse_claims
 
 Datasets = Annotated[
     Any, o.Option("Data", "NAMES|FOLDERS", "Datasets and folders of images, separated by commas", o.comma_list)
 ]
-Claims = Annotated[Any, o.Option("Comparison", "NAMES", "all, or names from the table of the results", o.comma_list)]
+Claims = Annotated[Any, o.Option("Comparison", "NAMES", "all, or names from the table of the results", parse_claims)]
 ClaimSeeds = Annotated[
     Any,
     o.Option("Comparison", "N|N,N...", f"{o.SEEDS_HELP} [default: 5; 10 on small data]", o.parse_seeds),
@@ -41,7 +42,7 @@ def main(
 
     question = study.Question(
         workloads=study.parse_workloads(data, precision, cache=not no_cache),
-        claims=study.parse_claims(claims),
+        claims=claims,
         seeds=seeds,
         scale=QUICK if quick else FULL,
         threads=threads,

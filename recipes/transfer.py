@@ -13,6 +13,7 @@ from lrlab.recipes import cli
 from lrlab.recipes.kitchen import options as o
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.learning_rates import LearningRate, parse_lr, parse_one_lr
+from lrlab.recipes.studies.transfer.arms import ARMS, parse_arms
 
 LR_FIND_STEPS, QUICK_LR_FIND_STEPS = 100, 20
 
@@ -28,15 +29,7 @@ def read_slice(value, name: str) -> LearningRate:
 ArmEpochs = Annotated[Any, o.Option("Training", "N", "Epochs of every arm, after 1 for the head", o.number(1, o.MANY))]
 SliceLr = Annotated[Any, o.Option("Training", "LR", "LRs of the slice; its upper end is the one high LR", read_slice)]
 LowLr = Annotated[Any, o.Option("Training", "LR", "The one low LR", parse_one_lr)]
-Arms = Annotated[
-    Any,
-    o.Option(
-        "Comparison",
-        "NAMES",
-        "all, or some of head_only, slice, one_high_lr, one_low_lr, gradual, scratch",
-        o.comma_list,
-    ),
-]
+Arms = Annotated[Any, o.Option("Comparison", "NAMES", f"all, or some of {', '.join(ARMS)}", parse_arms)]
 
 
 @cli.recipe(
@@ -70,12 +63,10 @@ def main(
 ):
     "Transfer learning six ways with equal budget: LRs and movement of every layer group, and the accuracy."
     from lrlab.recipes.kitchen import workloads
-    from lrlab.recipes.studies.transfer import arms as transfer_arms
     from lrlab.recipes.studies.transfer import study
 
     workload = workloads.checked(data, arch, size, bs, precision, weights, cache=not no_cache)
-    ways = tuple(transfer_arms.parse_arms(arms))
-    question = study.Question(workload, epochs, lr, low, seeds, threads, ways)
+    question = study.Question(workload, epochs, lr, low, seeds, threads, tuple(arms))
     steps = QUICK_LR_FIND_STEPS if quick else LR_FIND_STEPS
     return study.answer(question, out, jobs, fresh, steps)
 

@@ -82,6 +82,8 @@ INSTANT = [
     ["compare", "--jobs", "many"],
     ["compare", "--tune-points", "7"],
     ["transfer", "--arch", "small"],
+    ["transfer", "--arms", "slic"],
+    ["claims", "--claims", "cosine"],
     ["snapshot-ensemble", "--cycles", "9", "--epochs", "3"],
 ]
 

@@ -3,7 +3,11 @@
 A number stands here only if it was seen in its source, or is marked as quoted from memory.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.text import did_you_mean, shorten
 
 
 @dataclass(frozen=True)
@@ -357,3 +361,18 @@ CLAIMS = (
     ),
 )
 BY_NAME = {claim.name: claim for claim in CLAIMS}
+
+
+def parse_claims(claims: str | Iterable[str], argument: str = "claims") -> list[Claim]:
+    "Claims by name, from a comma list, a sequence, or `all`. Raises UserError with the nearest name."
+    parts = claims.split(",") if isinstance(claims, str) else claims
+    names = [name.strip().lower().replace("_", "-") for name in map(str, parts) if name.strip()]
+    if names == ["all"]:
+        return list(CLAIMS)
+    for name in names:
+        if name not in BY_NAME:
+            hint = did_you_mean(name, BY_NAME, cutoff=0.5)
+            raise UserError(f"`{argument}`: there is no claim {name}; the claims are all, {', '.join(BY_NAME)}{hint}")
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"`{argument}` {shorten(claims)}: expected all, or different names: high-lr,cosine-constant")
+    return [claim for claim in CLAIMS if claim.name in names]

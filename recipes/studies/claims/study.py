@@ -1,6 +1,5 @@
 """From the question of `lrlab claims` to its page: train each workload's groups of runs, judge every claim, tell it."""
 
-import difflib
 import hashlib
 import re
 import shlex
@@ -27,7 +26,7 @@ from lrlab.recipes.kitchen.workloads import Workload, checked
 from lrlab.recipes.studies.claims import figure as claims_figure
 from lrlab.recipes.studies.claims import page as claims_page
 from lrlab.recipes.studies.claims.bench import QUICK, Bench, Evidence, Scale
-from lrlab.recipes.studies.claims.catalogue import BY_NAME, CLAIMS, Claim
+from lrlab.recipes.studies.claims.catalogue import CLAIMS, Claim
 from lrlab.recipes.studies.claims.experiments import GROUPS
 from lrlab.recipes.studies.claims.verdict import Measured, compare, survives_holm, verdict
 from lrlab.recipes.studies.gradient_descent import descent
@@ -98,21 +97,6 @@ def parse_workloads(data: str, precision: str, cache: bool = True) -> list[Workl
     if not names or len(set(names)) < len(names):
         raise UserError(f"`data` {data}: expected different datasets or folders, such as solar,digits")
     return [checked(name, "small", None, 64, precision, cache=cache) for name in names]
-
-
-def parse_claims(text: str) -> list[Claim]:
-    "Claims by name, or all. Raises UserError with the nearest name."
-    names = [name.strip().lower().replace("_", "-") for name in str(text).split(",") if name.strip()]
-    if names == ["all"]:
-        return list(CLAIMS)
-    for name in names:
-        if name not in BY_NAME:
-            near = difflib.get_close_matches(name, BY_NAME, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise UserError(f"`claims`: there is no claim {name}; the claims are all, {', '.join(BY_NAME)}{hint}")
-    if not names or len(set(names)) < len(names):
-        raise UserError(f"`claims` {text}: expected all, or different names such as high-lr,cosine-constant")
-    return [claim for claim in CLAIMS if claim.name in names]
 
 
 def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:

@@ -18,7 +18,7 @@ from lrlab.recipes.studies.claims import figure as claims_figure
 from lrlab.recipes.studies.claims import page as claims_page
 from lrlab.recipes.studies.claims import study as claims
 from lrlab.recipes.studies.claims.bench import FULL, TUNED, Bench, Scale
-from lrlab.recipes.studies.claims.catalogue import BY_NAME, CLAIMS
+from lrlab.recipes.studies.claims.catalogue import BY_NAME, CLAIMS, parse_claims
 from lrlab.recipes.studies.claims.experiments import GROUPS, fifth, lead, steps_per_epoch
 from lrlab.recipes.studies.claims.verdict import (
     FAILS,
@@ -311,7 +311,7 @@ def answered(tmp_path_factory):
     for seed, name in enumerate(("left", "right")):
         write_images(folder / name, 24, seed=seed)
     workload = Workload(str(folder), size=8, bs=16, precision="fp32")
-    question = claims.Question([workload], claims.parse_claims(",".join(NAMES)), [0, 1], SMALL)
+    question = claims.Question([workload], parse_claims(",".join(NAMES)), [0, 1], SMALL)
     return question, out, claims.answer(question, out)
 
 
@@ -346,7 +346,7 @@ def test_the_same_command_trains_nothing_and_says_the_same(answered, capsys):
 
 def test_another_claim_continues_with_the_same_runs_and_other_seeds_are_refused(answered, tmp_path, capsys):
     question, out, _ = answered
-    claims.answer(replace(question, claims=claims.parse_claims("low-lr,too-long")), out)
+    claims.answer(replace(question, claims=parse_claims("low-lr,too-long")), out)
     assert "To do" not in capsys.readouterr().out, "the lesson's runs are there already"
     with pytest.raises(claims.UserError, match="seeds"):
         claims.answer(replace(question, seeds=[0]), out)
@@ -367,7 +367,7 @@ def test_after_ctrl_c_the_page_has_what_is_finished(answered, monkeypatch, capsy
     assert "Stopped" in capsys.readouterr().out and (part.exit_code, found.exit_code) == (130, 0)
     assert set(found.claims.claim) - set(part.claims.claim) == {"averaging"}
     with pytest.raises(KeyboardInterrupt):
-        claims.answer(replace(question, claims=claims.parse_claims("averaging")), out)
+        claims.answer(replace(question, claims=parse_claims("averaging")), out)
     monkeypatch.undo()
     assert claims.answer(question, out).text == found.text
 
