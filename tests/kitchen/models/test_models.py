@@ -200,29 +200,28 @@ def test_resnet34_from_torchs_cache_and_without_it(tmp_path):
     url = torchvision.models.ResNet34_Weights.DEFAULT.url
     state = torchvision.models.resnet34(weights=None).state_dict()
     torch.save({name: torch.full_like(tensor, 0.125) for name, tensor in state.items()}, cache / url.rsplit("/")[-1])
-    code = (
-        "import socket\n"
-        "def refuse(*args, **kwargs): raise OSError('no network in this test')\n"
-        "socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse\n"
-        "from lrlab.recipes.kitchen.errors import UserError\n"
-        "from lrlab.recipes.kitchen.models import create as models\n"
-        "for arch in ('resnet34', 'test_resnet'):\n"
-        "    try:\n"
-        "        model = models.create(arch, 2, size=64)\n"
-        "        print(arch, all(bool((p == 0.125).all()) for p in model[0].parameters()))\n"
-        "    except UserError as error:\n"
-        "        print(arch, error)\n"
-    )
-    found = {}
-    for name in ("full", "empty"):
-        env = os.environ | {
-            "TORCH_HOME": str(tmp_path / name),
-            "HF_HOME": str(tmp_path / "hf"),
-            "PYTHONWARNINGS": "ignore",
-        }
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=120)
-        assert done.returncode == 0, done.stderr
-        found[name] = dict(line.split(" ", 1) for line in done.stdout.splitlines())
-    assert found["full"]["resnet34"] == "True"
-    for sentence in (found["empty"]["resnet34"], found["full"]["test_resnet"]):
+    code = f"""
+import os, socket
+
+def refuse(*args, **kwargs):
+    raise OSError('no network in this test')
+
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.models import create as models
+
+for home, arch in (('full', 'resnet34'), ('full', 'test_resnet'), ('empty', 'resnet34')):
+    os.environ['TORCH_HOME'] = os.path.join({str(tmp_path)!r}, home)
+    try:
+        model = models.create(arch, 2, size=64)
+        print(all(bool((p == 0.125).all()) for p in model[0].parameters()))
+    except UserError as error:
+        print(error)
+"""
+    env = os.environ | {"HF_HOME": str(tmp_path / "hf"), "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=120)
+    assert done.returncode == 0, done.stderr
+    from_cache, *missing = [line for line in done.stdout.splitlines() if line == "True" or line.startswith("`arch`")]
+    assert from_cache == "True" and len(missing) == 2
+    for sentence in missing:
         assert "neither in the cache nor could they be downloaded" in sentence and "`weights` FILE" in sentence

@@ -10,6 +10,7 @@ from lrlab.recipes import cli, learning_rate
 from lrlab.recipes.studies.learning_rate import report as lr_report
 from lrlab.recipes.studies.learning_rate.diagnosis import diagnose, guessing_loss, majority
 from lrlab.recipes.studies.learning_rate.tutorial_numbers import tutorial_rows
+from tests.conftest import write_images
 
 LN2 = np.log(2)
 
@@ -100,25 +101,31 @@ def test_n_counts_the_runs_that_the_interval_is_of():
     assert row.n == 2 and row.accuracy == pytest.approx(0.65) and row.diagnosis == "right (2 of 3)"
 
 
-QUICK = {"data": "digits", "epochs": 2, "long": 3, "seeds": "1", "lr": "3e-3", "jobs": "1", "bs": 256}
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    "A lesson of seconds: 96 images of two classes that differ in their brighter half."
+    folder = tmp_path_factory.mktemp("images")
+    for i, name in enumerate(("left", "right")):
+        write_images(folder / name, 48, seed=i, size=12)
+    return {"data": str(folder), "epochs": 2, "long": 3, "seeds": "1", "lr": "3e-3", "jobs": "1", "size": 12, "bs": 16}
 
 
-def test_the_recipe_tells_draws_and_keeps(tmp_path, capsys):
-    first = learning_rate.main(**QUICK, out=str(tmp_path / "a"))
+def test_the_recipe_tells_draws_and_keeps(options, tmp_path, capsys):
+    first = learning_rate.main(**options, out=str(tmp_path / "a"))
     assert "hardly moved" in first.text and "LR 0.003 × 2 epochs reaches" in first.text
     assert "nan to" not in first.text, "one seed has no interval"
     assert list(first.summary.arm) == ["too high", "too low", "too short", "too long", "right"]
     assert (first.summary.n == 1).all() and (tmp_path / "a" / "learning_rate.png").stat().st_size > 50_000
     capsys.readouterr()
-    again = learning_rate.main(**QUICK, out=str(tmp_path / "a"))
+    again = learning_rate.main(**options, out=str(tmp_path / "a"))
     assert "To do" not in capsys.readouterr().out, "nothing is trained twice"
     pd.testing.assert_frame_equal(first.summary, again.summary)
-    fresh = learning_rate.main(**QUICK, out=str(tmp_path / "b"))
+    fresh = learning_rate.main(**options, out=str(tmp_path / "b"))
     pd.testing.assert_frame_equal(first.epochs.drop(columns="seconds"), fresh.epochs.drop(columns="seconds"))
 
 
-def test_a_run_that_explodes_is_a_row_and_a_word(tmp_path):
-    found = learning_rate.main(**QUICK | {"high": 1e6}, out=str(tmp_path))
+def test_a_run_that_explodes_is_a_row_and_a_word(options, tmp_path):
+    found = learning_rate.main(**options | {"high": 1e6}, out=str(tmp_path))
     row = found.summary.set_index("arm").loc["too high"]
     assert row.diagnosis == "diverged"
     assert found.runs.set_index("schedule").status["too high"] == "diverged"

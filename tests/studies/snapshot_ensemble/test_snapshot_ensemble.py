@@ -43,9 +43,12 @@ def test_weights_survive_the_way_to_a_vector_and_back():
 
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory):
-    options = {"data": "digits", "epochs": 3, "cycles": 3, "seeds": "1", "bs": 256, "jobs": "1"}
+    "A small ensemble, with a plane of 3 x 3 points."
+    options = {"data": "digits:480", "epochs": 3, "cycles": 3, "seeds": "1", "bs": 64, "jobs": "1"}
     options |= {"out": str(tmp_path_factory.mktemp("snapshots"))}
-    return options, snapshot_ensemble.main(**options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loss_plane, "RESOLUTION", 3)
+        return options, snapshot_ensemble.main(**options)
 
 
 def test_every_model_is_scored_and_the_plane_is_measured(answered, tmp_path):
@@ -56,7 +59,7 @@ def test_every_model_is_scored_and_the_plane_is_measured(answered, tmp_path):
     ]
     assert found.models.accuracy.between(0, 1).all()
     plane, paths = (pd.read_csv(f"{options['out']}/{name}.csv") for name in ("plane", "paths"))
-    assert len(plane) == loss_plane.RESOLUTION**2 and np.isfinite(plane.valid_loss).all()
+    assert len(plane) == 3 * 3 and np.isfinite(plane.valid_loss).all()
     corners = paths[paths.schedule == "snapshot"]
     assert corners.away.abs().max() < 1e-3 and corners.x.tolist()[:2] == pytest.approx([0, 1], abs=1e-4)
     starts = paths[paths.epoch == 0].set_index("schedule")
@@ -74,7 +77,7 @@ def test_without_an_interval_several_seeds_are_not_called_one():
 
 @pytest.mark.parametrize("recipe", ["learning-rate", "snapshot-ensemble", "transfer", "transfer-vs-scratch"])
 def test_a_folder_without_runs_is_told_so_and_keeps_its_tables(tmp_path, capsys, recipe):
-    config = {"recipe": recipe, "question": {}, "data": {"counts": {"train": {"a": 1}}}}
+    config = {"recipe": recipe, "question": {"data": "images"}, "data": {"counts": {"train": {"a": 1}}}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "runs.csv").write_text("kept")
     assert cli.main(["report", str(tmp_path)]) == 2

@@ -90,11 +90,11 @@ def test_features_computed_once_give_the_same_head(weights):
 
 
 def test_body_outputs_are_unaugmented_in_order_and_leave_the_loaders_alone(weights):
-    learn = Workload("solar", "test_resnet", size=32, precision="fp32", weights=str(weights)).learner(0)
+    learn = Workload("solar:200", "test_resnet", size=32, precision="fp32", weights=str(weights)).learner(0)
     first, labels = body_outputs(learn, 1)
     again, _ = body_outputs(learn, 1)
     assert torch.equal(first, again) and len(first) == len(learn.dls.valid_ds)
-    image_set = Workload("solar", "small", size=32).load_images()
+    image_set = Workload("solar:200", "small", size=32).load_images()
     assert labels.tolist() == image_set.labels[image_set.splits["valid"]].tolist()
     train, _ = body_outputs(learn, 0)
     assert torch.equal(train, body_outputs(learn, 0)[0]), "no flips"
@@ -117,7 +117,15 @@ def test_a_frozen_group_has_no_lr():
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory, weights):
     out = tmp_path_factory.mktemp("transfer")
-    options = {"data": "digits", "arch": "test_resnet", "size": 32, "bs": 256, "seeds": "1", "epochs": 2, "jobs": "1"}
+    options = {
+        "data": "digits:480",
+        "arch": "test_resnet",
+        "size": 32,
+        "bs": 64,
+        "seeds": "1",
+        "epochs": 2,
+        "jobs": "1",
+    }
     options |= {"weights": str(weights), "precision": "fp32", "out": str(out)}
     return out, options, transfer.main(**options)
 
