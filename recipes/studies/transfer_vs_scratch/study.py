@@ -1,6 +1,7 @@
 """LR x epochs grids of the same model with pretrained and with random weights: which LR and how long each needs."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from lrlab.callbacks import OneCycle
@@ -8,6 +9,8 @@ from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import open_study
 from lrlab.recipes.kitchen.runs.plan import Run
+from lrlab.recipes.kitchen.runs.train import train_run
+from lrlab.recipes.kitchen.store.tables import RunResult
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.transfer_vs_scratch.report import STARTS, Answer, redraw
 
@@ -34,10 +37,13 @@ class Question:
 def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
     "Train what is not there yet; write runs.csv, epochs.csv, cells.csv and transfer_vs_scratch.png."
     with open_study("transfer-vs-scratch", question, out, Place(jobs=jobs), fresh) as study:
-        runs = {start: plan(study.question, start) for start in STARTS}
-        for start in STARTS:
-            study.train(runs[start], f"{start} runs", workload=study.question.workload_of(start))
+        runs = [run for start in STARTS for run in plan(study.question, start)]
+        study.train(runs, task=partial(_train, question=study.question))
         return redraw(study.store)
+
+
+def _train(run: Run, image_set: ImageSet, question: Question) -> RunResult:
+    return train_run(run, image_set, question.workload_of(run.arm))
 
 
 def plan(question: Question, start: str) -> list[Run]:
