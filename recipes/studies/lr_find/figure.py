@@ -1,39 +1,42 @@
 """The figure of `lrlab lr-find`: the loss against the LR, one line per seed, and what every rule suggests."""
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lrlab.recipes.kitchen.figures import plots
+from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.learning_rates import format_number
 
-MARKERS = {"valley": "o", "slide": "s", "minimum": "^", "steep": "D"}
+RULES = {  # fastai's rules, in words
+    "valley": "two thirds down the longest fall",
+    "slide": "before the loss rises",
+    "minimum": "a tenth of the lowest loss's LR",
+    "steep": "the steepest fall",
+}
 
 
 def draw(curves: pd.DataFrame, suggestions: pd.DataFrame, lr: float | None, where: str) -> Figure:
     "The loss against the LR, one line per seed, and below it what every rule suggests for every seed."
-    fig = Figure(figsize=(9, 5.6))
-    loss, rules = fig.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    for _, curve in curves.groupby("seed"):
-        loss.plot(curve.lr, curve.loss, color=plots.COLOURS[1], lw=1.4, alpha=0.75)
+    fig = Figure(figsize=(9, 5), layout="constrained")
+    loss, rules = fig.subplots(2, 1, sharex=True, height_ratios=(3, 1.1))
+    seeds = list(curves.seed.unique())
+    for i, (seed, (colour, dash)) in enumerate(style.style_of(seeds).items()):
+        curve, own = curves[curves.seed == seed], suggestions[suggestions.seed == seed]
+        loss.plot(curve.lr, curve.loss, color=colour, ls=dash, lw=1.4, alpha=0.85, label=f"seed {seed}")
+        places = [list(RULES).index(rule) + 0.6 * (i + 0.5) / len(seeds) - 0.3 for rule in own.rule]
+        rules.plot(own.lr, places, "o", ms=5, color=colour, alpha=0.85)
     start = curves.groupby("seed").loss.first()
     low, high = curves.loss.min(), start.max()
     loss.set(xscale="log", ylim=(low - 0.15 * (high - low), high + 0.6 * (high - low)), ylabel="smoothed training loss")
-    for row, (rule, marker) in enumerate(MARKERS.items()):
-        values = suggestions[suggestions.rule == rule].lr
-        rules.plot(values, np.full(len(values), row), marker, ms=7, color=plots.COLOURS[2], alpha=0.7)
-    rules.set(yticks=range(len(MARKERS)), yticklabels=list(MARKERS), ylim=(len(MARKERS) - 0.5, -0.5))
-    rules.set_xlabel("learning rate (log scale)")
+    if len(seeds) > 1:
+        loss.legend(fontsize=8.5, frameon=False)
+    rules.set(yticks=range(len(RULES)), ylim=(len(RULES) - 0.5, -0.5), xlabel="learning rate (log scale)")
+    rules.set_yticklabels([f"{rule}: {words}" for rule, words in RULES.items()], fontsize=8.5)
     rules.grid(axis="y", color="#EEEEEE")
     for ax in (loss, rules):
         if lr:
-            ax.axvline(lr, color="#444444", lw=1, ls="--")
-        ax.spines[["top", "right"]].set_visible(False)
-    title = (
-        f"The range test suggests an LR of about {format_number(lr)}" if lr else "The range test suggests no LR here"
-    )
-    fig.suptitle(title, fontsize=13, fontweight="bold", x=0.02, ha="left")
-    note = f"{where}. Dashed: the median over seeds of fastai's valley rule. Each marker: one rule on one seed."
-    fig.text(0.02, 0.01, note, fontsize=8.5, color="#444444")
-    fig.tight_layout(rect=(0, 0.03, 1, 1))
+            ax.axvline(lr, color=style.SOFT, lw=1, ls="--")
+        style.plain(ax)
+    title = f"The range test suggests an LR of about {format_number(lr)}" if lr else "The range test suggests no LR"
+    dashed = " Dashed: the median over seeds of the valley rule." if lr else ""
+    style.frame(fig, title, f"{where}.{dashed} Dots: fastai's rules, each on every seed.")
     return fig

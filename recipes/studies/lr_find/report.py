@@ -1,0 +1,48 @@
+"""Rebuilds the figure and the text of `lrlab lr-find` from its stored curves. Never trains."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.figures.captions import workload_caption
+from lrlab.recipes.kitchen.learning_rates import format_number
+from lrlab.recipes.kitchen.store.store import Store
+from lrlab.recipes.kitchen.text import text_table
+from lrlab.recipes.studies.lr_find import figure
+
+
+@dataclass
+class RangeTests:
+    "`curves`: seed, step, lr, loss; `suggestions`: seed, rule, lr; `lr`: the median of the valley rule."
+
+    curves: pd.DataFrame
+    suggestions: pd.DataFrame
+    lr: float | None
+    text: str
+
+
+def redraw(store: Store) -> RangeTests:
+    "Write lr_find.png from lr_find.csv and suggestions.csv. Raises UserError if they are not there."
+    if not (store.out / "suggestions.csv").exists():
+        raise UserError(f"{store.out}: no finished test yet; the same command continues")
+    curves, table = (pd.read_csv(store.out / f"{name}.csv") for name in ("lr_find", "suggestions"))
+    valley = table[table.rule == "valley"].lr
+    lr = float(f"{valley.median():.1e}") if len(valley) else None
+    caption = workload_caption(store.manifest.to_dict())
+    style.save(figure.draw(curves, table, lr, caption), store.out / "lr_find.png")
+    return RangeTests(curves, table, lr, _text(table, lr, store.out))
+
+
+def _text(table: pd.DataFrame, lr: float | None, out: Path) -> str:
+    rows = [
+        {"rule": rule, "lowest": f"{lrs.min():.1e}", "median": f"{lrs.median():.1e}", "highest": f"{lrs.max():.1e}",
+         "n": len(lrs)}
+        for rule, lrs in table.groupby("rule", sort=False).lr
+    ]  # fmt: skip
+    answer = "No rule suggests an LR: the loss never fell. Look at the figure."
+    if lr:
+        answer = f"Use it: lr_max = {format_number(lr)} (the valley rule, median over seeds)"
+    return "\n".join([text_table(rows) if rows else "", "", answer, f"Figure: {out / 'lr_find.png'}"]).lstrip()
