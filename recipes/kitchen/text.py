@@ -2,8 +2,10 @@
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Sequence
 
+_NUMBER = r"[-+]?[\d.,]+(e[-+]?\d+)?%?|-|"  # what a table aligns at the right
 _JOINERS = "\u200c\u200d"  # They join letters, within emoji and in the scripts of Asia, and do nothing else.
 
 
@@ -96,7 +98,7 @@ def text_table(rows: Sequence[dict[str, object]]) -> str:
     columns = list(rows[0])
     cells = [[str(row[column]) for column in columns] for row in rows]
     widths = [max(len(c), *(len(line[i]) for line in cells)) for i, c in enumerate(columns)]
-    right = [all(isinstance(row[c], (int, float)) for row in rows) for c in columns]
+    right = [all(re.fullmatch(_NUMBER, line[i]) for line in cells) for i in range(len(columns))]
 
     def line(parts: Sequence[str]) -> str:
         aligned = (f"{part:>{w}}" if r else f"{part:<{w}}" for part, w, r in zip(parts, widths, right, strict=True))

@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 
 from lrlab.recipes import cli
+from lrlab.recipes.studies.lr_find import report as lr_find_report
+from tests.studies.drawing import check_words, drawn
 
 
 def command(out, seeds=2, num_it=60, bs=64) -> list[str]:
@@ -25,9 +27,11 @@ def test_lr_find_writes_curves_suggestions_and_a_figure(folder, capsys):
     curves, suggestions = pd.read_csv(folder / "lr_find.csv"), pd.read_csv(folder / "suggestions.csv")
     assert set(curves.columns) >= {"lr", "loss", "seed"} and curves.seed.nunique() == 2
     assert suggestions.lr.between(1e-7, 10).all() and set(suggestions.rule) <= {"valley", "slide", "minimum", "steep"}
-    assert (folder / "lr_find.png").stat().st_size > 20_000
+    fig = drawn(lr_find_report.redraw, folder)
+    check_words(fig)
+    assert [len(line.get_xdata()) for line in fig.axes[0].lines[:2]] == curves.groupby("seed").size().tolist()
     written = (folder / "lr_find.csv").stat().st_mtime_ns
-    assert cli.main(command(folder)) == 0
+    assert (folder / "lr_find.png").exists() and cli.main(command(folder)) == 0
     assert "Use it: lr_max =" in capsys.readouterr().out
     assert (folder / "lr_find.csv").stat().st_mtime_ns == written, "the same command finds the results there"
 

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lrlab.recipes.kitchen.figures import canvas
+from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.studies.claims.catalogue import BY_NAME
 from lrlab.recipes.studies.claims.page import points
 from lrlab.recipes.studies.claims.verdict import FAILS, HOLDS, UNDECIDED
@@ -23,9 +23,9 @@ def draw(claims: pd.DataFrame, cards: dict[str, dict], words: dict, title: str) 
     "`claims` has the columns of claims.csv; `cards` describe the workloads; `words` fill the settings."
     names = list(dict.fromkeys(claims.claim))
     rooms = claims.groupby("claim", sort=False).size().clip(lower=LEAST)  # in lines
-    height = 0.27 * (rooms.sum() + GAP * len(names)) + 2.6
-    fig = Figure(figsize=(13, height))
-    bottom, top = canvas.heading(fig, title, _caption(claims, cards, words))
+    fig = Figure(figsize=(13, 0.27 * (rooms.sum() + GAP * len(names)) + 1.1))
+    bottom, top = style.frame(fig, title, _caption(claims, cards, words))
+    height = fig.get_size_inches()[1]
     below, above = 0.62 / height, 0.42 / height
     ax = fig.add_axes((LEFT, bottom + below, WIDTH, top - bottom - below - above))
     top_of = 0.0
@@ -69,7 +69,7 @@ def _axis(ax, ends: np.ndarray) -> None:
     )
     ax.grid(axis="x", color="#DDDDDD")
     ax.set_axisbelow(True)
-    canvas.plain(ax)
+    style.plain(ax)
     ax.spines["left"].set_visible(False)
     ax.patch.set_visible(False)
 
@@ -95,7 +95,7 @@ def _line(ax, row, y: float) -> None:
     place = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 8.5, "zorder": 3}
     ax.text(-0.02, y, row.workload, ha="right", color="#333333", **place)
     ax.text(1.02, y, points(row), **place)
-    ax.text(1.42, y, row.verdict, color=colour, fontweight="bold", **place)
+    ax.text(1.42, y, row.verdict, color=style.text_colour(colour), fontweight="bold", **place)
 
 
 def _caption(claims: pd.DataFrame, cards: dict[str, dict], words: dict) -> str:

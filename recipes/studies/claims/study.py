@@ -12,7 +12,7 @@ import pandas as pd
 
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.figures import plots
+from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Study
 from lrlab.recipes.kitchen.learning_rates import format_number
@@ -238,7 +238,7 @@ def _tell(top: Store, question: Question, data: list[ImageSet], rows: list[dict]
     words = question.scale.words()
     cards = {image_set.name: image_set.describe() for image_set in data}
     title = claims_page.finding(claims)
-    plots.save(claims_figure.draw(claims, cards, words, title), top.out / "claims.png")
+    style.save(claims_figure.draw(claims, cards, words, title), top.out / "claims.png")
     page = claims_page.page(claims, runs, cards, words, title, top.manifest.to_dict())
     write_atomically(top.out / "README.md", page)
     return Answer(claims, runs, claims_page.text(claims, title, top.out))

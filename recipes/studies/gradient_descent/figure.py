@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec, GridSpecFromSubplotSpec
 from matplotlib.ticker import PercentFormatter
 
-from lrlab.recipes.kitchen.figures import canvas, plots
+from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.learning_rates import format_number
 from lrlab.recipes.studies.gradient_descent import descent
 from lrlab.recipes.studies.gradient_descent.surfaces import BOWL, SURFACES, VALLEY
 
@@ -24,38 +25,35 @@ SHARES = {"too small": 0.015, "right": 0.48, "too large": 1.02}
 
 
 def draw(question, shares: pd.DataFrame, tuning: pd.DataFrame) -> Figure:
-    "Everything is recomputed from the question except the shares, which are as stored."
+    "Everything is recomputed from the question, except the shares, which are as stored."
     labels = list(question.schedules)
-    style = plots.style_of(labels)
-    fig = Figure(figsize=(13, 11.4))
-    box = {"left": 0.075, "right": 0.985, "bottom": 0.1, "top": 0.895}
-    grid = GridSpec(3, 1, figure=fig, height_ratios=(1, 1.4, 1.3), hspace=0.4, **box)
-    _simple_row(fig, GridSpecFromSubplotSpec(1, 6, grid[0], wspace=0.12))
-    for y, line in (
-        (0.915, ROWS[0]),
-        (0.672, ROWS[1].format(SHOWN_STARTS)),
-        (0.352, ROWS[2].format(int(shares.n.max()))),
-    ):
-        fig.text(0.02, y, line, fontsize=11)
-    shown = labels[:MOST_PANELS]
-    _wells_row(fig, GridSpecFromSubplotSpec(1, max(len(shown), 4), grid[1], wspace=0.1), question, shares, shown, style)
-    row = GridSpecFromSubplotSpec(1, 4, grid[2], width_ratios=(1.25, 1.35, 1.0, 1.25), wspace=0.42)
-    _shares(fig.add_subplot(row[0]), shares[shares.surface == "wide"], style, "wide global minimum")
-    _tuning(fig.add_subplot(row[1]), tuning[tuning.surface == "wide"], style)
-    narrow = fig.add_subplot(row[2])
-    _contours(narrow, SURFACES["narrow"], SURFACES["narrow"].minima)
-    narrow.set_title("the other surface: the global\nminimum (star) is narrow", fontsize=9.5)
-    _shares(fig.add_subplot(row[3]), shares[shares.surface == "narrow"], style, "narrow global minimum")
+    look = style.style_of(labels)
     n = int(shares.n.max())
     caption = (
-        f"{n} random starts, {question.epochs * descent.STEPS_PER_EPOCH} steps, gradient noise of standard deviation "
-        f"{question.noise:g}, the same starts and noise for every schedule; lr_max is each schedule's best of "
+        f"{n:,} random starts, {question.epochs * descent.STEPS_PER_EPOCH} steps, gradient noise of standard deviation "
+        f"{question.noise:g}. Every schedule gets the same starts and noise. lr_max is each schedule's best of "
         f"{len(descent.LRS)}, chosen on {int(tuning.n.max())} other starts. A start counts if small noise-free steps "
-        f"from where it ended lead to the global minimum. Lines through the dots: Wilson 95 % intervals. Paths shown: "
+        "from where it ended lead to the global minimum. Lines through the dots: Wilson 95 % intervals. Paths shown: "
         f"the first {SHOWN_STARTS} starts, not chosen; first row: {SHOWN_STEPS} steps. Coordinates and losses have no "
         "unit."
     )
-    canvas.heading(fig, descent.finding(shares), caption)
+    fig = Figure(figsize=(13, 10))
+    bottom, top = style.frame(fig, descent.finding(shares), caption)
+    height = fig.get_size_inches()[1]
+    room = {"left": 0.075, "right": 0.985, "bottom": bottom + 0.55 / height, "top": top - 0.6 / height}
+    grid = GridSpec(3, 1, figure=fig, height_ratios=(1, 1.4, 1.3), hspace=0.42, **room)
+    for row, words in enumerate((ROWS[0], ROWS[1].format(SHOWN_STARTS), ROWS[2].format(f"{n:,}"))):
+        fig.text(0.02, grid[row].get_position(fig).y1 + 0.32 / height, words, fontsize=11, va="bottom")
+    _simple_row(fig, GridSpecFromSubplotSpec(1, 6, grid[0], wspace=0.12))
+    shown = labels[:MOST_PANELS]
+    _wells_row(fig, GridSpecFromSubplotSpec(1, max(len(shown), 4), grid[1], wspace=0.1), question, shares, shown, look)
+    row = GridSpecFromSubplotSpec(1, 4, grid[2], width_ratios=(1.25, 1.35, 1.0, 1.25), wspace=0.42)
+    _shares(fig.add_subplot(row[0]), shares[shares.surface == "wide"], look, "wide global minimum")
+    _tuning(fig.add_subplot(row[1]), tuning[tuning.surface == "wide"], look)
+    narrow = fig.add_subplot(row[2])
+    _contours(narrow, SURFACES["narrow"], SURFACES["narrow"].minima)
+    narrow.set_title("the other surface: the global\nminimum (star) is narrow", fontsize=9.5)
+    _shares(fig.add_subplot(row[3]), shares[shares.surface == "narrow"], look, "narrow global minimum")
     return fig
 
 
@@ -67,15 +65,15 @@ def _simple_row(fig: Figure, grid) -> None:
         lr = SHARES[word] * surface.limit
         path = descent.descend(surface, FIRST, np.full(SHOWN_STEPS, lr))
         _contours(ax, surface, np.zeros((1, 2)), half=5.2)
-        colour = plots.COLOURS[(5, 3, 2)[list(SHARES).index(word)]]
+        colour = style.COLOURS[(5, 3, 2)[list(SHARES).index(word)]]
         ax.plot(*path.T, "o-", color=colour, ms=3, lw=1.3, clip_on=True)
         ax.plot(*FIRST, "o", color="white", mec=colour, ms=6, mew=1.6, zorder=4)
         left = surface.value(path[-1]) / surface.value(FIRST)
-        ax.set_title(f"{name}: LR {lr:.2g}, {word}", fontsize=9.5, fontweight="bold", color=colour)
+        ax.set_title(f"{name}: LR {lr:.2g}, {word}", fontsize=9.5, fontweight="bold", color=style.text_colour(colour))
         ax.set_xlabel(f"loss ends at {_percent(left)} of its start", fontsize=8.5)
 
 
-def _wells_row(fig: Figure, grid, question, shares: pd.DataFrame, labels: list[str], style: dict) -> None:
+def _wells_row(fig: Figure, grid, question, shares: pd.DataFrame, labels: list[str], look: dict) -> None:
     "A few paths of every schedule on the surface whose global minimum is wide, with the LR above them."
     surface = SURFACES["wide"]
     starts, noise = descent.draws(question, 1, question.starts)  # as counted; only the first are drawn
@@ -85,19 +83,19 @@ def _wells_row(fig: Figure, grid, question, shares: pd.DataFrame, labels: list[s
         cell = GridSpecFromSubplotSpec(2, 1, grid[column], height_ratios=(1, 4), hspace=0.05)
         above, ax = fig.add_subplot(cell[0]), fig.add_subplot(cell[1])
         curve = descent.lr_curve(question, label, own.lr_max[label])
-        above.fill_between(np.arange(len(curve)), curve, color=style[label][0], alpha=0.35, lw=0)
-        above.plot(curve, color=style[label][0], lw=1.3)
+        above.fill_between(np.arange(len(curve)), curve, color=look[label][0], alpha=0.35, lw=0)
+        above.plot(curve, color=look[label][0], lw=1.3)
         above.set(xticks=[], yticks=[], xlim=(0, len(curve)), ylim=(0, 1.08 * curve.max()))
         above.spines[["top", "right", "left"]].set_visible(False)
         above.set_title(f"{label}, LR up to {own.lr_max[label]:.2g}", fontsize=9.5, fontweight="bold",
-                        color=style[label][0])  # fmt: skip
+                        color=style.text_colour(look[label][0]))  # fmt: skip
         path = descent.descend(surface, starts, curve, noise)
         _contours(ax, surface, surface.minima)
         hits = surface.in_lowest(path[-1])
         for i in range(SHOWN_STARTS):
-            ax.plot(*path[:, i].T, color=style[label][0], lw=0.5, alpha=0.45)
-            ax.plot(*starts[i], "o", color="white", mec=style[label][0], ms=5, mew=1.3, zorder=4)
-            ax.plot(*path[-1, i], "o", color=style[label][0], ms=6.5, mec="white", zorder=5)
+            ax.plot(*path[:, i].T, color=look[label][0], lw=0.5, alpha=0.45)
+            ax.plot(*starts[i], "o", color="white", mec=look[label][0], ms=5, mew=1.3, zorder=4)
+            ax.plot(*path[-1, i], "o", color=look[label][0], ms=6.5, mec="white", zorder=5)
         ax.set_xlabel(f"{hits.sum()} of these {SHOWN_STARTS} end at the star", fontsize=8.5)
 
 
@@ -114,16 +112,16 @@ def _contours(ax, surface, minima: np.ndarray, half: float = 4.6) -> None:
     ax.set(xlim=(-half, half), ylim=(-half, half), xticks=[], yticks=[], aspect="equal")
 
 
-def _shares(ax, shares: pd.DataFrame, style: dict, title: str) -> None:
+def _shares(ax, shares: pd.DataFrame, look: dict, title: str) -> None:
     "A sorted dot plot with intervals; the dotted line is the share of starts that lie in the right basin already."
     base = shares[shares.schedule == "start"].share.iloc[0]
     rows = shares[shares.schedule != "start"].sort_values("share", ascending=False)
     for y, row in enumerate(rows.itertuples()):
-        colour = style[row.schedule][0]
+        colour = look[row.schedule][0]
         ax.plot([row.low, row.high], [y, y], color=colour, lw=2.2, solid_capstyle="round")
         ax.plot(row.share, y, "o", color=colour, ms=5, mec="white", mew=0.8)
         left = row.share > 0.6
-        ax.text(row.low - 0.02 if left else row.high + 0.02, y, f"{row.share:.1%} at LR {row.lr_max:.2g}",
+        ax.text(row.low - 0.02 if left else row.high + 0.02, y, f"{row.share:.1%} at LR {format_number(row.lr_max)}",
                 ha="right" if left else "left", va="center", fontsize=8.5)  # fmt: skip
     ax.axvline(base, color="#777777", ls=":", lw=1.2)
     ax.text(base, len(rows) - 0.42, " lie there at the start", fontsize=8, color="#555555", va="bottom")
@@ -132,22 +130,22 @@ def _shares(ax, shares: pd.DataFrame, style: dict, title: str) -> None:
     ax.title.set_fontsize(10)
     ax.set_xlabel("starts that end in the global minimum", fontsize=9)
     ax.xaxis.set_major_formatter(PercentFormatter(1))
-    canvas.plain(ax)
+    style.plain(ax)
 
 
-def _tuning(ax, tuning: pd.DataFrame, style: dict) -> None:
+def _tuning(ax, tuning: pd.DataFrame, look: dict) -> None:
     for label, part in tuning.groupby("schedule", sort=False):
-        ax.plot(part.lr_max, part.share, "o", color=style[label][0], ls=style[label][1], ms=3.5, lw=1.6, label=label)
+        ax.plot(part.lr_max, part.share, "o", color=look[label][0], ls=look[label][1], ms=3.5, lw=1.6, label=label)
     ax.set(xscale="log", ylim=(0, 1.02))
     ax.set_title("the same by lr_max: too low never leaves,\ntoo high never settles unless it decays", fontsize=9.5)
     ax.set_xlabel("lr_max (log scale)", fontsize=9)
     ax.set_ylabel("share in the global minimum", fontsize=9)
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.legend(fontsize=7.5, frameon=False, loc="lower left", labelspacing=0.25)
-    canvas.plain(ax)
+    style.plain(ax)
 
 
 def _percent(share: float) -> str:
     if not np.isfinite(share) or share > 10:
-        return "over 1000 %"
+        return "over 1000%"
     return f"{share:.0%}" if share > 0.005 else "under 0.5%"

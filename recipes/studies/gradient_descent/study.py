@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lrlab.recipes.kitchen.figures import plots
+from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.learning_rates import format_number
 from lrlab.recipes.kitchen.machine.environment import environment
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.store import Store
+from lrlab.recipes.kitchen.text import percent, text_table
 from lrlab.recipes.studies.gradient_descent import figure as descent_figure
-from lrlab.recipes.studies.gradient_descent.descent import Question, finding, measure, tune
+from lrlab.recipes.studies.gradient_descent.descent import Question, details, finding, measure, tune
 from lrlab.recipes.studies.gradient_descent.surfaces import SURFACES
 
 
@@ -31,20 +32,24 @@ def answer(question: Question, out: Path | str, fresh: bool = False) -> Answer:
         store.begin(Manifest("gradient-descent", question.to_dict(), **environment()), fresh)
         tuning = store.once("tuning", lambda: tune(question))
         shares = store.once("shares", lambda: measure(question, tuning))
-        plots.save(descent_figure.draw(question, shares, tuning), store.out / "gradient_descent.png")
+        style.save(descent_figure.draw(question, shares, tuning), store.out / "gradient_descent.png")
         return Answer(shares, tuning, _text(shares, store.out))
 
 
 def _text(shares: pd.DataFrame, out: Path) -> str:
-    lines = []
+    blocks = []
     for name in SURFACES:
-        head = f"{'global minimum ' + name:<24}{'lr_max':>8}  {'share % (95 % interval)':<26}points vs the first"
-        lines += [head, "-" * len(head)]
-        for row in shares[shares.surface == name].sort_values("share", ascending=False).itertuples():
-            label = "(before any step)" if row.schedule == "start" else row.schedule
-            lr = "" if np.isnan(row.lr_max) else format_number(row.lr_max)
-            share = f"{100 * row.share:.1f} ({100 * row.low:.1f} to {100 * row.high:.1f})"
-            diff = f"{100 * row.diff:+.1f} ({100 * row.diff_low:+.1f} to {100 * row.diff_high:+.1f})"
-            lines.append(f"{label:<24}{lr:>8}  {share:<26}{'' if np.isnan(row.diff) else diff}".rstrip())
-        lines.append("")
-    return "\n".join([*lines, finding(shares) + ".", f"Figure: {out / 'gradient_descent.png'}"])
+        rows = [
+            {
+                f"global minimum {name}": "(before any step)" if row.schedule == "start" else row.schedule,
+                "lr_max": "" if np.isnan(row.lr_max) else format_number(row.lr_max),
+                "share % (95 %)": percent(row.share, row.low, row.high),
+                "points vs the first": ""
+                if np.isnan(row.diff)
+                else percent(row.diff, row.diff_low, row.diff_high, "+"),
+            }
+            for row in shares[shares.surface == name].sort_values("share", ascending=False).itertuples()
+        ]
+        blocks.append(text_table(rows))
+    end = [f"{finding(shares)}.", details(shares), f"Figure: {out / 'gradient_descent.png'}"]
+    return "\n\n".join([*blocks, "\n".join(end)])

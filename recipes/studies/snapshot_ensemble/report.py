@@ -6,12 +6,11 @@ from pathlib import Path
 import pandas as pd
 
 from lrlab.recipes.kitchen.errors import NothingFinished
-from lrlab.recipes.kitchen.figures import plots
+from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.stats.intervals import difference_interval, mean_interval
-from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.reading import extra_table, failures, not_failed, stored_runs
 from lrlab.recipes.kitchen.store.store import Store
-from lrlab.recipes.kitchen.text import percent
+from lrlab.recipes.kitchen.text import percent, text_table
 from lrlab.recipes.studies.snapshot_ensemble import figure
 
 
@@ -27,25 +26,22 @@ class Answer:
 def redraw(store: Store) -> Answer:
     "Tables, figure and text from what is stored alone."
     runs, epochs = stored_runs(store)
-    for name, table in {"runs": runs, "epochs": epochs}.items():
-        write_atomically(store.out / f"{name}.csv", table.to_csv(index=False))
+    store.write_tables(runs=runs, epochs=epochs)
     trained = not_failed(store, runs)
     ok = trained[trained.status == "ok"]
     if not {"sgdr", "cosine"} <= set(ok.schedule):
         raise NothingFinished(f"{store.out}: no run of sgdr and cosine finished; a lower `lr_max` may help")
     models = extra_table(store, ok, "models.csv")
-    final = models.model == "final"
-    models.loc[final, "model"] = models.schedule[final]
+    is_final = models.model == "final"
+    models.loc[is_final, "model"] = models.schedule[is_final]
     summary = summarize(models)
-    for name, table in {"models": models, "summary": summary}.items():
-        write_atomically(store.out / f"{name}.csv", table.to_csv(index=False))
+    store.write_tables(models=models, summary=summary)
     measured = ("plane", "paths") if (store.out / "plane.csv").exists() else ()
     plane = [pd.read_csv(store.out / f"{name}.csv") for name in measured]
     steps = {row.schedule: store.steps(row.run_id) for row in trained.drop_duplicates("schedule").itertuples()}
-    title = finding(summary)
-    fig = figure.draw(models, summary, epochs, steps, plane, store.manifest.to_dict(), title)
-    plots.save(fig, store.out / "snapshot_ensemble.png")
-    return Answer(summary, models, "\n".join([*failures(runs), _text(summary, title, store.out)]))
+    fig = figure.draw(models, summary, epochs, steps, plane, store.manifest.to_dict(), finding(summary))
+    style.save(fig, store.out / "snapshot_ensemble.png")
+    return Answer(summary, models, "\n".join([*failures(runs), _text(summary, store.out)]))
 
 
 def summarize(models: pd.DataFrame) -> pd.DataFrame:
@@ -62,26 +58,44 @@ def summarize(models: pd.DataFrame) -> pd.DataFrame:
 
 
 def finding(summary: pd.DataFrame) -> str:
-    "The answer in one sentence."
+    "The ensemble beside one cosine run, in at most twelve words."
     by = summary.set_index("model")
-    last = [name for name in by.index if name.startswith("snapshot")][-1]
-    shown = {name: f"{by.accuracy[name]:.1%}" for name in ("ensemble", last, "average", "cosine")}
-    said = (
-        f"The ensemble of {last.split()[1]} snapshots reaches {shown['ensemble']}, its last snapshot {shown[last]}, "
-        f"their average {shown['average']}, one cosine run {shown['cosine']}"
-    )
     low, high = by.diff_low["ensemble"], by.diff_high["ensemble"]
+    if pd.isna(low):
+        return "No interval: these seeds cannot compare the ensemble with one cosine run"
     word = "better than" if low > 0 else "worse than" if high < 0 else "tied with"
-    unknown = "one seed" if by.n["ensemble"] == 1 else "no interval"
-    sure = unknown if pd.isna(low) else f"{100 * low:+.1f} to {100 * high:+.1f}"
-    return f"{said}: the ensemble is {word} the cosine run ({100 * by['diff']['ensemble']:+.1f} points, {sure})"
+    return f"The ensemble of {_last_snapshot(summary).split()[1]} snapshots is {word} one cosine run"
 
 
-def _text(summary: pd.DataFrame, title: str, out: Path) -> str:
-    head = f"{'model':<12} {'n':>2}  {'accuracy % (95 % interval)':<27}{'points vs cosine':<25}validation loss"
-    lines = [head, "-" * len(head)]
-    for _, row in summary.iterrows():
-        accuracy = percent(row.accuracy, row.accuracy_low, row.accuracy_high)
-        shown = "" if row.model == "cosine" else percent(row["diff"], row.diff_low, row.diff_high, sign="+")
-        lines.append(f"{row.model:<12} {row.n:>2}  {accuracy:<27}{shown:<25}{row.valid_loss:.3f}")
-    return "\n".join([*lines, "", title + ".", f"Figure: {out / 'snapshot_ensemble.png'}"])
+def _last_snapshot(summary: pd.DataFrame) -> str:
+    return [name for name in summary.model if name.startswith("snapshot")][-1]
+
+
+def details(summary: pd.DataFrame) -> str:
+    "The numbers behind the finding."
+    by, last = summary.set_index("model"), _last_snapshot(summary)
+    shown = {name: f"{by.accuracy[name]:.1%}" for name in ("ensemble", last, "average", "cosine")}
+    ensemble = by.loc["ensemble"]
+    interval = f"{100 * ensemble.diff_low:+.1f} to {100 * ensemble.diff_high:+.1f}"
+    if pd.isna(ensemble.diff_low):
+        interval = "one seed" if ensemble.n == 1 else "no interval"
+    return (
+        f"The ensemble reaches {shown['ensemble']}, its last snapshot {shown[last]}, the average of the weights "
+        f"{shown['average']}, one cosine run {shown['cosine']}. The ensemble against the cosine run: "
+        f"{100 * ensemble['diff']:+.1f} points ({interval})"
+    )
+
+
+def _text(summary: pd.DataFrame, out: Path) -> str:
+    rows = [
+        {
+            "model": row.model,
+            "n": row.n,
+            "accuracy % (95 %)": percent(row.accuracy, row.accuracy_low, row.accuracy_high),
+            "points vs cosine": "" if row.model == "cosine" else percent(row["diff"], row.diff_low, row.diff_high, "+"),
+            "validation loss": f"{row.valid_loss:.3f}",
+        }
+        for _, row in summary.iterrows()
+    ]
+    end = [f"{finding(summary)}.", f"{details(summary)}.", f"Figure: {out / 'snapshot_ensemble.png'}"]
+    return "\n".join([text_table(rows), "", *end])

@@ -5,8 +5,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
-from lrlab.recipes.kitchen.figures import plots
+from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
+from lrlab.recipes.kitchen.text import percent, text_table
 
 RUNS, EPOCHS = 24, 7  # of the default comparison
 STOCK, SMALL_FILES, LRLAB = "stock fastai, from files", "stock fastai, from small copies", "lrlab"
@@ -55,15 +56,20 @@ def _by_arm(table: pd.DataFrame, part: str) -> pd.DataFrame:
 
 def sentences(table: pd.DataFrame, epochs: int) -> list[str]:
     "The ratios with their spread, and whether the accuracies agree."
-    lines = ["", f"{'ratio':<64}{'median':>8}{'lowest':>9}{'highest':>9}"]
-    for name, values in ratios(table, epochs).items():
-        lines.append(f"{name:<64}{np.median(values):>8.2f}{values.min():>9.2f}{values.max():>9.2f}")
-    lines.append("")
+    rows = [
+        {
+            "ratio": name,
+            "median": f"{np.median(values):.2f}",
+            "lowest": f"{values.min():.2f}",
+            "highest": f"{values.max():.2f}",
+        }
+        for name, values in ratios(table, epochs).items()
+    ]
+    lines = ["", text_table(rows), ""]
     accuracy = table[table.part == "accuracy"]
     for arm, took in minutes(table, epochs).items():
-        mean, low, high = mean_interval(accuracy[accuracy.arm == arm].value)
-        found = f"accuracy {mean:.3f} ({low:.3f} to {high:.3f})"
-        lines.append(f"{arm}: {np.median(took):.1f} minutes for {RUNS} runs of {EPOCHS} epochs, {found}")
+        shown = percent(*mean_interval(accuracy[accuracy.arm == arm].value))
+        lines.append(f"{arm}: {np.median(took):.1f} minutes for {RUNS} runs of {EPOCHS} epochs, accuracy {shown} %")
     return [*lines, same_accuracy(accuracy)]
 
 
@@ -82,40 +88,33 @@ def same_accuracy(accuracy: pd.DataFrame) -> str:
 
 def draw(table: pd.DataFrame, config: dict) -> Figure:
     "Minutes for the default comparison, images per second of one process by factor, and the cost of a scheduler step."
-    fig = Figure(figsize=(12, 4.6))
+    fig = Figure(figsize=(13, 4.2), layout="constrained")
     grid, factors, steps = fig.subplots(1, 3, width_ratios=(1.1, 1.1, 1))
     took = minutes(table, config["question"]["epochs"])
     _bars(grid, took, f"minutes for {RUNS} runs of {EPOCHS} epochs", "{:.1f}")
     speeds = pd.concat([_by_arm(table, "factor"), _by_arm(table, "processes").add_prefix("lrlab, ")], axis=1)
-    _bars(factors, {arm: speeds[arm].to_numpy() for arm in speeds}, "training images per second", "{:.0f}")
+    _bars(factors, {arm: speeds[arm].to_numpy() for arm in speeds}, "training images per second", "{:,.0f}")
     cost = table[table.part == "step"].set_index("arm").value
     rivals = [arm for arm in cost.index if arm.startswith("torch")]
     shown = [arm for arm in cost.index if arm.startswith(("lrlab", "timm", "fastai"))]
     shown = [shown[0], min(rivals, key=cost.get), max(rivals, key=cost.get), *shown[1:]]
     _bars(steps, {arm: np.array([cost[arm]]) for arm in shown}, "µs per step, four groups (log)", "{:.1f}", log=True)
-    for ax, title in (
-        (grid, "the whole comparison"),
-        (factors, "where it comes from"),
-        (steps, "one LR + momentum update"),
-    ):
+    titles = ("the whole comparison", "where it comes from", "one LR + momentum update")
+    for ax, title in zip((grid, factors, steps), titles, strict=True):
         ax.set_title(title, fontsize=11)
-    gain = np.median(took[STOCK] / took[LRLAB])
-    title = f"lrlab answers {gain:.0f} times sooner than a stock fastai loop"
-    fig.suptitle(title, fontsize=14, fontweight="bold", x=0.02, ha="left")
-    machine = config["machine"]
-    note = (
+    gain, machine = np.median(took[STOCK] / took[LRLAB]), config["machine"]
+    caption = (
         f"Solar cells, small model, 64 px, batch 64; {machine['cpu']}, {machine['cores']} cores, {config['device']}. "
+        f"Bars: median. Dots: every repeat (n = {config['question']['repeats']}), the arms in turns."
     )
-    note += f"Bars: median; dots: every repeat (n = {config['question']['repeats']}), the arms in turns."
-    fig.text(0.02, 0.01, note, fontsize=8.5, color="#444444")
-    fig.tight_layout(rect=(0, 0.03, 1, 1))
+    style.frame(fig, f"lrlab answers {gain:.0f} times faster than a stock fastai loop", caption)
     return fig
 
 
 def _bars(ax, values: dict[str, np.ndarray], label: str, form: str, log: bool = False) -> None:
     names = list(values)
     medians = [np.median(values[name]) for name in names]
-    colours = [plots.COLOURS[2] if name.startswith("lrlab") else "#9AA5B1" for name in names]
+    colours = [style.COLOURS[2] if name.startswith("lrlab") else "#9AA5B1" for name in names]
     ax.barh(range(len(names)), medians, color=colours, height=0.62)
     for row, name in enumerate(names):
         ax.plot(values[name], np.full(len(values[name]), row), "o", ms=3.5, color="black", alpha=0.6)
@@ -124,4 +123,4 @@ def _bars(ax, values: dict[str, np.ndarray], label: str, form: str, log: bool = 
     ax.set_yticklabels([name.replace(", ", ",\n") for name in names], fontsize=9)
     ax.set_xscale("log" if log else "linear")
     ax.margins(x=0.18)
-    ax.spines[["top", "right"]].set_visible(False)
+    style.plain(ax)

@@ -14,7 +14,7 @@ import pandas as pd
 from joblib import cpu_count
 
 from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.figures import plots
+from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.runner import run_grid
 from lrlab.recipes.kitchen.grid.study import MEMORY_PER_RUN_GB
@@ -61,7 +61,7 @@ def measure(
             rows += [*_processes(repeats, jobs), *_scaling(repeats)] if everything else []
             write_atomically(store.out / "speed.csv", pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False))
         table = pd.read_csv(store.out / "speed.csv")
-        plots.save(speed_report.draw(table, store.manifest.to_dict()), store.out / "speed.png")
+        style.save(speed_report.draw(table, store.manifest.to_dict()), store.out / "speed.png")
         return Speed(table, "\n".join([*speed_report.sentences(table, epochs), f"Figure: {store.out / 'speed.png'}"]))
 
 

@@ -5,7 +5,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from lrlab.recipes.kitchen.figures import canvas, plots
+from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.figures.captions import data_caption
+from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.transfer.arms import ARMS, against_slice
 
 GROUP_COLOURS = ["#CC79A7", "#56B4E9", "#0072B2", "#000000"]  # from the stem to the head
@@ -14,7 +16,7 @@ HINTS = {
     "slice": "tiny LRs early",
     "one_high_lr": "high LR everywhere",
     "one_low_lr": "low LR everywhere",
-    "gradual": "slice, thawing",
+    "gradual": "slice, unfreezing",
     "scratch": "random weights",
 }
 
@@ -28,40 +30,38 @@ def draw(
     config: dict,
     title: str,
 ) -> Figure:
-    "One column an arm, best first: LRs above, movement in the middle; the accuracies of all below."
+    "One column an arm, best first: LRs above, movement in the middle. Below, the accuracies of all."
     order, groups = list(summary.schedule), list(moved.group.unique())
     colours = dict(zip(groups, GROUP_COLOURS[-len(groups) :], strict=False))
-    style = plots.style_of(list(ARMS))
-    fig = Figure(figsize=(13, 9.6))
-    bottom, top = canvas.heading(fig, title, _caption(config, int(summary.n.max())))
-    box = {"left": 0.08, "right": 0.985}
-    above = fig.add_gridspec(2, len(order), **box, top=top - 0.085, bottom=0.5, hspace=0.42, wspace=0.12)
-    axes = above.subplots(sharey="row", squeeze=False)
+    look = style.style_of(list(ARMS))
+    fig = Figure(figsize=(13, 8.2), layout="constrained")
+    above, below = fig.subfigures(2, 1, height_ratios=(1.25, 1))
+    axes = above.subplots(2, len(order), sharey="row", squeeze=False)
     for (lrs, movement), arm in zip(axes.T, order, strict=True):
-        lrs.set_title(f"{arm}\n{HINTS[arm]}", fontsize=9.5, fontweight="bold", color=style[arm][0])
+        words = {"fontsize": 9.5, "fontweight": "bold", "color": style.text_colour(look[arm][0])}
+        lrs.set_title(f"{arm}\n{HINTS[arm]}", **words)
         _lrs(lrs, steps[arm], colours)
         _movement(movement, moved[moved.schedule == arm], colours)
     axes[0, 0].set_ylabel("learning rate\n(log scale)")
     axes[1, 0].set_ylabel("weights moved,\nrelative L2 (log scale)")
     handles = [axes[0, 0].plot([], [], color=colour, lw=2.5, label=group)[0] for group, colour in colours.items()]
-    fig.legend(handles, groups, loc="upper right", ncols=len(groups), frameon=False, fontsize=9.5,
-               bbox_to_anchor=(0.985, top + 0.015), title="layer group, from the input to the head")  # fmt: skip
-    below = fig.add_gridspec(1, 2, **box, top=0.405, bottom=bottom + 0.06, wspace=0.3)
-    curves, finals = below.subplots()
-    _curves(curves, epochs, order, style, config["data"]["majority"])
-    _finals(finals, runs, summary, style)
+    legend = {"loc": "outside upper right", "ncols": len(groups), "frameon": False, "fontsize": 9}
+    above.legend(handles, groups, title="layer group, from the input to the head", **legend)
+    curves, finals = below.subplots(1, 2)
+    _curves(curves, epochs, order, look, config["data"]["majority"])
+    _finals(finals, runs, summary, look)
+    style.frame(fig, title, _caption(config, int(summary.n.max())))
     return fig
 
 
 def _caption(config: dict, n: int) -> str:
-    data, question = config["data"], config["question"]
+    question = config["question"]
     return (
-        f"{data['title']}, {data['images']['train']} training and {data['images']['valid']} validation images of "
-        f"{data['size']} px, {question['arch']}, batch size {question['bs']}, {n} seeds. Every arm: 1 epoch of the "
-        f"head on the frozen body, then {question['epochs']} epochs of 1cycle; scratch has random weights and trains "
-        f"{question['epochs'] + 1}. Movement: ||after - before|| / ||before|| of a group's weights over the arm's own "
-        "epochs; bars are means, dots the seeds. Accuracy: mean and 95 % interval over seeds; differences to the slice "
-        "paired by seed."
+        f"{data_caption(config['data'])}, {question['arch']}, batch size {question['bs']}, {plural(n, 'seed')}. Every "
+        f"arm: 1 epoch of the head on the frozen body, then {plural(question['epochs'], 'epoch')} of 1cycle. scratch: "
+        f"random weights, {plural(question['epochs'] + 1, 'epoch')}. Movement: ||after - before|| / ||before|| of a "
+        "group's weights over the arm's own epochs. Bars are means, dots the seeds. Accuracy: mean and 95 % interval "
+        "over seeds. Differences to the slice are paired by seed."
     )
 
 
@@ -74,7 +74,7 @@ def _lrs(ax, steps: pd.DataFrame, colours: dict) -> None:
         ax.plot(epoch, lrs[:, group], color=colours[list(colours)[-1]] if same else colour, lw=1.8, label=name)
     ax.set(yscale="log", xlim=(0, steps.epoch.nunique()))
     ax.set_xlabel("epoch after the head's", fontsize=9)
-    canvas.plain(ax, whole_epochs=True)
+    style.plain(ax, whole_epochs=True)
 
 
 def _movement(ax, moved: pd.DataFrame, colours: dict) -> None:
@@ -85,19 +85,24 @@ def _movement(ax, moved: pd.DataFrame, colours: dict) -> None:
             continue
         ax.bar(place, values.mean(), color=colour, alpha=0.75, width=0.7)
         ax.plot(np.full(len(values), place), values, "o", color="white", mec="black", ms=3.5, mew=0.8)
-        ax.text(place, values.max() * 1.35, f"{100 * values.mean():.2g}%", ha="center", fontsize=7.5)
+        ax.text(place, values.max() * 1.35, _percent(values.mean()), ha="center", fontsize=7.5)
     ax.set(yscale="log", xlim=(-0.6, len(colours) - 0.4))
     ax.set_xticks(range(len(colours)), list(colours), fontsize=8.5)
     ax.set_ylim(bottom=1e-6, top=8)
-    canvas.plain(ax)
+    style.plain(ax)
 
 
-def _curves(ax, epochs: pd.DataFrame, order: list[str], style: dict, majority: float) -> None:
+def _percent(share: float) -> str:
+    "Two digits, without a row of zeros that would run into the next bar."
+    return f"{100 * share:.2g}%" if share >= 1e-4 else f"{100 * share:.0e}%"
+
+
+def _curves(ax, epochs: pd.DataFrame, order: list[str], look: dict, majority: float) -> None:
     "Mean accuracy over seeds after every epoch, labelled at its end; scratch's first epoch is the others' head epoch."
     for arm in order:
         mean = epochs[epochs.schedule == arm].groupby("epoch").accuracy.mean()
         epoch = mean.index + (arm != "scratch")
-        ax.plot(epoch, mean, color=style[arm][0], ls=style[arm][1], marker="o", ms=4, label=arm)
+        ax.plot(epoch, mean, color=look[arm][0], ls=look[arm][1], marker="o", ms=4, label=arm)
     ax.axhline(majority, color="#777777", ls=":", lw=1, label="most frequent class")
     ax.set_xlim(0.7, epochs.epoch.max() + 1.3 - (epochs.schedule == "scratch").any())
     ax.set(xlabel="epoch, the head's included", ylabel="validation accuracy (mean)")
@@ -105,33 +110,26 @@ def _curves(ax, epochs: pd.DataFrame, order: list[str], style: dict, majority: f
     low, high = ax.get_ylim()
     ax.set_ylim(low - 0.35 * (high - low), high)  # room for the legend below all curves
     ax.legend(fontsize=8.5, frameon=False, ncols=3, loc="lower right")
-    canvas.plain(ax, whole_epochs=True)
+    style.plain(ax, whole_epochs=True)
 
 
-def _finals(ax, runs: pd.DataFrame, summary: pd.DataFrame, style: dict) -> None:
+def _finals(ax, runs: pd.DataFrame, summary: pd.DataFrame, look: dict) -> None:
     "A sorted dot plot with every seed, the interval, and the difference to the slice in words."
     reference = "slice" if (summary.schedule == "slice").any() else runs.schedule.iloc[0]
     for y, row in enumerate(summary.itertuples()):
-        colour = style[row.schedule][0]
         seeds = runs[(runs.schedule == row.schedule) & (runs.status == "ok")].accuracy
-        ax.plot(seeds, np.full(len(seeds), y + 0.2), "o", color=colour, ms=4, alpha=0.45, mew=0)
-        ax.plot([row.low, row.high], [y, y], color=colour, lw=2.2, solid_capstyle="round")
-        ax.plot(row.mean, y, "o", color=colour, ms=8, mec="white")
-        said = _said(summary.iloc[y], reference)
-        ax.text(1.0, y - 0.28, said, transform=ax.get_yaxis_transform(), fontsize=8.5, ha="right", va="center")
+        interval = row.mean, row.low, row.high
+        style.dot_row(ax, y, seeds, *interval, look[row.schedule][0], difference_words(summary.iloc[y], reference))
     ax.set_yticks(range(len(summary)), summary.schedule)
-    ax.set_ylim(len(summary) - 0.5, -0.6)
     compared = f"; points: difference to {reference}" if len(summary) > 1 else ""
     ax.set_xlabel(f"validation accuracy after the last epoch{compared}")
     ax.xaxis.set_major_locator(MaxNLocator(6))
     ax.xaxis.set_major_formatter(PercentFormatter(1))
-    ax.grid(axis="x", color="#EEEEEE")
-    ax.set_axisbelow(True)
-    canvas.plain(ax)
+    style.dot_axes(ax, len(summary))
 
 
-def _said(row: pd.Series, reference: str) -> str:
-    "An arm that finished has no difference where the reference did not."
+def difference_words(row: pd.Series, reference: str) -> str:
+    "The accuracy of an arm and its difference to the reference, which has none where the reference diverged."
     if pd.isna(row["mean"]):
         return "diverged"
     if row.schedule == reference:

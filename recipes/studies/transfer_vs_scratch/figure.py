@@ -6,33 +6,31 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
-from lrlab.recipes.kitchen.figures import canvas
+from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.figures.captions import workload_caption
+from lrlab.recipes.kitchen.learning_rates import format_number
 
 LOOK = {"pretrained": ("#0072B2", "-", "o"), "scratch": ("#D55E00", "--", "s")}
 
 
 def draw(cells: pd.DataFrame, config: dict, title: str) -> Figure:
     "Mean accuracy by LR and epochs, the best cell framed; beside them the best LR at every length, by its cost."
-    fig = Figure(figsize=(13, 5.4))
-    axes = fig.subplots(1, 3, width_ratios=(1, 1, 1.05))
+    fig = Figure(figsize=(13, 4.6), layout="constrained")
+    axes = fig.subplots(1, 3, width_ratios=(1, 1, 1.25))
     low, high = cells.accuracy.min(), cells.accuracy.max()
     for ax, start in zip(axes, LOOK, strict=False):
         image = _heat_map(ax, cells[cells.start == start], low, high)
-        ax.set_title(start, fontsize=11, fontweight="bold", color=LOOK[start][0])
-        bar = fig.colorbar(image, ax=ax, format=PercentFormatter(1, decimals=0), shrink=0.85)
-        bar.ax.tick_params(labelsize=8.5)
-    axes[0].set_ylabel("lr_max of the head")
-    axes[1].set_ylabel("lr_max")
+        ax.set_title(start, fontsize=11, fontweight="bold", color=style.text_colour(LOOK[start][0]))
+    bar = fig.colorbar(image, ax=axes[:2], format=PercentFormatter(1, decimals=0), aspect=30)
+    bar.ax.tick_params(labelsize=8.5)
+    axes[0].set_ylabel("lr_max (of the head, if pretrained)")
     _cost(axes[2], cells)
-    data, question = config["data"], config["question"]
     caption = (
-        f"{data['title']}, {data['images']['train']} training and {data['images']['valid']} validation images of "
-        f"{data['size']} px, {question['arch']}, batch size {question['bs']}, 1cycle, {len(question['seeds'])} seeds; "
-        "all layers train from the first epoch on, pretrained ones at slice(lr/100, lr). Cells: mean validation "
-        "accuracy in percent, ± half of its 95 % interval; framed: the best. Always the most frequent class: "
-        f"{data['majority']:.1%}. A step costs the same from either start."
+        f"{workload_caption(config)}, 1cycle. All layers train from the first epoch on, pretrained ones at "
+        "slice(lr/100, lr). Cells: mean validation accuracy in percent, ± half of its 95 % interval. Framed: the best. "
+        f"Always the most frequent class: {config['data']['majority']:.1%}. A step costs the same from either start."
     )
-    canvas.titled(fig, title, caption)
+    style.frame(fig, title, caption)
     return fig
 
 
@@ -42,7 +40,7 @@ def _heat_map(ax, cells: pd.DataFrame, low: float, high: float):
     table, half = (cells.pivot(index="lr", columns="epochs", values=v) for v in ("accuracy", "half"))
     image = ax.imshow(table, cmap="cividis", vmin=low, vmax=high, origin="lower", aspect="auto")
     ax.set_xticks(range(table.shape[1]), [str(n) for n in table.columns])
-    ax.set_yticks(range(table.shape[0]), [f"{lr:g}" for lr in table.index])
+    ax.set_yticks(range(table.shape[0]), [format_number(lr) for lr in table.index])
     ax.set_xlabel("epochs")
     for (row, column), value in np.ndenumerate(table.to_numpy()):
         if np.isfinite(value):
@@ -77,12 +75,20 @@ def _cost(ax, cells: pd.DataFrame) -> None:
         # Away from the other curve, and from its own, which mostly rises.
         beside, ha = ((5, -20), "left") if start == "scratch" else ((-5, 6), "right")
         for row in top.itertuples():
-            label = f"{row.epochs} ep, LR {row.lr:g}"
+            label = f"{row.epochs} ep, {format_number(row.lr)}"
             ax.annotate(
-                label, (row.steps, row.accuracy), beside, textcoords="offset points", ha=ha, fontsize=8, color=colour
+                label,
+                (row.steps, row.accuracy),
+                beside,
+                textcoords="offset points",
+                ha=ha,
+                fontsize=8,
+                color=style.text_colour(colour),
             )
-    ax.set(title="best LR at every length", xlabel="optimizer steps of one run", ylabel="validation accuracy")
+    ax.set(
+        title="best LR at every length (epochs, LR)", xlabel="optimizer steps of one run", ylabel="validation accuracy"
+    )
     ax.set_xlim(0, 1.35 * cells.steps.max())
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.legend(fontsize=9, frameon=False, loc="lower right")
-    canvas.plain(ax)
+    style.plain(ax)

@@ -7,13 +7,12 @@ import numpy as np
 import pandas as pd
 
 from lrlab.recipes.kitchen.errors import NothingFinished
-from lrlab.recipes.kitchen.figures import plots
-from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
-from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.reading import failures, not_failed, stored_runs
 from lrlab.recipes.kitchen.store.store import Store
-from lrlab.recipes.kitchen.text import percent
+from lrlab.recipes.kitchen.text import percent, plural, text_table
 from lrlab.recipes.studies.transfer_vs_scratch import figure
 
 STARTS = ("pretrained", "scratch")
@@ -31,15 +30,13 @@ class Answer:
 def redraw(store: Store) -> Answer:
     "Tables, figure and text from the stored runs alone."
     runs, epochs = stored_runs(store)
-    for name, table in {"runs": runs, "epochs": epochs}.items():
-        write_atomically(store.out / f"{name}.csv", table.to_csv(index=False))
+    store.write_tables(runs=runs, epochs=epochs)
     cells = summarize(not_failed(store, runs))
-    write_atomically(store.out / "cells.csv", cells.to_csv(index=False))
+    store.write_tables(cells=cells)
     if not cells.n.any():
         raise NothingFinished(f"{store.out}: no run of either start finished; lower `lrs` may help")
-    title = finding(cells)
-    plots.save(figure.draw(cells, store.manifest.to_dict(), title), store.out / "transfer_vs_scratch.png")
-    return Answer(cells, runs, "\n".join([*failures(runs), _text(cells, title, store.out)]))
+    style.save(figure.draw(cells, store.manifest.to_dict(), finding(cells)), store.out / "transfer_vs_scratch.png")
+    return Answer(cells, runs, "\n".join([*failures(runs), _text(cells, store.out)]))
 
 
 def summarize(runs: pd.DataFrame) -> pd.DataFrame:
@@ -74,34 +71,50 @@ def common_target(cells: pd.DataFrame) -> float:
 
 
 def finding(cells: pd.DataFrame) -> str:
-    "The answer in one sentence."
-    said = []
-    for start in STARTS:
-        row = best(cells, start)
-        said.append(f"{start}: nothing finished" if row is None else _cell(start, row, cells.lr))
+    "What an accuracy that both starts reach costs each of them, in at most twelve words."
+    tops = {start: best(cells, start) for start in STARTS}
+    lost = [start for start, row in tops.items() if row is None]
+    if lost:
+        return f"No {' or '.join(lost)} run finished"
+    target = common_target(cells)
+    pretrained, scratch = (cheapest(cells, start, target) for start in STARTS)
+    return f"To reach {target:.1%}: {_epochs(pretrained.epochs)} pretrained, {_epochs(scratch.epochs)} from scratch"
+
+
+def details(cells: pd.DataFrame) -> list[str]:
+    "The best cell of each start, and what the common accuracy costs in steps."
+    tops = {start: best(cells, start) for start in STARTS}
+    lines = [
+        f"{start}: nothing finished." if top is None else _cell(start, top, cells.lr) for start, top in tops.items()
+    ]
     target = common_target(cells)
     rows = {start: row for start in STARTS if (row := cheapest(cells, start, target)) is not None}
     needs = [f"{start} {_epochs(row.epochs)} ({row.steps:.0f} steps)" for start, row in rows.items()]
-    return f"{'; '.join(said)}. To reach {target:.1%}: {', '.join(needs)}"
+    return [*lines, f"To reach {target:.1%}: {', '.join(needs)}."]
 
 
 def _cell(start: str, row: pd.Series, lrs: pd.Series) -> str:
-    ends = "" if pd.isna(row.accuracy_low) else f" ({100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f})"
-    edge = ", the grid's edge," if lrs.nunique() > 2 and row.lr in (lrs.min(), lrs.max()) else ""
-    return f"{start} best at LR {row.lr:g}{edge} × {_epochs(row.epochs)}: {row.accuracy:.1%}{ends}"
+    edge = " (the grid's edge)" if lrs.nunique() > 2 and row.lr in (lrs.min(), lrs.max()) else ""
+    accuracy = percent(row.accuracy, row.accuracy_low, row.accuracy_high)
+    return f"{start}: best at LR {format_number(row.lr)}{edge} for {_epochs(row.epochs)}, {accuracy} %."
 
 
 def _epochs(n: float) -> str:
-    return f"{n:.0f} epoch" if n == 1 else f"{n:.0f} epochs"
+    return plural(int(n), "epoch")
 
 
-def _text(cells: pd.DataFrame, title: str, out: Path) -> str:
-    accuracy = "accuracy % (95 % interval)"
-    head = f"{'start':<11} {'lr':>8} {'epochs':>6} {'n':>2}  {accuracy:<27} {'steps':>5}  clock s"
-    lines = [head, "-" * len(head)]
-    for row in cells.itertuples():
-        accuracy = percent(row.accuracy, row.accuracy_low, row.accuracy_high)
-        lines.append(
-            f"{row.start:<11} {row.lr:>8g} {row.epochs:>6} {row.n:>2}  {accuracy:<27} {row.steps:>5}  {row.seconds:.0f}"
-        )
-    return "\n".join([*lines, "", title + ".", f"Figure: {out / 'transfer_vs_scratch.png'}"])
+def _text(cells: pd.DataFrame, out: Path) -> str:
+    rows = [
+        {
+            "start": row.start,
+            "lr": format_number(row.lr),
+            "epochs": row.epochs,
+            "n": row.n,
+            "accuracy % (95 %)": percent(row.accuracy, row.accuracy_low, row.accuracy_high),
+            "steps": row.steps,
+            "seconds": f"{row.seconds:.0f}",
+        }
+        for row in cells.itertuples()
+    ]
+    end = [f"{finding(cells)}.", *details(cells), f"Figure: {out / 'transfer_vs_scratch.png'}"]
+    return "\n".join([text_table(rows), "", *end])

@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 from scipy.optimize import approx_fprime
 
-from lrlab.callbacks import Constant
+from lrlab.callbacks import Constant, CosineRestarts
 from lrlab.recipes import cli, gradient_descent
 from lrlab.recipes.studies.gradient_descent import descent
+from lrlab.recipes.studies.gradient_descent import figure as descent_figure
 from lrlab.recipes.studies.gradient_descent.surfaces import BOWL, SURFACES, VALLEY
+from tests.studies.drawing import check_words
 
 
 @pytest.mark.parametrize("surface", [BOWL, VALLEY, *SURFACES.values()])
@@ -52,12 +54,12 @@ def test_the_finding_sets_the_best_beside_another_schedule():
     def said(**wide):
         rows = [("wide", name, share) for name, share in wide.items()]
         rows += [("narrow", name, 0.3) for name in wide] + [("narrow", "start", 0.1)]
-        return descent.finding(pd.DataFrame(rows, columns=["surface", "schedule", "share"])).split(";")[0]
+        return descent.details(pd.DataFrame(rows, columns=["surface", "schedule", "share"])).split(". ")[0]
 
-    start = "Where the global minimum is wide, "
-    assert said(constant=0.8, sgdr=0.9) == start + "sgdr finds it from 90% of the starts and constant from 80%"
+    start = "Wide global minimum: "
+    assert said(constant=0.8, sgdr=0.9) == start + "sgdr finds it from 90% of the starts, constant from 80%"
     first = start + "constant finds it from 94% of the starts"
-    assert said(constant=0.94, sgdr=0.7, cosine=0.9) == first + " and the best of the others, cosine, from 90%"
+    assert said(constant=0.94, sgdr=0.7, cosine=0.9) == first + ", the next best, cosine, from 90%"
     assert said(constant=0.94) == first
 
 
@@ -65,10 +67,18 @@ def test_the_recipe_answers_and_a_fresh_folder_gives_the_same_numbers(tmp_path, 
     options = ["--starts", "60", "--epochs", "6", "--schedules", "constant,sgdr"]
     for folder in ("a", "b"):
         assert cli.main(["gradient-descent", *options, "--out", str(tmp_path / folder)]) == 0
-    assert "global minimum is wide" in capsys.readouterr().out
+    assert "finds a wide global minimum" in capsys.readouterr().out
     a, b = (pd.read_csv(tmp_path / folder / "shares.csv") for folder in ("a", "b"))
     pd.testing.assert_frame_equal(a, b)
-    assert (tmp_path / "a" / "gradient_descent.png").stat().st_size > 50_000
+    assert (tmp_path / "a" / "gradient_descent.png").exists()
+    tuning = pd.read_csv(tmp_path / "a" / "tuning.csv")
+    shapes = {"constant": Constant(), "sgdr": CosineRestarts(cycle_len=1)}
+    fig = descent_figure.draw(descent.Question(shapes, 6, 60, 1.0, 0), a, tuning)
+    check_words(fig)
+    wide = a[(a.surface == "wide") & (a.schedule != "start")].sort_values("share", ascending=False)
+    (ax,) = [ax for ax in fig.axes if ax.get_title() == "wide global minimum"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == wide.schedule.tolist()
+    assert [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"] == pytest.approx(wide.share.tolist())
     assert set(a.schedule) == {"constant", "sgdr", "start"} and a.share.between(a.low, a.high).all()
 
 

@@ -11,6 +11,7 @@ from lrlab.recipes.studies.learning_rate import report as lr_report
 from lrlab.recipes.studies.learning_rate.diagnosis import diagnose, guessing_loss, majority
 from lrlab.recipes.studies.learning_rate.tutorial_numbers import tutorial_rows
 from tests.conftest import write_images
+from tests.studies.drawing import check_words, drawn
 
 LN2 = np.log(2)
 
@@ -86,13 +87,21 @@ def test_our_epochs_stand_beside_the_tutorials_of_the_same_lr_and_length_and_oth
     epochs = pd.DataFrame(ours, columns=["schedule", "lr_max", "seed", "epoch", "accuracy"]).assign(valid_loss=0.25)
     data = {"title": "Ships and trucks", "counts": {"train": {"ship": 400, "truck": 350}}}
     lines = lr_report._beside_the_tutorial(epochs, {"question": {"data": "ships"}, "data": data})
-    assert "Ours are other data (Ships and trucks: 750 training images, the tutorial had 11,548)" in lines[1]
+    assert "Our data are different (Ships and trucks: 750 training images, the tutorial had 11,548)" in lines[1]
     rows = {tuple(line.split()[:2]) + (line.split()[-1],): line.split()[-2] for line in lines[4:]}
     assert rows["0.0003", "1", "1"] == "60.00", "one epoch beside one epoch"
     assert rows["0.0003", "1", "2"] == "80.00", "the mean over seeds: both longer runs of a seed begin the same way"
     assert rows["0.1", "2", "1"] == "50.00" and rows["0.1", "4", "0"] == "-"
     lines = lr_report._beside_the_tutorial(epochs, {"question": {"data": "mnist_sample"}, "data": data})
-    assert "other data" not in " ".join(lines)
+    assert "different" not in " ".join(lines)
+
+
+def test_the_title_names_the_best_arm_also_where_it_is_not_the_right_one():
+    rows = [("too long", "3e-3", 30, 0.796), ("right", "3e-3", 8, 0.785), ("too high", "1e-1", 8, np.nan)]
+    summary = pd.DataFrame(rows, columns=["arm", "lr", "epochs", "accuracy"])
+    assert lr_report.finding(summary) == '"too long" is best: LR 3e-3 for 30 epochs, 79.6%'
+    assert lr_report.finding(summary.iloc[1:]) == "LR 3e-3 for 8 epochs is best here: 78.5%"
+    assert lr_report.finding(summary.iloc[2:]) == "No run finished"
 
 
 def test_n_counts_the_runs_that_the_interval_is_of():
@@ -112,10 +121,17 @@ def options(tmp_path_factory):
 
 def test_the_recipe_tells_draws_and_keeps(options, tmp_path, capsys):
     first = learning_rate.main(**options, out=str(tmp_path / "a"))
-    assert "hardly moved" in first.text and "LR 0.003 × 2 epochs reaches" in first.text
+    assert "hardly moved" in first.text and lr_report.finding(first.summary) + "." in first.text.splitlines()
     assert "nan to" not in first.text, "one seed has no interval"
     assert list(first.summary.arm) == ["too high", "too low", "too short", "too long", "right"]
-    assert (first.summary.n == 1).all() and (tmp_path / "a" / "learning_rate.png").stat().st_size > 50_000
+    assert (first.summary.n == 1).all() and (tmp_path / "a" / "learning_rate.png").exists()
+    fig = drawn(lr_report.redraw, tmp_path / "a")
+    check_words(fig)
+    for column, arm in enumerate(first.summary.itertuples()):
+        title, (loss, valid, accuracy) = fig.axes[column].get_title().splitlines(), fig.axes[column::5]
+        assert (title[0], title[2]) == (arm.arm, arm.diagnosis)
+        assert valid.lines[0].get_ydata()[-1] == pytest.approx(arm.loss)
+        assert accuracy.lines[0].get_ydata()[-1] == pytest.approx(arm.accuracy) and len(loss.lines[0].get_xdata()) > 1
     capsys.readouterr()
     again = learning_rate.main(**options, out=str(tmp_path / "a"))
     assert "To do" not in capsys.readouterr().out, "nothing is trained twice"

@@ -11,6 +11,7 @@ from lrlab.recipes import cli, snapshot_ensemble
 from lrlab.recipes.studies.snapshot_ensemble import loss_plane
 from lrlab.recipes.studies.snapshot_ensemble import report as snapshot_report
 from lrlab.recipes.studies.snapshot_ensemble import runs as snapshots
+from tests.studies.drawing import check_words, drawn
 
 
 def test_the_average_is_the_mean_of_the_weights_and_keeps_whole_numbers():
@@ -64,15 +65,27 @@ def test_every_model_is_scored_and_the_plane_is_measured(answered, tmp_path):
     assert corners.away.abs().max() < 1e-3 and corners.x.tolist()[:2] == pytest.approx([0, 1], abs=1e-4)
     starts = paths[paths.epoch == 0].set_index("schedule")
     assert starts.x["sgdr"] == pytest.approx(starts.x["constant"], abs=1e-4), "both paths begin at the same weights"
-    assert "The ensemble of 3 snapshots reaches" in found.text
-    assert "points, one seed)" in found.text and "nan to" not in found.text
+    assert "No interval: these seeds cannot compare the ensemble with one cosine run." in found.text
+    assert "The ensemble reaches " in found.text and "points (one seed)" in found.text and "nan to" not in found.text
+
+
+def test_the_figure_shows_every_model_and_the_plane(answered):
+    options, found = answered
+    fig = drawn(snapshot_report.redraw, options["out"])
+    check_words(fig)
+    lr, scores, _, plane = fig.axes[:4]
+    assert [label.get_text() for label in scores.get_yticklabels()] == found.summary.model.tolist()
+    means = [line.get_xdata()[0] for line in scores.lines if line.get_markersize() == 8 and line.get_marker() == "o"]
+    assert means == pytest.approx(found.summary.accuracy.tolist())
+    assert [line.get_label() for line in lr.lines[:3]] == ["sgdr", "cosine", "constant"]
+    assert plane.get_visible() and any(line.get_label() == "snapshots" for line in plane.lines)
 
 
 def test_without_an_interval_several_seeds_are_not_called_one():
     rows = [(name, 0.9, 0.01, np.nan, np.nan) for name in ("snapshot 2", "ensemble", "average", "cosine")]
     summary = pd.DataFrame(rows, columns=["model", "accuracy", "diff", "diff_low", "diff_high"])
-    assert "(+1.0 points, no interval)" in snapshot_report.finding(summary.assign(n=2))
-    assert "(+1.0 points, one seed)" in snapshot_report.finding(summary.assign(n=1))
+    assert "+1.0 points (no interval)" in snapshot_report.details(summary.assign(n=2))
+    assert "+1.0 points (one seed)" in snapshot_report.details(summary.assign(n=1))
 
 
 @pytest.mark.parametrize("recipe", ["learning-rate", "snapshot-ensemble", "transfer", "transfer-vs-scratch"])

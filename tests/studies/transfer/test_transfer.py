@@ -15,8 +15,10 @@ from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.runs.frozen_body import TensorDL, body_outputs, head_learner
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.transfer import figure as transfer_figure
+from lrlab.recipes.studies.transfer import report as transfer_report
 from lrlab.recipes.studies.transfer.figure import lr_by_group
 from lrlab.recipes.studies.transfer.train import movement
+from tests.studies.drawing import check_words, drawn
 
 prepare_torchvision()  # timm imports torchvision
 pytest.importorskip("timm")
@@ -148,12 +150,28 @@ def test_the_arms_do_what_their_names_say(answered):
 
 def test_the_answer_names_numbers_and_the_same_command_trains_nothing(answered, capsys):
     out, options, found = answered
-    assert "one high LR is at" in found.text and "from scratch reaches" in found.text
+    assert "One high LR against the slice: " in found.text and "Training from scratch reaches" in found.text
     assert "nan to" not in found.text, "one seed has no interval"
-    assert (out / "transfer.png").stat().st_size > 50_000
     again = transfer.main(**options)
     assert "To do" not in capsys.readouterr().out
     pd.testing.assert_frame_equal(found.summary, again.summary)
+
+
+def test_the_figure_has_a_column_an_arm_with_the_movement_of_every_group(answered):
+    out, _, found = answered
+    fig = drawn(transfer_report.redraw, out)
+    check_words(fig)
+    assert fig.get_suptitle() == transfer_report.finding(found.summary)
+    order, n = list(found.summary.schedule), len(found.summary)
+    assert [ax.get_title().splitlines()[0] for ax in fig.axes[:n]] == order
+    moved = found.movement.set_index("schedule").moved
+    for ax, arm in zip(fig.axes[n : 2 * n], order, strict=True):
+        assert [bar.get_height() for bar in ax.patches] == pytest.approx([m for m in moved[arm] if m])
+    final = fig.axes[-1]
+    assert [label.get_text() for label in final.get_yticklabels()] == order
+    assert [round(line.get_xdata()[0], 6) for line in final.lines if line.get_markersize() == 8] == pytest.approx(
+        found.summary["mean"].round(6).tolist()
+    )
 
 
 def test_one_way_alone_needs_no_lr_range_test_and_gives_the_same_numbers(answered, tmp_path):
@@ -169,9 +187,9 @@ def test_an_arm_that_finished_is_not_called_diverged_because_the_reference_did()
         [("scratch", 0.6, np.nan, 0, 0), ("slice", np.nan, 0.0, 0, 0), ("gradual", 0.7, 0.1, -0.1, 0.3)],
         columns=["schedule", "mean", "diff", "diff_low", "diff_high"],
     )
-    said = [transfer_figure._said(row, "slice") for _, row in arms.iterrows()]
+    said = [transfer_figure.difference_words(row, "slice") for _, row in arms.iterrows()]
     assert said == ["60.0%, no comparison", "diverged", "70.0%, +10.0 points: undecided"]
-    assert transfer_figure._said(arms.iloc[2], "gradual") == "70.0%"
+    assert transfer_figure.difference_words(arms.iloc[2], "gradual") == "70.0%"
 
 
 def test_report_redraws_it(answered):

@@ -12,6 +12,7 @@ from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.studies.transfer_vs_scratch import figure as lr_epochs_figure
 from lrlab.recipes.studies.transfer_vs_scratch import report as lr_epochs
+from tests.studies.drawing import check_words, drawn
 
 prepare_torchvision()  # timm imports torchvision
 pytest.importorskip("timm")
@@ -34,7 +35,12 @@ def test_the_best_cell_and_what_a_common_accuracy_costs():
     assert lr_epochs.common_target(CELLS) == 0.75
     assert lr_epochs.cheapest(CELLS, "pretrained", 0.75).to_dict()["epochs"] == 1
     assert lr_epochs.cheapest(CELLS, "scratch", 0.99) is None
-    assert "To reach 75.0%: pretrained 1 epoch (10 steps), scratch 4 epochs (40 steps)" in lr_epochs.finding(CELLS)
+    assert lr_epochs.finding(CELLS) == "To reach 75.0%: 1 epoch pretrained, 4 epochs from scratch"
+    assert lr_epochs.details(CELLS)[-1] == "To reach 75.0%: pretrained 1 epoch (10 steps), scratch 4 epochs (40 steps)."
+    alone = CELLS[CELLS.start == "pretrained"]
+    assert lr_epochs.finding(alone) == "No scratch run finished" and "scratch: nothing finished." in lr_epochs.details(
+        alone
+    )
 
 
 def test_a_cell_shows_half_of_its_interval_although_one_end_is_clipped_and_says_when_nothing_finished():
@@ -80,7 +86,11 @@ def test_every_cell_of_both_grids_is_trained(answered):
     lr_max = found.runs.groupby("schedule").lr_max.unique()
     assert set(lr_max["pretrained"]) == {"slice(1e-5, 1e-3)", "slice(1e-4, 1e-2)"}
     assert set(lr_max["scratch"]) == {"1e-3", "1e-2"}
-    assert (out / "transfer_vs_scratch.png").stat().st_size > 40_000
+    fig = drawn(lr_epochs.redraw, out)
+    check_words(fig)
+    for ax, start in zip(fig.axes[:2], ("pretrained", "scratch"), strict=True):
+        cells = found.cells[found.cells.start == start].sort_values(["lr", "epochs"])
+        assert [text.get_text() for text in ax.texts] == [f"{100 * value:.1f}" for value in cells.accuracy]
     assert "To reach" in found.text and "nan to" not in found.text
 
 
