@@ -21,6 +21,7 @@ def main(*dirs: Folders, out: Annotated[Any, Option("Output", "FOLDER", OUT_HELP
     from pathlib import Path
 
     from lrlab.recipes.kitchen.errors import UserError
+    from lrlab.recipes.kitchen.store.manifest import Manifest
     from lrlab.recipes.kitchen.store.store import Store
     from lrlab.recipes.studies.compare import report as compare
 
@@ -28,7 +29,7 @@ def main(*dirs: Folders, out: Annotated[Any, Option("Output", "FOLDER", OUT_HELP
         raise UserError("lrlab report needs a results folder, for instance: lrlab report results/compare")
     stores = [Store(folder) for folder in dirs]
     for store in stores:
-        if not store.manifest.question:
+        if Manifest.read(store.out) is None:
             raise UserError(f"{store.out}: no config.json of lrlab compare there")
     redraw = _redraw_of(stores[0])
     if (len(stores) > 1 or out) and any(store.manifest.recipe != "compare" for store in stores):
