@@ -18,8 +18,8 @@ def drawn(redraw, folder) -> Figure:
 def check_words(fig: Figure) -> None:
     "A title of at most twelve words, and a caption below it that is a sentence."
     assert 0 < len(fig.get_suptitle().split()) <= 12, fig.get_suptitle()
-    (caption,) = [text.get_text() for text in fig.texts if text.get_text().endswith(".")]
-    assert len(caption.split()) > 10
+    caption = min(fig.texts, key=lambda text: text.get_position()[1]).get_text()
+    assert len(caption.split()) > 10 and caption.endswith(".")
 
 
 def numbers(ax, marker: str) -> list[float]:
