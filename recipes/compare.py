@@ -68,7 +68,7 @@ def main(
     from lrlab.recipes.studies.compare import study
 
     question = study.Question(
-        workload=workloads.checked(data, arch, size, bs, precision, weights, cache=not no_cache),
+        workload=workloads.make_workload(data, arch, size, bs, precision, weights, cache=not no_cache),
         seeds=seeds,
         schedules={budget: schedule_names.parse_schedules(schedules, budget) for budget in epochs},
         lr_max=lr_max,

@@ -59,7 +59,7 @@ def main(
     from lrlab.recipes.studies.learning_rate import study
 
     study.check_order(low, lr, high)
-    workload = workloads.checked(data, arch, size, bs, precision, cache=not no_cache)
+    workload = workloads.make_workload(data, arch, size, bs, precision, cache=not no_cache)
     question = study.Question(
         workload=replace(workload, scratch=arch != "small"),
         lr=lr,

@@ -32,7 +32,7 @@ def main(
     from lrlab.recipes.kitchen import workloads
     from lrlab.recipes.studies.lr_find import study
 
-    workload = workloads.checked(data, arch, size, bs, precision, cache=not no_cache)
+    workload = workloads.make_workload(data, arch, size, bs, precision, cache=not no_cache)
     return study.answer(study.Question(workload, seeds, num_it), out, fresh)
 
 

@@ -41,7 +41,7 @@ def main(
     from lrlab.recipes.kitchen import workloads
     from lrlab.recipes.studies.one_cycle import study
 
-    workload = workloads.checked(data, arch, size, bs, precision, weights, cache=not no_cache)
+    workload = workloads.make_workload(data, arch, size, bs, precision, weights, cache=not no_cache)
     return study.answer(study.Question(workload, epochs, lr_max, seed), out, fresh)
 
 

@@ -45,7 +45,7 @@ def main(
     from lrlab.recipes.studies.snapshot_ensemble import study
 
     question = study.Question(
-        workload=workloads.checked(data, arch, size, bs, precision, weights, cache=not no_cache),
+        workload=workloads.make_workload(data, arch, size, bs, precision, weights, cache=not no_cache),
         epochs=epochs,
         cycles=cycles,
         lr_max=lr_max,

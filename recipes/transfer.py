@@ -65,7 +65,7 @@ def main(
     from lrlab.recipes.kitchen import workloads
     from lrlab.recipes.studies.transfer import study
 
-    workload = workloads.checked(data, arch, size, bs, precision, weights, cache=not no_cache)
+    workload = workloads.make_workload(data, arch, size, bs, precision, weights, cache=not no_cache)
     question = study.Question(workload, epochs, lr, low, seeds, threads, tuple(arms))
     steps = QUICK_LR_FIND_STEPS if quick else LR_FIND_STEPS
     return study.answer(question, out, jobs, fresh, steps)

@@ -39,7 +39,7 @@ def main(
     from lrlab.recipes.kitchen import workloads
     from lrlab.recipes.studies.transfer_vs_scratch import study
 
-    workload = workloads.checked(data, arch, size, bs, precision, weights, cache=not no_cache)
+    workload = workloads.make_workload(data, arch, size, bs, precision, weights, cache=not no_cache)
     question = study.Question(workload, lrs, epochs, seeds, threads)
     return study.answer(question, out, jobs, fresh)
 

@@ -1,4 +1,4 @@
-"""A workload = data + model: `build(...)` makes a fastai Learner of names and numbers, the same for the same seed."""
+"""A workload is data and a model. `build` makes a fastai Learner of it, always the same for the same seed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ from lrlab.recipes.kitchen.stage import stage
 
 @dataclass(frozen=True)
 class Workload:
-    "What is trained, apart from the schedule, the learning rate and the seed."
+    "What is trained: everything but the schedule, the learning rate and the seed."
 
     data: str = "solar"
     arch: str = "small"
@@ -35,11 +35,11 @@ class Workload:
     bs: int | None = None  # default: 64, or less so that an epoch has at least 8 steps
     precision: str = "auto"
     cache: bool = True
-    head_epochs: int = 1  # epochs for which a pretrained model's new head is trained alone, before the schedule starts
+    head_epochs: int = 1  # of training only the new head of a pretrained model, before the schedule starts
     head_lr: float = 3e-3
     weights: str | None = None  # a file of pretrained weights; default: ImageNet's
-    weights_sha256: str | None = None  # of that file, so that results of another file are not taken for its own
-    scratch: bool = False  # random weights for an architecture that could be pretrained
+    weights_sha256: str | None = None  # of that file, so that another file is another question
+    scratch: bool = False  # start a model that could be pretrained from random weights
 
     @property
     def pretrained(self) -> bool:
@@ -85,7 +85,7 @@ class Workload:
         return LearningRate(lr, lr / DISCRIMINATIVE, is_slice=True) if self.pretrained else LearningRate(lr)
 
     def warm_up_head(self, learn) -> None:
-        "Train a pretrained model's random head with the body frozen, so that its first gradients spoil nothing."
+        "Train the random head of a pretrained model with the body frozen, so that its first gradients harm no layer."
         if self.pretrained and self.head_epochs:
             learn.freeze()
             learn.fit_one_cycle(self.head_epochs, self.head_lr)
@@ -102,15 +102,15 @@ def build(
     cache: bool = True,  # Keep the decoded images on disk
     weights: str | None = None,  # A .pth or .safetensors file of pretrained weights; default: ImageNet's
 ):
-    "A fastai Learner on whole-batch DataLoaders: `show_batch`, `lr_find`, `fit_one_cycle`, Interpretation all work."
+    "Make a fastai Learner. Everything of fastai works with it: `show_batch`, `lr_find`, `fit_one_cycle`, `export`."
     prepare_torchvision()
     import fastai.vision.all  # noqa: F401  (registers show_results and plot_top_losses of images)
 
     check_range("seed", seed, 0, 2**32 - 1)
-    return checked(data, arch, size, bs, precision, weights, cache).learner(seed)
+    return make_workload(data, arch, size, bs, precision, weights, cache).learner(seed)
 
 
-def checked(
+def make_workload(
     data: str,
     arch: str,
     size: int | None,
@@ -119,10 +119,10 @@ def checked(
     weights: str | None = None,
     cache: bool = True,
 ) -> Workload:
-    "A Workload, or UserError for a number, a name or a file of weights that cannot be."
+    "A Workload. Raises UserError for an impossible number, an unknown name or a bad file of weights."
     data = str(data)
     if bs is not None:
-        check_range("bs", bs, 2, 65536)  # batch normalization has no statistics of a single image
+        check_range("bs", bs, 2, 65536)  # batch norm needs two images
     if size is not None:
         check_range("size", size, 8, 2048)
     check_precision(precision)
@@ -132,18 +132,18 @@ def checked(
         return Workload(data, arch, size, bs, precision, cache)
     if not is_pretrained(arch):
         raise UserError("`arch` small takes no `weights`; choose efficientnet_lite0, or a torchvision or timm name")
-    read_weights(weights)  # complains now rather than after the data
+    read_weights(weights)  # raises before the data are loaded
     return Workload(data, arch, size, bs, precision, cache, weights=str(weights), weights_sha256=sha256(weights))
 
 
 def use_threads(threads: int | None = None) -> None:
-    "Let torch compute with so many threads; by default with every core that this process may use."
+    "Let torch compute in `threads` threads, by default one per core that this process may use."
     torch.set_num_threads(threads or cpu_count())
 
 
 @contextmanager
 def using_threads(threads: int | None = None) -> Iterator[None]:
-    "Let torch compute with so many threads within the block; by default with every core that this process may use."
+    "Let torch compute in `threads` threads within the block, by default one per core that this process may use."
     before = torch.get_num_threads()
     torch.set_num_threads(threads or cpu_count())
     try:
@@ -165,5 +165,5 @@ def make_learner(dls, model: nn.Sequential, pretrained: bool, precision: str, se
         splitter=layer_groups if pretrained else one_group,
         precision=precision,
     )
-    set_seed(seed)  # again: how many draws the initial weights took depends on the model
+    set_seed(seed)  # again, because the number of random draws for the initial weights depends on the model
     return learn

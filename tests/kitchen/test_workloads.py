@@ -6,12 +6,13 @@ import pytest
 import torch
 from fastai.data.transforms import Normalize
 from fastai.interpret import ClassificationInterpretation
+from fastai.learner import load_learner
 from fasttransform import Pipeline
 
 from lrlab.recipes.kitchen.data import dataloaders as loaders
 from lrlab.recipes.kitchen.data.catalog import load
 from lrlab.recipes.kitchen.data.dataloaders import BatchFlips, Normalized, ToFloat
-from lrlab.recipes.kitchen.workloads import build
+from lrlab.recipes.kitchen.workloads import Workload, build
 from tests.conftest import write_images
 
 
@@ -180,3 +181,34 @@ def test_a_gpu_trains_on_images_that_lie_there():
 
 def test_data_may_be_a_path(image_folder):
     assert build(image_folder, size=16, precision="fp32").dls.c == 2
+
+
+@pytest.mark.parametrize("count, bs", [(4, 2), (12, 2), (24, 4), (100, 16), (400, 64)])
+def test_a_small_folder_trains_with_its_default_batch_size(tmp_path, count, bs):
+    "At least eight steps in an epoch, as far as two images a step allow; batch norm needs two."
+    for name in ("left", "right"):
+        write_images(tmp_path / name, count, size=8)
+    images = load(str(tmp_path), 8)
+    workload = Workload(str(tmp_path), size=8, precision="fp32")
+    learn = workload.learner(0, images)
+    n_train = len(images.splits["train"])
+    assert learn.dls.train.bs == bs == workload.resolve(images).bs == workload.to_dict(images)["bs"]
+    assert len(learn.dls.train) == n_train // bs >= min(8, n_train // 2)
+    assert Workload(str(tmp_path), size=8, bs=6, precision="fp32").learner(0, images).dls.train.bs == min(6, n_train)
+
+
+def test_an_exported_learner_predicts_and_does_not_carry_the_images(image_folder, tmp_path):
+    learn = build(str(image_folder), size=64, precision="fp32")
+    file = next((image_folder / "left").iterdir())
+    with learn.no_bar():
+        expected = learn.predict(file)
+        learn.path = tmp_path
+        learn.export("model.pkl")
+        loaded = load_learner(tmp_path / "model.pkl")
+        with loaded.no_bar():
+            label, _, probabilities = loaded.predict(file)
+    assert label == expected[0] and torch.allclose(probabilities, expected[2], atol=1e-5)
+    weights = sum(p.numel() * p.element_size() for p in learn.model.parameters())
+    assert (tmp_path / "model.pkl").stat().st_size < 1.5 * weights
+    with learn.no_bar():
+        learn.validate()  # the Learner that was exported still has its images

@@ -5,6 +5,7 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from lrlab.recipes.kitchen.data.decode import SUFFIXES
@@ -15,6 +16,7 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.text import did_you_mean, name_some, printable
 
 RAW_SUFFIXES = {".heic", ".heif", ".hif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".rw2", ".orf"}
+MIN_PER_CLASS = 8  # images, for fastai's random split to leave some of every class for training
 
 FilesByClass = dict[str, list[Path]]
 
@@ -26,7 +28,9 @@ def load_folder(folder: Path, size: int, cache: bool = True) -> ImageSet:
     """
     listing = list_folder(folder)
     card = Card(printable(folder.resolve().name), printable(folder.resolve()), "the owner's")
-    return load_listing(printable(folder), listing, folder, card, "horizontal", size, cache)
+    images = load_listing(printable(folder), listing, folder, card, "horizontal", size, cache)
+    is_plain = not images.card.unreadable and _fastai_reads_the_same(folder, listing)
+    return replace(images, card=replace(images.card, is_plain_folder=is_plain))
 
 
 def list_folder(folder: Path) -> Listing:
@@ -179,8 +183,31 @@ def _excluded(splits: dict[str, Path], found: dict[str, FilesByClass], classes: 
     return remarks
 
 
+def _fastai_reads_the_same(folder: Path, listing: Listing) -> bool:
+    "Whether fastai's `from_folder` finds the same files and classes in `folder`, and can split them."
+    rows = zip(listing.files, listing.labels, listing.splits, strict=True)
+    label_of = {file: label for file, label, split in rows if split != "test"}
+    parts = [file.relative_to(folder).parts for file in label_of]
+    if any(len(names) != 2 + listing.has_split for names in parts):
+        return False
+    roots = {folder / names[0] for names in parts} if listing.has_split else {folder}
+    can_split = len(roots) == 2 if listing.has_split else min(Counter(label_of.values()).values()) >= MIN_PER_CLASS
+    found = {file: file.parent.name for root in roots for file in _files_of_fastai(root)}
+    return can_split and found == label_of
+
+
+def _files_of_fastai(folder: Path) -> Iterator[Path]:
+    "The files that fastai's `get_image_files` finds, as long as there are no links to folders."
+    for where, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name[0] != "."]
+        yield from (Path(where, name) for name in names if name[0] != "." and _has_image_type(Path(name)))
+
+
+def _has_image_type(file: Path) -> bool:
+    return mimetypes.types_map.get(file.suffix.lower(), "").startswith("image/")
+
+
 def _is_other_image(file: Path) -> bool:
     "Whether a file is an image by its suffix, in a format that is not read."
     suffix = file.suffix.lower()
-    kind = mimetypes.types_map.get(suffix, "")
-    return suffix not in SUFFIXES and (kind.startswith("image/") or suffix in RAW_SUFFIXES)
+    return suffix not in SUFFIXES and (_has_image_type(file) or suffix in RAW_SUFFIXES)

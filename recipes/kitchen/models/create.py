@@ -3,6 +3,8 @@
 import difflib
 import importlib
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from urllib.error import URLError
 
@@ -153,12 +155,11 @@ def _by_name(arch: str, n_classes: int, size: int, pretrained: bool) -> nn.Seque
     timm = import_timm()
     _check_timm_name(arch, builder)
     config = timm.get_pretrained_cfg(arch)
-    if pretrained and config is not None and config.has_weights:
-        _fail_early_offline()
     # Transformers have a position embedding for one image size. timm adapts it to another.
     options = {"img_size": size} if config is not None and config.fixed_input_size else {}
     try:
-        return create_timm_model(arch, n_classes, pretrained=pretrained, **options)[0]
+        with _cache_only_without_network() if pretrained else nullcontext():
+            return create_timm_model(arch, n_classes, pretrained=pretrained, **options)[0]
     except RuntimeError as error:
         if pretrained and "No pretrained weights" in str(error):
             raise UserError(f"`arch` {arch}: timm has no weights for it; name a `weights` FILE") from error
@@ -181,16 +182,22 @@ def _torchvision_builder(arch: str):
     return getattr(torchvision.models, arch) if arch in names else None
 
 
-def _fail_early_offline() -> None:
-    "Let huggingface_hub use only its cache where there is no name server. It would retry for 45 seconds."
+@contextmanager
+def _cache_only_without_network() -> Iterator[None]:
+    "Let huggingface_hub use only its cache if there is no name server. It would retry for 45 seconds."
     import socket
 
     from huggingface_hub import constants
 
+    before = constants.HF_HUB_OFFLINE
     try:
         socket.getaddrinfo("huggingface.co", 443)
     except OSError:
         constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def _load_body(body: nn.Module, arch: str, state: dict[str, torch.Tensor], file: Path | str) -> None:
@@ -202,7 +209,7 @@ def _load_body(body: nn.Module, arch: str, state: dict[str, torch.Tensor], file:
     if hasattr(body, "model"):  # timm's
         return load_weights(body.model, _adapt_to_size(body.model, state), file)
     # torchvision's, whose body has numbers instead of names: load a whole model and cut it the same way.
-    from fastai.vision.learner import _default_meta, create_body, model_meta
+    from fastai.vision.learner import create_body, model_meta
 
     builder = _torchvision_builder(arch)
     whole = builder(weights=None)
@@ -210,7 +217,7 @@ def _load_body(body: nn.Module, arch: str, state: dict[str, torch.Tensor], file:
         f"{name}." for name, _ in whole.named_children() if name in ("fc", "classifier", "head", "heads")
     )
     load_weights(whole, state, file, head=classifier)
-    cut = create_body(whole, pretrained=False, cut=model_meta.get(builder, _default_meta)["cut"])
+    cut = create_body(whole, pretrained=False, cut=model_meta.get(builder, {}).get("cut"))
     body.load_state_dict(cut.state_dict())
 
 

@@ -3,15 +3,15 @@
 from torch import nn
 
 NAMES = ("stem", "early", "late", "head")
-_DOMINANT = 0.85  # share of the parameters above which a container is the network's trunk, not one of its stages
+_DOMINANT = 0.85  # A container with a larger share of the parameters is the whole trunk, not one of its stages.
 
 
 def layer_groups(model: nn.Sequential) -> list[list[nn.Parameter]]:
     """fastai splitter for `Sequential(body, head)`: lists of parameters, from general features to special ones.
 
-    The body's stages are found from its structure alone: ResNet's `layer1` to `layer4`, EfficientNet's `blocks`, a
-    vision transformer's encoder blocks. What comes before the first stage is the stem; the stages are halved by number,
-    and what comes after the last one, such as a final norm, goes with the late ones.
+    The stages of the body are found from its structure: ResNet's `layer1` to `layer4`, EfficientNet's `blocks`, the
+    encoder blocks of a vision transformer. Layers before the first stage are the stem. The first half of the stages is
+    early, the second half is late, together with layers after the last stage, such as a final norm.
     """
     units, first_stage, end = _units(model[0])
     middle = first_stage + (end - first_stage + 1) // 2
@@ -22,19 +22,19 @@ def layer_groups(model: nn.Sequential) -> list[list[nn.Parameter]]:
 
 
 def one_group(model: nn.Module) -> list[list[nn.Parameter]]:
-    "fastai splitter for training from scratch, where no layer has anything to lose."
+    "fastai splitter for training from scratch: one group of all parameters."
     return [list(model.parameters())]
 
 
 def group_names(n_groups: int) -> list[str]:
-    "stem, early, late, head; one group is called `all`, and any other number is numbered."
+    "stem, early, late, head. One group is called `all`; any other number of groups is numbered."
     if n_groups == 1:
         return ["all"]
     return list(NAMES) if n_groups == len(NAMES) else [f"group {i}" for i in range(n_groups)]
 
 
 def _units(body: nn.Module) -> tuple[list[nn.Module], int, int]:
-    "The body as a sequence of layers and stages, in order, and the positions of its first stage and after its last."
+    "The layers and stages of the body in order, the position of the first stage, and the position after the last one."
     children = [child for child in body.children() if _size(child)]
     if len(children) == 1:
         return _units(children[0])

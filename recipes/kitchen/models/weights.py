@@ -1,4 +1,4 @@
-"""Weights from a file: read without running code in it, matched by name and shape, or refused in one sentence."""
+"""Weights from a file: read without running code from it, matched by name and shape, or refused in one sentence."""
 
 import hashlib
 from pathlib import Path
@@ -13,7 +13,7 @@ _NESTED = ("state_dict", "model", "model_state_dict")  # under which training sc
 
 
 def read_weights(file: Path | str) -> dict[str, torch.Tensor]:
-    "Tensors by name. Raises UserError for a file that is missing, damaged, of another kind, or more than tensors."
+    "Tensors by name. Raises UserError if the file is missing, damaged, or holds anything but tensors."
     file = Path(file).expanduser()
     if file.suffix.lower() not in _SUFFIXES:
         raise UserError(f"`weights` {file}: expected a file that ends in {', '.join(_SUFFIXES)}")
@@ -39,9 +39,9 @@ def read_weights(file: Path | str) -> dict[str, torch.Tensor]:
 def load_weights(
     model: nn.Module, state: dict[str, torch.Tensor], file: Path | str, head: tuple[str, ...] = ()
 ) -> None:
-    """Load `state` into `model`, all but the parts named in `head`, which belong to other classes.
+    """Load `state` into `model`, except the parts named in `head`, which were trained for other classes.
 
-    Raises UserError, naming the first tensor, if one is missing or has another shape. More than is needed is no error.
+    Raises UserError that names the first tensor that is missing or has another shape. Further tensors are ignored.
     """
     own = {name: t for name, t in model.state_dict().items() if not name.startswith(head or "\0")}
     missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
@@ -59,7 +59,7 @@ def load_weights(
 
 
 def sha256(file: Path | str) -> str:
-    "Of the file's content, in hexadecimal."
+    "The SHA-256 of a file's content, in hexadecimal."
     digest = hashlib.sha256()
     with open(Path(file).expanduser(), "rb") as stream:
         while block := stream.read(1 << 20):

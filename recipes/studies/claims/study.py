@@ -22,7 +22,7 @@ from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.store.tables import RUN_COLUMNS, RunRow, run_table
-from lrlab.recipes.kitchen.workloads import Workload, checked
+from lrlab.recipes.kitchen.workloads import Workload, make_workload
 from lrlab.recipes.studies.claims import figure as claims_figure
 from lrlab.recipes.studies.claims import page as claims_page
 from lrlab.recipes.studies.claims.bench import QUICK, Bench, Evidence, Scale
@@ -96,7 +96,7 @@ def parse_workloads(data: str, precision: str, cache: bool = True) -> list[Workl
     names = [name.strip() for name in str(data).split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
         raise UserError(f"`data` {data}: expected different datasets or folders, such as solar,digits")
-    return [checked(name, "small", None, 64, precision, cache=cache) for name in names]
+    return [make_workload(name, "small", None, 64, precision, cache=cache) for name in names]
 
 
 def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:

@@ -64,18 +64,18 @@ def no_advice(results: Results) -> str:
 
 
 def code(advice: Advice, config: dict) -> str:
-    """Python that trains with the advice and runs as pasted: plain fastai for a folder of images.
+    """Python that trains with the advice and runs as pasted: plain fastai for a folder that fastai reads as lrlab does.
 
     lrlab's own `build` makes the Learner for any other data, and for weights that come in a package or a file.
     """
     imports = sorted(callbacks_in(advice.call) | {"StopOnDivergence"})
     question, library = config["question"], _library(config)
-    is_folder = Path(config["data"].get("source", "")).is_absolute() and "of" not in config["data"]
-    if is_folder and library != "lrlab" and not question.get("weights"):
+    is_plain = config["data"].get("is_plain_folder") and "of" not in config["data"]
+    if is_plain and library != "lrlab" and not question.get("weights"):
         lines = [*_repair(config), "from fastai.vision.all import *"]
         learner = _plain_learner(config, library)
     else:
-        lines, learner = ["from lrlab.recipes import build"], _built_learner(question)
+        lines, learner = ["from lrlab.recipes import build"], _built_learner(config)
     lines += [f"from lrlab.callbacks import {', '.join(imports)}", "", *learner]
     lines.append(f"learn.fit_schedule({advice.epochs}, {advice.call}, lr_max={advice.lr_max}, cbs=StopOnDivergence())")
     return "\n".join(lines)
@@ -97,10 +97,19 @@ def callbacks_in(call: str) -> set[str]:
     return {node.id for node in ast.walk(ast.parse(call)) if isinstance(node, ast.Name)}
 
 
-def _built_learner(question: dict) -> list[str]:
+def _built_learner(config: dict) -> list[str]:
+    question = config["question"] | {"data": _where(config)}
     keys = ["data", "arch", "size", "bs", *(["weights"] if question.get("weights") else [])]
     arguments = ", ".join(f"{key}={question[key]!r}" for key in keys)
     return [f"learn = build({arguments})  # or your own Learner", *_warm_up(question)]
+
+
+def _where(config: dict) -> str:
+    "The data as `build` takes it in any working directory: a name, or the absolute path of a folder."
+    name, source = config["question"]["data"], config["data"].get("source", "")
+    if not Path(source).is_absolute():
+        return name
+    return f"{source}:{name.rpartition(':')[2]}" if "of" in config["data"] else source
 
 
 def _warm_up(question: dict) -> list[str]:
@@ -112,13 +121,20 @@ def _warm_up(question: dict) -> list[str]:
     return ["learn.freeze()", f"{head_alone}  # the new head alone", "learn.unfreeze()"]
 
 
+def _random_split(images: dict[str, int]) -> int:
+    "Training images of fastai's `valid_pct=0.25`. A larger batch would never be full, and fastai skips it."
+    total = sum(images.values())
+    return total - int(0.25 * total)
+
+
 def _plain_learner(config: dict, library: str) -> list[str]:
     question, data = config["question"], config["data"]
     folders = data.get("folders")
     split = f"train={folders['train']!r}, valid={folders['valid']!r}" if folders else "valid_pct=0.25, seed=42"
+    bs = min(question["bs"], data["images"]["train"] if folders else _random_split(data["images"]))
     lines = [
         f"dls = ImageDataLoaders.from_folder({data['source']!r}, {split},",
-        f"    item_tfms=Resize({data['size']}), batch_tfms=Flip(), bs={question['bs']})",
+        f"    item_tfms=Resize({data['size']}), batch_tfms=Flip(), bs={bs})",
     ]
     if question["arch"] == "small":
         stride = 2 if data["size"] >= 48 else 1

@@ -14,7 +14,7 @@ from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.models import create as models
 from lrlab.recipes.kitchen.models import weights
 from lrlab.recipes.kitchen.models.layer_groups import group_names, layer_groups, one_group
-from lrlab.recipes.kitchen.workloads import Workload, checked
+from lrlab.recipes.kitchen.workloads import Workload, make_workload
 
 prepare_torchvision()  # timm imports torchvision
 pytest.importorskip("timm")
@@ -186,7 +186,7 @@ def test_weights_on_the_command_line(tmp_path, squeezenet_file, capsys):
 
 
 def test_a_workload_knows_its_file_by_content(squeezenet_file, tmp_path):
-    workload = checked("digits", "squeezenet1_1", 32, 64, "fp32", squeezenet_file)
+    workload = make_workload("digits", "squeezenet1_1", 32, 64, "fp32", squeezenet_file)
     assert workload.pretrained and workload.weights_sha256 == weights.sha256(squeezenet_file)
     assert is_loaded(workload.learner().model)
 

@@ -1,5 +1,6 @@
 """The answer in words, and the code at its end: it runs as pasted."""
 
+import json
 import re
 import textwrap
 
@@ -171,7 +172,8 @@ def test_the_code_repeats_a_run_from_a_file_of_weights(folders, tmp_path):
 
 def test_the_code_for_pretrained_models():
     advice = Advice("sgdr", "CosineRestarts(cycle_len=1)", LearningRate.parse("slice(1e-5, 1e-3)"), 3, "")
-    config = {"question": {"arch": "resnet34", "bs": 32, "data": "x"}, "data": {"source": "/images", "size": 64}}
+    data = {"source": "/images", "size": 64, "is_plain_folder": True, "images": {"train": 90, "valid": 30}}
+    config = {"question": {"arch": "resnet34", "bs": 32, "data": "x"}, "data": data}
     config["arch_library"] = "torchvision"
     code = answer.code(advice, config)
     assert "vision_learner(dls, resnet34, metrics=accuracy)" in code and "lr_max=slice(1e-5, 1e-3)" in code
@@ -191,6 +193,90 @@ def test_the_code_for_pretrained_models():
     assert "import Constant, CosineDecay, StopOnDivergence, join, warmup" in answer.code(joined, config)
     assert "prepare_torchvision()" in answer.code(advice, config | {"torchvision_compat": True})
     del config["arch_library"]
-    assert "build(data='x', arch='vit_tiny_patch16_224'" in answer.code(
+    assert "build(data='/images', arch='vit_tiny_patch16_224'" in answer.code(
         advice, config | {"question": {**config["question"], "size": 64}}
     ), "1.0"
+
+
+def nested(root):
+    for i, name in enumerate(("left", "right")):
+        write_images(root / name, 12, seed=i)
+        write_images(root / name / "2024" / "left", 4, seed=2 + i)
+
+
+def with_loose_images(root):
+    for i, name in enumerate(("left", "right")):
+        write_images(root / name, 12, seed=i)
+    next((root / "left").iterdir()).rename(root / "loose.png")
+
+
+def with_a_damaged_file(root):
+    for i, name in enumerate(("left", "right")):
+        write_images(root / name, 20, seed=i)
+    (root / "left" / "bad.png").write_bytes(b"no image")
+
+
+def with_an_unreadable_format(root):
+    for i, name in enumerate(("left", "right")):
+        write_images(root / name, 12, seed=i)
+    next((root / "left").iterdir()).rename(root / "left" / "raw.jxr")
+
+
+def of_a_rare_class(root):
+    for i, (name, count) in enumerate({"left": 30, "right": 30, "rare": 2}.items()):
+        write_images(root / name, count, seed=i)
+
+
+def split_under_other_names(root):
+    for split, count in (("training_set", 12), ("test_set", 4), ("more", 3)):
+        for i, name in enumerate(("left", "right")):
+            write_images(root / split / name, count, seed=10 * count + i)
+
+
+def with_an_unlabelled_test_folder(root):
+    for split, count in (("train", 12), ("valid", 4)):
+        for i, name in enumerate(("left", "right")):
+            write_images(root / split / name, count, seed=10 * count + i)
+    write_images(root / "test", 5, seed=99)
+
+
+def few(root):
+    for i, name in enumerate(("left", "right")):
+        write_images(root / name, 16, seed=i)
+
+
+FOLDERS = {  # a folder, and whether fastai reads it as lrlab does
+    few: True,
+    split_under_other_names: True,
+    with_an_unlabelled_test_folder: True,
+    nested: False,
+    with_loose_images: False,
+    with_a_damaged_file: False,
+    with_an_unreadable_format: False,
+    of_a_rare_class: False,
+}
+
+
+@pytest.mark.parametrize("make, is_plain", FOLDERS.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_the_code_runs_for_the_data_it_was_printed_for(make, is_plain, tmp_path, monkeypatch):
+    "With the default batch size, in another working directory, and with the images of the comparison."
+    make(tmp_path / "images")
+    monkeypatch.chdir(tmp_path)
+    options = {"epochs": "1", "seeds": "1", "schedules": "constant", "lr_max": "3e-3", "jobs": "1", "size": 12}
+    result = compare.main("images", **options, out=tmp_path / "out")
+    counts = json.loads((tmp_path / "out" / "config.json").read_text())["data"]["images"]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    pasted = code_in(result.text)
+    assert ("from_folder" in pasted) == is_plain
+    learn = learner_of(pasted)
+    assert np.isfinite(learn.recorder.values[0]).all()
+    assert len(learn.dls.train_ds) + len(learn.dls.valid_ds) == counts["train"] + counts["valid"]
+
+
+def test_a_batch_size_that_the_data_cannot_fill_is_reduced(tmp_path):
+    "lrlab makes one batch of what there is; fastai skips a batch that is not full."
+    few(tmp_path / "images")
+    options = {"epochs": "1", "seeds": "1", "schedules": "constant", "lr_max": "3e-3", "jobs": "1", "size": 12}
+    pasted = code_in(compare.main(str(tmp_path / "images"), **options, bs=64, out=tmp_path / "out").text)
+    assert "bs=24)" in pasted and len(learner_of(pasted).recorder.losses) == 1
