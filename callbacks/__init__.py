@@ -1,7 +1,7 @@
 """Learning-rate schedules and training callbacks for fastai."""
 
 from .averaging import CycleAverage
-from .compose import Join, Warmup, join, warmup
+from .compose import Join, Scaled, Warmup, join, scaled, warmup
 from .divergence import StopOnDivergence
 from .history import HyperHistory
 from .lr_find import LRRange, lr_range_test
@@ -21,6 +21,7 @@ from .schedules import (
     ExpRange,
     FlatCosine,
     InverseSqrt,
+    MultiStep,
     OneCycle,
     Points,
     PolynomialDecay,
@@ -49,12 +50,14 @@ __all__ = [
     "InverseSqrt",
     "Join",
     "LRRange",
+    "MultiStep",
     "OneCycle",
     "Points",
     "PolynomialDecay",
     "ReduceOnPlateau",
     "Resumable",
     "Rex",
+    "Scaled",
     "Schedule",
     "ScheduleHyper",
     "ScheduleLR",
@@ -70,5 +73,6 @@ __all__ = [
     "join",
     "lr_range_test",
     "preview_schedule",
+    "scaled",
     "warmup",
 ]

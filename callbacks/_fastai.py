@@ -31,12 +31,12 @@ def check() -> None:
 
 
 def _needed() -> Iterator[tuple[str, bool]]:
-    weight = torch.nn.Parameter(torch.zeros(1))
-    own = Optimizer([weight], [], lr=1.0)
-    wrapped = OptimWrapper([weight], torch.optim.SGD, lr=1.0)
     yield "Learner._with_events", hasattr(Learner, "_with_events")
     yield "LRFinder.name == 'lr_finder'", LRFinder(start_lr=1, end_lr=2).name == "lr_finder"
     yield "OptimWrapper._set_hyper", hasattr(OptimWrapper, "_set_hyper")
+    weight = torch.nn.Parameter(torch.zeros(1))
+    own = Optimizer([weight], [], lr=1.0)
+    wrapped = OptimWrapper([weight], torch.optim.SGD, lr=1.0)
     for name in ("opt", "bwd_map"):
         yield f"OptimWrapper.{name}", name in vars(wrapped)
     for name in ("cbs", "hypers", "state", "frozen_idx"):

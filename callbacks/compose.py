@@ -1,4 +1,4 @@
-"""Schedules made of schedules: `warmup` puts a rise before one, `join` puts several in a row.
+"""Schedules made of schedules: `warmup` puts a rise before one, `join` puts several in a row, `scaled` lowers one.
 
 Each part is a schedule over its own share of the run: its p, its percentages and its cycles count from its own start.
 """
@@ -31,8 +31,8 @@ def warmup(schedule: Schedule, length: Length, start: float = 0.0) -> Warmup:
 def join(parts: Iterable[tuple[Schedule, Length | None]]) -> Join:
     """One schedule after the other, each for its length; the last may have the length None, for the rest of the run.
 
-    The lengths must add up to the run, which is checked at the start of the fit. They are added up exactly and each sum
-    is rounded once to whole steps.
+    The lengths must add up to the run; this is checked at the start of the fit. Sums of lengths are exact, and each sum
+    is rounded once to whole steps. `scaled` gives a part a lower peak.
 
     >>> from lrlab.callbacks import Constant, PolynomialDecay, join
     >>> join([(Constant(), "2 steps"), (PolynomialDecay(), None)]).multipliers(6, 1)
@@ -43,9 +43,46 @@ def join(parts: Iterable[tuple[Schedule, Length | None]]) -> Join:
     return Join(tuple(parts))
 
 
+def scaled(schedule: Schedule, factor: float) -> Scaled:
+    """`schedule` with every multiplier times `factor`, a number in (0, inf): a part of a `join` with a lower peak.
+
+    Momentum, which follows the shape of the schedule, does not change.
+
+    >>> from lrlab.callbacks import Constant, PolynomialDecay, join, scaled
+    >>> join([(Constant(), "2 steps"), (scaled(PolynomialDecay(), 0.5), None)]).multipliers(6, 1)
+    array([1.   , 1.   , 0.5  , 0.375, 0.25 , 0.125])
+    """
+    return Scaled(schedule, factor)
+
+
+@dataclass(frozen=True)
+class Scaled(Schedule):
+    "The result of `scaled`."
+
+    schedule: Schedule
+    factor: float
+
+    def __post_init__(self) -> None:
+        _check_schedule("schedule", self.schedule)
+        self._number("factor", "(0, inf)")
+
+    def _curve(self, budget: Budget) -> Curve:
+        curve = self.schedule._curve(budget)
+        return lambda t: self.factor * curve(t)
+
+    def _shape(self, budget: Budget) -> Curve:
+        return self.schedule._shape(budget)
+
+    def _ends(self, budget: Budget) -> list[int]:
+        return self.schedule._ends(budget)
+
+    def _parts(self, budget: Budget) -> list[tuple[Schedule, Budget]]:
+        return [(self, budget), *self.schedule._parts(budget)]
+
+
 @dataclass(frozen=True)
 class Warmup(Schedule):
-    "What `warmup` returns; see there."
+    "The result of `warmup`."
 
     schedule: Schedule
     length: Length
@@ -85,7 +122,7 @@ class Warmup(Schedule):
 
 @dataclass(frozen=True)
 class Join(Schedule):
-    "What `join` returns; see there."
+    "The result of `join`."
 
     parts: tuple[tuple[Schedule, Length | None], ...]
 
@@ -131,7 +168,7 @@ class Join(Schedule):
         return _in_turn(starts, [schedule._shape(share) for schedule, share in zip(schedules, shares, strict=True)])
 
     def _ends(self, budget: Budget) -> list[int]:
-        "The ends of all parts, without those of parts after which the LR does not rise: they end no cycle."
+        "The ends of all parts. A part after which the LR does not rise ends no cycle."
         curve = self._curve(budget)
         ends = [start + end for start, schedule, share in self._shares(budget) for end in schedule._ends(share)]
 
@@ -155,7 +192,7 @@ def _check_schedule(name: str, value: object) -> None:
 
 
 def _in_turn(starts: Sequence[int], curves: Sequence[Curve]) -> Curve:
-    "One curve after the other, each on steps counted from its own start. The steps asked for must rise."
+    "One curve after the other, each on steps counted from its own start. The steps `t` must rise."
 
     def curve(t: np.ndarray) -> np.ndarray:
         pieces = np.split(t, np.searchsorted(t, starts[1:]))

@@ -1,4 +1,4 @@
-"""The schedules with cycles: the engine (cycles.py) says where a cycle begins and ends, `_wave` how it looks."""
+"""The schedules with cycles: cycle_bounds.py says where each cycle begins and ends, `_wave` what it looks like."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import numpy as np
 from . import arguments
 from .arguments import Budget, Length
 from .cycle_bounds import Cycles
-from .schedule import Curve, Schedule, between, half_cosine
+from .schedule import Curve, Schedule, between, half_cosine, quiet
 
 
 class _Cyclic(Schedule):
     cycle_len: Length
+    cycle_mult: float = 1
     floor: float
+    rounding: str = "sum"
 
     def _curve(self, budget: Budget) -> Curve:
         cycles = self._cycles(budget)
@@ -27,7 +29,7 @@ class _Cyclic(Schedule):
 
     def _cycles(self, budget: Budget) -> Cycles:
         cycle_len = arguments.in_steps("cycle_len", self.cycle_len, budget)
-        return Cycles.of(cycle_len, getattr(self, "cycle_mult", 1), budget.total_steps)
+        return Cycles.of(cycle_len, self.cycle_mult, budget.total_steps, self.rounding)
 
     def _hints(self, budget: Budget) -> list[str]:
         bounds = self._cycles(budget).bounds
@@ -65,6 +67,7 @@ class _DecayingTops(_Cyclic):
         self._number("cycle_mult", "(0, inf)")
         self._number("gamma", "(0, 1]")
         arguments.choice("decay", self.decay, ("peak", "amplitude"))
+        arguments.choice("rounding", self.rounding, ("sum", "each"))
         self._number("floor", "[0, 1)")
 
     def _top(self, index: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -72,15 +75,16 @@ class _DecayingTops(_Cyclic):
         return np.maximum(decayed, self.floor) if self.decay == "peak" else between(self.floor, 1.0, decayed)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Triangular(_Triangles, _DecayingTops):
     """Straight up from the floor and straight down again, cycle after cycle.
 
     Smith 2015 (arXiv:1506.01186, section 3): with x the position in the cycle, floor + (top - floor) * (1 - |2x - 1|),
     where top = 1 in the first cycle and decays by `gamma` with each: its "amplitude" over the floor (gamma 0.5 is
     Smith's triangular2) or its "peak", never below the floor. Cycle i is cycle_len * cycle_mult**i long.
-    `cycle_len` is the whole cycle, up and down, twice Smith's stepsize: a length, every cycle at least two steps;
-    `cycle_mult` in (0, inf), `gamma` in (0, 1], `decay` "amplitude" or "peak", `floor` in [0, 1).
+    `cycle_len` is the whole cycle, up and down, twice Smith's stepsize: a length, every cycle at least one step;
+    `cycle_mult` in (0, inf), `gamma` in (0, 1], `decay` "amplitude" or "peak", `floor` in [0, 1),
+    `rounding` "sum" (sums of lengths are rounded) or "each" (every length is cut to whole steps, as in pytorch-ignite).
 
     >>> Triangular(cycle_len="4 steps", gamma=0.5, floor=0).multipliers(8, 1)
     array([0.  , 0.5 , 1.  , 0.5 , 0.  , 0.25, 0.5 , 0.25])
@@ -91,6 +95,7 @@ class Triangular(_Triangles, _DecayingTops):
     gamma: float = 1.0
     decay: str = "amplitude"
     floor: float = 0.1
+    rounding: str = quiet("sum")
 
 
 @dataclass(frozen=True)
@@ -117,15 +122,15 @@ class ExpRange(_Triangles):
         return between(self.floor, 1.0, self.gamma**t)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CosineRestarts(_DecayingTops):
     """Half a cosine down from the top, then a restart at the next top: SGDR.
 
     Loshchilov & Hutter 2016 (arXiv:1608.03983, eq. 5): floor + (top - floor) * (1 + cos(pi * T_cur / T_i)) / 2, with
     T_i = cycle_len * cycle_mult**i. The top is 1 in the first cycle and decays by `gamma` with each, its "peak" (never
     below the floor) or its "amplitude" over the floor. With floor 0 the two are the same.
-    `cycle_len` is a length, every cycle at least two steps; `cycle_mult` in (0, inf), below 1 the cycles shrink;
-    `gamma` in (0, 1], `decay` "peak" or "amplitude", `floor` in [0, 1).
+    `cycle_len` is a length, every cycle at least one step; `cycle_mult` in (0, inf), below 1 the cycles shrink;
+    `gamma` in (0, 1], `decay` "peak" or "amplitude", `floor` in [0, 1), `rounding` as in `Triangular`.
 
     >>> CosineRestarts(cycle_len="2 steps").multipliers(6, 1).round(3)
     array([1.   , 0.5  , 1.   , 0.854, 0.5  , 0.146])
@@ -136,6 +141,7 @@ class CosineRestarts(_DecayingTops):
     gamma: float = 1.0
     decay: str = "peak"
     floor: float = 0.0
+    rounding: str = quiet("sum")
 
     def _wave(self, position: np.ndarray) -> np.ndarray:
         return half_cosine(position)

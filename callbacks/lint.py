@@ -1,4 +1,4 @@
-"""Schedule lint: what is legal but probably not meant, in words. It reads the array that the run would use."""
+"""Schedule lint: warnings about what is legal but probably not meant, from the array that the run would use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def lint(schedule: Schedule, budget: Budget) -> list[str]:
-    "Warnings about `schedule` in a run of this length; what the fit would refuse comes first."
+    "Warnings about `schedule` in a run of this length. An error that the fit would raise comes first."
     try:
         multipliers, parts = schedule.multipliers(*budget), schedule._parts(budget)
     except ValueError as error:

@@ -1,9 +1,9 @@
-"""What every schedule is: an array of multipliers, computed once when the fit starts."""
+"""The base of every schedule: an array of multipliers, computed once when the fit starts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,12 +21,12 @@ Curve = Callable[[np.ndarray], np.ndarray]
 BLOCK = 1 << 16  # steps computed at once: keeps the temporaries of a long run small
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Schedule:
     """How the learning rate changes over a run, as a multiplier of `lr_max` at every optimizer step.
 
-    A schedule of your own is a `Custom(f)`, or a frozen dataclass whose `_curve` checks its arguments against the
-    budget and returns a function from steps to multipliers:
+    Write your own as a `Custom(f)`, or as a frozen dataclass. Its `_curve` checks the arguments against the budget and
+    returns a function from steps to multipliers:
 
     >>> @dataclass(frozen=True)
     ... class Halving(Schedule):
@@ -73,13 +73,18 @@ class Schedule:
         return plot(self, epochs, steps_per_epoch, lr_max, ax)
 
     def lint(self, total_steps: int, steps_per_epoch: int) -> list[str]:
-        """What is probably not meant about this schedule in a run of this length, in words; empty if all is well.
+        """Warnings about what is probably not meant, in a run of this length; empty if all is well.
 
         >>> from lrlab.callbacks import CosineRestarts
         >>> CosineRestarts(cycle_len=1, cycle_mult=2).lint(total_steps=600, steps_per_epoch=100)
         ['CosineRestarts ends mid-cycle at multiplier 0.149: the run cuts cycle 3 after 300 of its 400 steps']
         """
         return lint(self, Budget.of(total_steps, steps_per_epoch))
+
+    def __repr__(self) -> str:
+        values = [(f, getattr(self, f.name)) for f in fields(self)]
+        shown = [f"{f.name}={v!r}" for f, v in values if v != f.default or not f.metadata.get("quiet")]
+        return f"{type(self).__qualname__}({', '.join(shown)})"
 
     def _curve(self, budget: Budget) -> Curve:
         raise NotImplementedError(f"{type(self).__name__} must define _curve")
@@ -95,14 +100,14 @@ class Schedule:
         return [budget.total_steps - 1]
 
     def _parts(self, budget: Budget) -> list[tuple[Schedule, Budget]]:
-        "The schedules this one is made of, each with its share of the run."
+        "This schedule and those that it is made of, each with its share of the run."
         return [(self, budget)]
 
     def _lengths(self) -> dict[str, Length]:
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.type == "Length"}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.type == "Length"}
 
     def _hints(self, budget: Budget) -> list[str]:
-        "What this kind of schedule has to say in `lint`."
+        "Warnings of this kind of schedule for `lint`."
         return []
 
     def _number(self, name: str, interval: str) -> None:
@@ -113,6 +118,11 @@ class Schedule:
 
     def _keep(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
+
+
+def quiet(default: Any) -> Any:
+    "A field that the repr leaves out while it has its default."
+    return field(default=default, metadata={"quiet": True})
 
 
 def sample(curve: Curve, total_steps: int) -> np.ndarray:

@@ -5,8 +5,8 @@
 Step t is 0-based and counts optimizer updates; `lr[t]` is the learning rate used *at* step t. With p = t / total_steps
 a run of N steps reaches p = (N - 1) / N, so a schedule that falls to its floor comes within one step of it, as fastai's
 do. A *length* (`cycle_len`, `every`, `warmup`, `decay`) is a number of epochs, or "300 steps", "2 epochs", "30%" of the
-run. Bad arguments raise `ValueError` at construction; what only the length of the run can tell (a warm-up longer than
-the run, a cycle under two steps) raises it from `multipliers`, that is at the start of the fit.
+run. Bad arguments raise `ValueError` at construction. Errors that depend on the length of the run (a warm-up longer
+than the run, a cycle shorter than a step) are raised by `multipliers`, that is at the start of the fit.
 """
 
 from __future__ import annotations
@@ -58,6 +58,39 @@ class StepDecay(Schedule):
             raise ValueError(f"every={self.every!r} is {every:g} steps; it must be at least 1 step")
         # A billionth of a stair forgives float noise in t / every where `every` is no whole number of steps.
         return lambda t: self.gamma ** np.floor(t / every + 1e-9)
+
+
+@dataclass(frozen=True)
+class MultiStep(Schedule):
+    """The learning rate is multiplied by `gamma` at every milestone: gamma ** (number of milestones <= t).
+
+    He et al. 2015 (arXiv:1512.03385, section 4.2: divided by 10 at 32k and 48k steps); torch's MultiStepLR.
+    `milestones` are lengths from the start of the run, each longer than the one before, `gamma` in (0, 1].
+
+    >>> MultiStep(milestones=("2 steps", "3 steps"), gamma=0.5).multipliers(5, 1)
+    array([1.  , 1.  , 0.5 , 0.25, 0.25])
+    """
+
+    milestones: tuple[Length, ...] = ("50%", "75%")
+    gamma: float = 0.1
+
+    def __post_init__(self) -> None:
+        given = self.milestones
+        if isinstance(given, str) or not hasattr(given, "__iter__"):
+            raise ValueError(f"milestones must be a list of lengths, each {arguments.LENGTHS}; got {given!r}")
+        self._keep("milestones", tuple(arguments.length(f"milestones[{i}]", at) for i, at in enumerate(given)))
+        if not self.milestones:
+            raise ValueError("milestones must be at least one length, got none")
+        self._number("gamma", "(0, 1]")
+
+    def _lengths(self) -> dict[str, Length]:
+        return {f"milestones[{i}]": at for i, at in enumerate(self.milestones)}
+
+    def _curve(self, budget: Budget) -> Curve:
+        steps = [round(arguments.in_steps(name, at, budget)) for name, at in self._lengths().items()]
+        if any(now >= following for now, following in zip(steps, steps[1:], strict=False)):
+            raise ValueError(f"milestones must rise, and {self.milestones!r} are at the steps {steps}")
+        return lambda t: self.gamma ** np.searchsorted(steps, t, side="right").astype(float)
 
 
 @dataclass(frozen=True)
@@ -318,7 +351,7 @@ class Points(Schedule):
 
 @dataclass(frozen=True, repr=False)
 class Custom(Schedule):
-    """Any function of one's own: multiplier f(p) with p = t / total_steps, called once a step with a float.
+    """Your own function: multiplier f(p) with p = t / total_steps, called once per step with a float.
 
     f must return finite numbers of at least 0, which is checked at the start of the fit; above 1 the LR exceeds lr_max.
     The schedule pickles if f does, and its repr evaluates back where the name of f is known.
@@ -347,8 +380,8 @@ class Custom(Schedule):
 
 
 _ALL: tuple[type[Schedule], ...] = (
-    Constant, StepDecay, ExponentialDecay, PolynomialDecay, CosineDecay, InverseSqrt, Rex, Triangular, ExpRange,
-    CosineRestarts, OneCycle, FlatCosine, Trapezoid, Points, Custom,
+    Constant, StepDecay, MultiStep, ExponentialDecay, PolynomialDecay, CosineDecay, InverseSqrt, Rex, Triangular,
+    ExpRange, CosineRestarts, OneCycle, FlatCosine, Trapezoid, Points, Custom,
 )  # fmt: skip
 SCHEDULES: dict[str, type[Schedule]] = {schedule.__name__: schedule for schedule in _ALL} | {"SGDR": SGDR}
 """Every schedule by the name it is constructed with."""

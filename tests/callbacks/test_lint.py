@@ -83,7 +83,7 @@ def test_epochs_for_steps_are_found_in_a_cycle_length():
             'length of parts[0]=100 counts epochs, and there are 5; write "100 steps" if steps are meant',
         ),
         (
-            SGDR("1 steps"),
+            SGDR("1 steps", 0.5),
             "the fit would refuse this: cycle_len of 1 steps",
             "cycle_len='1 steps' is 0.01 of an epoch; write 1 if epochs are meant",
         ),

@@ -28,6 +28,7 @@ from lrlab.callbacks import (
     ExpRange,
     FlatCosine,
     InverseSqrt,
+    MultiStep,
     OneCycle,
     Points,
     PolynomialDecay,
@@ -38,6 +39,7 @@ from lrlab.callbacks import (
     Triangular,
     Warmup,
     join,
+    scaled,
     warmup,
 )
 
@@ -53,6 +55,8 @@ GOLDEN = [  # schedule, total_steps, steps_per_epoch, {step: multiplier}
     (StepDecay(), 30, 10, {0: 1, 9: 1, 10: 0.5, 19: 0.5, 20: 0.25}),
     (StepDecay(every=7 / 3, gamma=0.1), 700, 100, {233: 1, 234: 0.1, 466: 0.1, 467: 0.01, 699: 0.01}),
     (StepDecay(every="30%", gamma=0.1), 100, 7, {29: 1, 30: 0.1, 60: 0.01, 90: 0.001}),
+    (MultiStep(), 100, 7, {0: 1, 49: 1, 50: 0.1, 74: 0.1, 75: 0.01, 99: 0.01}),
+    (MultiStep((1, "15 steps", 9), 0.5), 30, 10, {9: 1, 10: 0.5, 14: 0.5, 15: 0.25, 29: 0.25}),
     (ExponentialDecay(gamma=0.5), 20, 10, {0: 1, 5: math.sqrt(0.5), 10: 0.5}),
     (PolynomialDecay(), 10, 5, {0: 1, 5: 0.5, 9: 0.1}),
     (PolynomialDecay(power=2, floor=0.2), 10, 5, {0: 1, 5: 0.4}),
@@ -69,6 +73,10 @@ GOLDEN = [  # schedule, total_steps, steps_per_epoch, {step: multiplier}
     (SGDR(gamma=0.5, floor=0.3), 700, 100, {0: 1, 100: 0.5, 200: 0.4, 300: 0.3, 699: 0.3}),
     (SGDR(gamma=0.5, floor=0.2, decay="amplitude"), 700, 100, {0: 1, 100: 0.6, 300: 0.4}),
     (SGDR(cycle_len=4, cycle_mult=0.5), 700, 100, {0: 1, 200: 0.5, 400: 1, 600: 1, 650: 0.5}),
+    (SGDR("1 steps", cycle_mult=1), 10, 5, {0: 1, 5: 1, 9: 1}),
+    (SGDR("1 steps"), 10, 5, {0: 1, 1: 1, 2: 0.5, 3: 1, 5: 0.5, 7: 1}),
+    (SGDR("5 steps", 1.5, rounding="each"), 30, 5, {0: 1, 5: 1, 12: 1, 17: 0.5, 22: 1}),
+    (Triangular("5 steps", 1.5, rounding="each", floor=0), 30, 5, {0: 0, 5: 0, 12: 0, 17: 1, 22: 0}),
     (OneCycle(), 100, 10, {0: 0.04, 25: 1}),
     (OneCycle(pct_start=0, div_final=10), 10, 5, {0: 1, 5: 0.55}),
     (OneCycle(pct_start=1, div=10), 10, 5, {0: 0.1, 5: 0.55}),
@@ -180,6 +188,9 @@ BAD = [
     ("gamma", [0, -0.1, 1.1, True, "0.5", None, math.nan, math.inf], [SGDR, ExpRange]),
     ("every", [0, -1, math.nan, math.inf, True, None, "", "3", "3 days"], [StepDecay, ExponentialDecay]),
     ("every", ["-3 steps", "0 steps", "101%", "nan epochs"], [StepDecay, ExponentialDecay]),
+    ("gamma", [0, 1.1, "0.5", None], [MultiStep]),
+    ("milestones", [(), 3, "50%", None], [MultiStep]),
+    ("rounding", ["up", None, 1], [Triangular, SGDR]),
     ("cycle_len", [0, -1, math.nan, False, "x", "1e999 steps", [1]], [Triangular, ExpRange, SGDR]),
     ("cycle_mult", [0, -2, math.inf, math.nan, "2", True], [Triangular, SGDR]),
     ("decay", ["top", None, 1], [Triangular, SGDR]),
@@ -206,17 +217,19 @@ BAD = [
 def test_a_bad_argument_is_named_with_its_value_and_range(kind, name, value):
     with pytest.raises(ValueError, match=f"{name} must be") as error:
         kind(**{name: value})
-    shown = repr(value) if name != "points" else ""
+    shown = repr(value) if name not in ("points", "milestones") else ""
     assert shown in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("schedule", "total_steps", "message"),
     [
-        (SGDR("1 steps"), 70, "cycle_len of 1 steps.* at least 2 steps"),
-        (SGDR(1e-300), 70, "at least 2 steps"),
-        (SGDR(2, cycle_mult=0.5), 70, "cycle_mult=0.5 makes a cycle of under 2 steps"),
-        (Triangular("1.6 steps"), 70, "at least 2 steps"),
+        (SGDR("0.4 steps"), 70, "cycle_len of 0.4 steps.* at least one step"),
+        (SGDR(1e-300), 70, "at least one step"),
+        (SGDR(2, cycle_mult=0.5), 70, "cycle_mult=0.5 makes a cycle of less than a step"),
+        (Triangular("0.4 steps"), 70, "at least one step"),
+        (SGDR("3 steps", 0.5, rounding="each"), 70, "cycle_mult=0.5 makes a cycle of less than a step"),
+        (MultiStep((2, 1)), 70, r"milestones must rise, and \(2, 1\) are at the steps \[20, 10\]"),
         (StepDecay("0.5 steps"), 70, "every='0.5 steps' is 0.5 steps; it must be at least 1"),
         (InverseSqrt(300), 70, "warmup=300 is 3000 steps, longer than the run's 70"),
         (Trapezoid("60%", "50%"), 70, r"take 42 \+ 35 steps, more than the run's 70"),
@@ -257,6 +270,7 @@ RISING = st.lists(st.floats(0, 1), min_size=1, max_size=5, unique=True).map(sort
 RANDOM = {
     Constant: st.builds(Constant),
     StepDecay: st.builds(StepDecay, LENGTH, GAMMA),
+    MultiStep: st.builds(MultiStep, st.sampled_from([("20%",), ("10%", "50%", "80%"), (0.3, 0.8, "3 epochs")]), GAMMA),
     ExponentialDecay: st.builds(ExponentialDecay, GAMMA, LENGTH),
     PolynomialDecay: st.builds(PolynomialDecay, st.floats(0.1, 9), FLOOR),
     CosineDecay: st.builds(CosineDecay, FLOOR),
@@ -278,6 +292,7 @@ COMPOSED = st.one_of(
     ANY,
     st.builds(warmup, ANY, st.just("20%"), st.floats(0, 1)),
     st.builds(lambda first, then: join([(first, "50%"), (then, None)]), ANY, ANY),
+    st.builds(scaled, ANY, st.floats(0.01, 1)),
 )
 TOTAL = st.integers(40, 200)
 thorough = settings(max_examples=400, derandomize=True, deadline=None)

@@ -345,7 +345,7 @@ def test_beside_wandb(make_learner, witness, tmp_path, monkeypatch):
         ),
         "two": (lambda learn: learn.fit_schedule(1, LINEAR, cbs=ScheduleLR(SGDR())), "two schedules in one fit"),
         "warmup": (lambda learn: learn.fit_schedule(1, warmup(LINEAR, 2)), "longer than the run"),
-        "cycle": (lambda learn: learn.fit_schedule(1, SGDR(cycle_len="1 steps")), "under 2 steps"),
+        "cycle": (lambda learn: learn.fit_schedule(1, SGDR(cycle_len="0.4 steps")), "less than a step"),
         "no epochs": (
             lambda learn: learn.fit_schedule(0, LINEAR),
             "n_epoch must .* at least 1, got 0",
