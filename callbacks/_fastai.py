@@ -125,6 +125,12 @@ def callback_state(cb: Callback) -> dict[str, Any]:
     return {name: vars(cb)[name] for name in names if name in vars(cb)}
 
 
+def forget_iteration(dl: Any) -> None:
+    "Drop the generator that a loader keeps of an epoch that did not end: it cannot be pickled."
+    if "it" in vars(dl):
+        dl.it = None
+
+
 def items_per_process(dl: Any) -> int | None:
     "Items of an epoch in this process if `dl` is a DistributedDL, else None."
     return -(-dl.dl.n // dl.world_size) if hasattr(dl, "world_size") else None

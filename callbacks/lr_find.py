@@ -175,7 +175,7 @@ def _is_lazy(model: torch.nn.Module) -> bool:
 def untouched(learn: Learner) -> Iterator[None]:
     "Undo on exit all that training inside the block does to `learn` and to the random state."
     recorder = [metric for cb in learn.cbs for name, metric in vars(cb).items() if name in ("loss", "smooth_loss")]
-    holders = [o for o in (learn, learn.dls, *learn.dls.loaders, *learn.cbs, *learn.metrics, *recorder) if hasattr(o, "__dict__")]
+    holders = [o for o in (learn, learn.dls, *learn.cbs, *learn.metrics, *recorder) if hasattr(o, "__dict__")]
     attributes = [(holder, dict(vars(holder))) for holder in holders]
     cbs, loaders = list(learn.cbs), list(learn.dls.loaders)
     weights = {} if _is_lazy(learn.model) else {name: _to_cpu(tensor) for name, tensor in _tensors(learn.model)}
@@ -193,6 +193,8 @@ def untouched(learn: Learner) -> Iterator[None]:
             vars(holder).clear()
             vars(holder).update(saved)
         learn.cbs[:], learn.dls.loaders[:] = cbs, loaders
+        for loader in loaders:
+            _fastai.forget_iteration(loader)
         with torch.no_grad():
             for name, tensor in _tensors(learn.model) if weights else ():
                 tensor.copy_(weights[name])
