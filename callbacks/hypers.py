@@ -40,7 +40,8 @@ def spread_lr(name: str, lr: LR, groups: int) -> list[float]:
             return [float(o) for o in even_mults(check_lr(f"{name}.start", lr.start), stop, groups)]
         return [stop / 10] * (groups - 1) + [stop]
     lr = plain(lr)
-    lrs = [check_lr(name, o) for o in (lr if isinstance(lr, Sequence | L) or hasattr(lr, "__array__") else [lr])]
+    several = not isinstance(lr, str) and (isinstance(lr, (Sequence, L)) or hasattr(lr, "__array__"))
+    lrs = [check_lr(name, o) for o in (lr if several else [lr])]
     if len(lrs) not in (1, groups):
         raise ValueError(f"{name}={lr!r} must be one LR or {groups}, one for each parameter group; got {len(lrs)}")
     return lrs * groups if len(lrs) == 1 else lrs

@@ -17,7 +17,7 @@ MODULES = sorted(
     if "    >>> " in file.read_text(encoding="utf-8")
 )
 # What others return: their examples are those of the functions that make them.
-RESULTS = {"Join", "LRRange", "SchedulePreview", "Warmup"}
+RESULTS = {"Join", "LRRange", "Scaled", "SchedulePreview", "Warmup"}
 PUBLIC = [name for name in callbacks.__all__ if callable(getattr(callbacks, name)) and name not in RESULTS]
 
 
