@@ -71,14 +71,17 @@ def plural(n: int, noun: str) -> str:
 
 
 def percent(mean: float | None, low: float = math.nan, high: float = math.nan, sign: str = "") -> str:
-    """Fractions as percent, or as points with `sign="+"`. The interval is omitted where it is unknown.
+    """Fractions as percent, or differences of fractions as points with `sign="+"`.
 
-    >>> percent(0.971, 0.96, 0.982), percent(-0.02, sign="+"), percent(math.nan)
-    ('97.1 (96.0 to 98.2)', '-2.0', '-')
+    An unknown interval is omitted. No end of an interval is beyond what a fraction or a difference can be.
+
+    >>> percent(0.971, 0.96, 1.02), percent(-0.02, sign="+"), percent(math.nan)
+    ('97.1 (96.0 to 100.0)', '-2.0', '-')
     """
     if _is_unknown(mean):
         return "-"
-    shown = f"{100 * mean:{sign}.1f}"
+    shown, least = f"{100 * mean:{sign}.1f}", -1.0 if sign else 0.0
+    low, high = max(low, least), min(high, 1.0)  # nan stays nan
     return shown if _is_unknown(low) else f"{shown} ({100 * low:{sign}.1f} to {100 * high:{sign}.1f})"
 
 

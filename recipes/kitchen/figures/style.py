@@ -77,10 +77,10 @@ def plain(ax, whole_epochs: bool = False) -> None:
 
 
 def dot_row(ax, y: float, seeds, mean: float, low: float, high: float, colour: str, words: str) -> None:
-    "One row of a dot plot: the mean with its interval, every seed as a small dot below, and words at the right."
+    "One row of a dot plot of shares: the mean, its interval, every seed as a small dot below, and words at the right."
     ax.plot(seeds, np.full(len(seeds), y + 0.2), "o", ms=4, color=colour, alpha=0.45, mew=0)
     if np.isfinite(low):
-        ax.plot([low, high], [y, y], color=colour, lw=2.2, solid_capstyle="round")
+        ax.plot([max(low, 0.0), min(high, 1.0)], [y, y], color=colour, lw=2.2, solid_capstyle="round")
     if np.isfinite(mean):
         ax.plot(mean, y, "o", ms=8, color=colour, mec="white")
     place = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.studies.claims.catalogue import BY_NAME
-from lrlab.recipes.studies.claims.page import points
+from lrlab.recipes.studies.claims.page import kinds_in_words, points
 from lrlab.recipes.studies.claims.verdict import FAILS, HOLDS, UNDECIDED
 
 STYLE = {HOLDS: ("#009E73", "o", "#009E73"), FAILS: ("#D55E00", "X", "#D55E00"), UNDECIDED: ("#555555", "D", "white")}
@@ -111,5 +111,5 @@ def _caption(claims: pd.DataFrame, cards: dict[str, dict], words: dict) -> str:
         f"Each line: A - B of the claim that A is better than B, right of 0 in its favour, with its 95 % t interval, "
         f"not corrected for the number of lines. {data}. Small residual net from scratch unless the claim is about "
         f"pretrained models; {words['epochs']} epochs unless the claim is about length; lr_max as each claim's setting "
-        f"says, mostly each schedule's own best of one grid. Seeds or starts: {n}."
+        f"says, mostly each schedule's own best of one grid. Seeds or starts: {n}. Title: {kinds_in_words()}."
     )

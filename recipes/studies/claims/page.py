@@ -10,22 +10,34 @@ from lrlab.recipes.kitchen.text import text_table
 from lrlab.recipes.studies.claims.catalogue import BY_NAME, Claim
 from lrlab.recipes.studies.claims.verdict import FAILS, HOLDS, RULE, UNDECIDED, overall
 
+KINDS = {
+    "hold": "everywhere",
+    "partly": "hold on some data, undecided on the rest",
+    "mixed": "hold on some data, fail on other",
+    "fail": "hold nowhere, fail somewhere",
+    "undecided": "everywhere",
+}
+
+
+def kinds_in_words() -> str:
+    "What the words of `finding` mean."
+    return "; ".join(f"{word}: {meaning}" for word, meaning in KINDS.items())
+
 
 def finding(claims: pd.DataFrame) -> str:
-    "How many claims hold, do not hold, depend on the data or stay undecided, in at most twelve words."
+    "How many claims hold, hold partly, are mixed, fail or stay undecided, in at most twelve words. KINDS explains."
     kinds = [_kind(set(own.verdict)) for _, own in claims.groupby("claim", sort=False)]
     if len(kinds) == 1:
         return f"{claims.claim.iloc[0]}: {overall(_by_workload(claims))}"
-    words = ("hold", "fail", "mixed", "undecided")
-    counts = [f"{kinds.count(word)} {word}" for word in words if word in kinds]
-    return f"Of {len(kinds)} published claims: {', '.join(counts)}"
+    counts = [f"{kinds.count(word)} {word}" for word in KINDS if word in kinds]
+    return f"{len(kinds)} claims: {', '.join(counts)}"
 
 
 def _kind(verdicts: set[str]) -> str:
-    "One word for all workloads: what is undecided on some of them holds or fails on the rest."
-    if {HOLDS, FAILS} <= verdicts:
-        return "mixed"
-    return "hold" if HOLDS in verdicts else "fail" if FAILS in verdicts else "undecided"
+    "One word of KINDS for the verdicts on all workloads."
+    if HOLDS in verdicts:
+        return "mixed" if FAILS in verdicts else "partly" if UNDECIDED in verdicts else "hold"
+    return "fail" if FAILS in verdicts else "undecided"
 
 
 def _by_workload(own: pd.DataFrame) -> dict[str, str]:
@@ -97,6 +109,7 @@ def page(claims: pd.DataFrame, runs: pd.DataFrame, cards: dict, words: dict, tit
     by_name = {name: own for name, own in claims.groupby("claim", sort=False)}
     return templates.get_template("page.md.jinja").render(
         title=title,
+        kinds=kinds_in_words(),
         config=config,
         words=words,
         claims=[

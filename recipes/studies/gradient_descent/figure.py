@@ -7,7 +7,6 @@ from matplotlib.gridspec import GridSpec, GridSpecFromSubplotSpec
 from matplotlib.ticker import PercentFormatter
 
 from lrlab.recipes.kitchen.figures import style
-from lrlab.recipes.kitchen.learning_rates import format_number
 from lrlab.recipes.studies.gradient_descent import descent
 from lrlab.recipes.studies.gradient_descent.surfaces import BOWL, SURFACES, VALLEY
 
@@ -121,7 +120,7 @@ def _shares(ax, shares: pd.DataFrame, look: dict, title: str) -> None:
         ax.plot([row.low, row.high], [y, y], color=colour, lw=2.2, solid_capstyle="round")
         ax.plot(row.share, y, "o", color=colour, ms=5, mec="white", mew=0.8)
         left = row.share > 0.6
-        ax.text(row.low - 0.02 if left else row.high + 0.02, y, f"{row.share:.1%} at LR {format_number(row.lr_max)}",
+        ax.text(row.low - 0.02 if left else row.high + 0.02, y, f"{row.share:.1%} at LR {row.lr_max:.2g}",
                 ha="right" if left else "left", va="center", fontsize=8.5)  # fmt: skip
     ax.axvline(base, color="#777777", ls=":", lw=1.2)
     ax.text(base, len(rows) - 0.42, " lie there at the start", fontsize=8, color="#555555", va="bottom")

@@ -37,19 +37,23 @@ def answer(question: Question, out: Path | str, fresh: bool = False) -> Answer:
 
 
 def _text(shares: pd.DataFrame, out: Path) -> str:
-    blocks = []
+    blocks, first = [], shares.schedule.iloc[0]
     for name in SURFACES:
         rows = [
             {
                 f"global minimum {name}": "(before any step)" if row.schedule == "start" else row.schedule,
                 "lr_max": "" if np.isnan(row.lr_max) else format_number(row.lr_max),
                 "share % (95 %)": percent(row.share, row.low, row.high),
-                "points vs the first": ""
-                if np.isnan(row.diff)
-                else percent(row.diff, row.diff_low, row.diff_high, "+"),
+                f"points vs {first}": _difference(row, first),
             }
             for row in shares[shares.surface == name].sort_values("share", ascending=False).itertuples()
         ]
         blocks.append(text_table(rows))
     end = [f"{finding(shares)}.", details(shares), f"Figure: {out / 'gradient_descent.png'}"]
     return "\n\n".join([*blocks, "\n".join(end)])
+
+
+def _difference(row, first: str) -> str:
+    if row.schedule in (first, "start"):
+        return "reference" if row.schedule == first else ""
+    return percent(row.diff, row.diff_low, row.diff_high, "+")

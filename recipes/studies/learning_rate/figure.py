@@ -1,5 +1,6 @@
 """The figure of `lrlab learning-rate`: one column an arm; training loss by step, validation loss, accuracy."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -33,6 +34,8 @@ def draw(
             style.plain(ax, whole_epochs=True)
         column[2].set_xlabel("epoch")
     _set_limits(axes[:, 0], epochs, steps, guess, config["data"]["majority"])
+    for ax in axes[1]:
+        _mark_higher(ax)
     axes[0, 0].set_ylabel("training loss by step,\nsmoothed (cross-entropy)")
     axes[1, 0].set_ylabel("validation loss\n(cross-entropy)")
     axes[2, 0].set_ylabel("validation accuracy")
@@ -40,7 +43,7 @@ def draw(
     caption = (
         f"{workload_caption(config)}, from scratch, constant LR, fastai's Adam. One line per seed. Dotted: guessing "
         "with the shares of the classes, and always answering the most frequent class. A fixed rule on these curves "
-        "chooses the word above each column (the terminal prints it). The loss axes cut off extreme values."
+        "chooses the word above each column (the terminal prints it). Triangles: higher losses."
     )
     style.frame(fig, title, caption)
     return fig
@@ -69,3 +72,13 @@ def _set_limits(axes, epochs: pd.DataFrame, steps: dict, guess: float, majority:
         ax.set_ylim(max(0.0, min(low, 0.95 * guess)), max(high, 1.1 * guess))
     low, high = style.limits_of(epochs.accuracy)
     axes[2].set_ylim(max(0.0, min(low, majority - 0.02)), min(1.005, high + 0.02))
+
+
+def _mark_higher(ax) -> None:
+    "Triangles at the upper edge, where a validation loss lies above it."
+    top = ax.get_ylim()[1]
+    for line in [line for line in ax.lines if line.get_linestyle() != ":"]:
+        x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
+        is_above = y > top
+        if is_above.any():  # an empty line that is not clipped would confuse the layout
+            ax.plot(x[is_above], np.full(is_above.sum(), top), "^", color=line.get_color(), ms=6, clip_on=False)

@@ -30,7 +30,7 @@ def draw(curves: pd.DataFrame, suggestions: pd.DataFrame, lr: float | None, wher
     if len(seeds) > 1:
         loss.legend(fontsize=8.5, frameon=False)
     rules.set(yticks=range(len(RULES)), ylim=(len(RULES) - 0.5, -0.5), xlabel="learning rate (log scale)")
-    rules.set_yticklabels([f"{rule}: {words}" for rule, words in RULES.items()], fontsize=8.5)
+    rules.set_yticklabels(list(RULES))
     rules.grid(axis="y", color="#EEEEEE")
     for ax in (loss, rules):
         if lr:
@@ -38,5 +38,6 @@ def draw(curves: pd.DataFrame, suggestions: pd.DataFrame, lr: float | None, wher
         style.plain(ax)
     title = f"The range test suggests an LR of about {format_number(lr)}" if lr else "The range test suggests no LR"
     dashed = " Dashed: the median over seeds of the valley rule." if lr else ""
-    style.frame(fig, title, f"{where}.{dashed} Dots: fastai's rules, each on every seed.")
+    rules_in_words = "; ".join(f"{rule}: {words}" for rule, words in RULES.items())
+    style.frame(fig, title, f"{where}.{dashed} Dots: fastai's rules on every seed ({rules_in_words}).")
     return fig

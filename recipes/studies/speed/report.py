@@ -118,7 +118,8 @@ def _bars(ax, values: dict[str, np.ndarray], label: str, form: str, log: bool = 
     ax.barh(range(len(names)), medians, color=colours, height=0.62)
     for row, name in enumerate(names):
         ax.plot(values[name], np.full(len(values[name]), row), "o", ms=3.5, color="black", alpha=0.6)
-        ax.text(max(values[name].max(), medians[row]), row, "  " + form.format(medians[row]), va="center", fontsize=9)
+        end = max(values[name].max(), medians[row])
+        ax.text(end, row, "  " + form.format(medians[row]), va="center", fontsize=9).set_in_layout(False)
     ax.set(yticks=range(len(names)), ylim=(len(names) - 0.4, -0.6), xlabel=label)
     ax.set_yticklabels([name.replace(", ", ",\n") for name in names], fontsize=9)
     ax.set_xscale("log" if log else "linear")

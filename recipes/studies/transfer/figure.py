@@ -93,8 +93,8 @@ def _movement(ax, moved: pd.DataFrame, colours: dict) -> None:
 
 
 def _percent(share: float) -> str:
-    "Two digits, without a row of zeros that would run into the next bar."
-    return f"{100 * share:.2g}%" if share >= 1e-4 else f"{100 * share:.0e}%"
+    "Two digits, or one where zeros come first: more would run into the next bar."
+    return f"{100 * share:.2g}%" if share >= 1e-3 else f"{100 * share:.1g}%"
 
 
 def _curves(ax, epochs: pd.DataFrame, order: list[str], look: dict, majority: float) -> None:
