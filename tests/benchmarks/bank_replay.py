@@ -23,7 +23,7 @@ JUDGES = ("accuracy", "-loss", "-brier", "-scaled_loss")
 DESIGNS = ((3, None), (5, None), (8, None), (8, 3))
 EIGHT = ["constant", "step", "exponential", "cosine", "triangular", "triangular2", "sgdr", "one_cycle"]
 WITH_LINEAR = [name if name != "exponential" else "linear" for name in EIGHT]
-RESAMPLES = 1000
+RESAMPLES = 500
 
 
 def values_of(bank: pd.DataFrame, judge: str, schedules: list[str]) -> np.ndarray:
