@@ -87,7 +87,7 @@ class RowToImage(Transform):
 
     def encodes(self, item):
         if isinstance(item, (int, np.integer)):
-            pixels = self.rows[item]
+            pixels = self.rows[item]  # type: ignore[index]  # None in an exported Learner, which has no rows
         else:
             pixels = read_image(item, self.size, self.channels)
         return PILImageBW.create(pixels[..., 0]) if self.channels == 1 else PILImage.create(np.array(pixels))
@@ -198,15 +198,16 @@ class BatchDL(TfmdDL):
 
 
 def make_dataloaders(
-    images: ImageSet, bs: int = DEFAULT_BS, colour: bool = False, pretrained: bool = False, device=None
+    images: ImageSet, bs: int | None = None, colour: bool = False, pretrained: bool = False, device=None
 ) -> DataLoaders:
     """DataLoaders of the training and validation images, and of the test images if there are any.
 
     `colour` repeats grey images three times. `pretrained` normalizes with ImageNet's statistics instead of the
-    dataset's own. `device` defaults to the GPU, if there is one. Fewer images than a default batch are one batch; a
-    larger batch size that the images cannot fill is a UserError.
+    dataset's own. `bs` defaults to `default_batch_size`, `device` to the GPU if there is one. Up to a batch size of 64,
+    too few images are one batch; a larger batch that they cannot fill is a UserError.
     """
     n_train = len(images.splits["train"])
+    bs = bs or default_batch_size(n_train)
     if bs > max(n_train, DEFAULT_BS):
         raise UserError(f"`bs` {bs}: there are only {n_train} training images")
     categorize = Categorize(vocab=CategoryMap(list(images.classes), sort=False), sort=False)

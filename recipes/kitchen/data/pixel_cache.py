@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -81,10 +82,8 @@ def _read(folder: Path) -> tuple[np.ndarray, dict] | None:
             return None
     except (OSError, ValueError, EOFError, RecursionError, SyntaxError):
         return None
-    try:
-        os.utime(folder)  # the least recently used entry is removed first
-    except OSError:  # a read-only cache can be read as well
-        pass
+    with suppress(OSError):  # A read-only cache can be read as well.
+        os.utime(folder)  # The least recently used entry is removed first.
     return array, notes
 
 

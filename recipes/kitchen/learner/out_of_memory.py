@@ -16,8 +16,8 @@ class BatchParts:
         self.note: str | None = None  # what to tell a reader of the results
 
     def grow(self, bs: int) -> None:
-        "Split batches of `bs` images into the next higher number of parts, and free the memory of the failed attempt."
-        self.count = next_parts(bs, self.count)
+        "Split batches of `bs` images into the next higher number of parts, if there is one, and free unused memory."
+        self.count = next_parts(bs, self.count) or self.count
         self.note = f"out of memory with batches of {bs}: done with {self.count} x {bs // self.count}, accumulated"
         gc.collect()
         if torch.cuda.is_available():

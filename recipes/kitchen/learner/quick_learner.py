@@ -29,6 +29,8 @@ class QuickLearner(Learner):
     """
 
     precision = "fp32"
+    xb: tuple
+    yb: tuple
 
     def __init__(self, dls, model, *args, precision: str = "fp32", **kwargs):
         self.precision, self.parts = precision, BatchParts()
