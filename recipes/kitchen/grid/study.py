@@ -62,6 +62,7 @@ class Study:
     workload: Workload
     image_set: ImageSet
     place: Place = field(default_factory=Place)
+    _planned: dict[str, None] = field(default_factory=dict)  # the ids of the runs of this command
 
     def train(
         self,
@@ -70,16 +71,18 @@ class Study:
         task: Task | None = None,
         workload: Workload | None = None,
         image_set: ImageSet | None = None,
-        plan: str = "plan",
+        is_planned: bool = True,
     ) -> None:
         """Train those of `runs` that the folder lacks, by `task` (default: one fit under the run's schedule).
 
-        `plan` names the list of the manifest that gets the runs' ids. A run that fails, or kills its process twice,
-        is a row as well. Raises Stopped on Ctrl-C.
+        The manifest's plan, which the tables follow, gets the runs unless `is_planned` is False. A run that fails, or
+        kills its process twice, is a row as well. Raises Stopped on Ctrl-C.
         """
         workload = self.workload if workload is None else workload
         image_set = self.image_set if image_set is None else image_set
-        self.store.update(**{plan: [run.run_id for run in runs]})
+        if is_planned:
+            self._planned |= dict.fromkeys(run.run_id for run in runs)
+            self.store.update(plan=list(self._planned))
         done = {run_id for run_id, row in self.store.complete().items() if not was_killed(row)}
         todo = [run for run in runs if run.run_id not in done]
         if not todo:

@@ -47,7 +47,8 @@ def tune_schedules(
     first = grid = first_grid(tuning.points)
     while True:
         runs = trials(schedules, centre, grid, tuning.seeds)
-        study.train(runs, f"runs to tune lr_max over {len(grid)} values", image_set=image_set, plan="tuning_plan")
+        study.store.update(tuning_plan=[run.run_id for run in runs])
+        study.train(runs, f"runs to tune lr_max over {len(grid)} values", image_set=image_set, is_planned=False)
         best = best_positions(tuning_scores(study.store.tables("tuning_plan")[0]), centre, grid)
         larger = wider(grid, best, first)
         if larger == grid:
