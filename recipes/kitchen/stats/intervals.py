@@ -23,9 +23,9 @@ def mean_interval(values, level: float = LEVEL) -> tuple[float, float, float]:
     mean = values.mean()
     if len(values) == 1:
         return mean, np.nan, np.nan
-    if np.ptp(values) == 0:  # scipy would warn
+    if np.ptp(values) == 0:
         return mean, mean, mean
-    low, high = stats.ttest_1samp(values, 0.0).confidence_interval(level)
+    low, high = stats.t.interval(level, len(values) - 1, mean, stats.sem(values))
     return mean, low, high
 
 

@@ -72,4 +72,6 @@ def test_large_sample_interval_is_the_normal_one():
 
 
 def test_equal_values_have_an_interval_of_no_width(recwarn):
-    assert intervals.mean_interval([0.5, 0.5]) == (0.5, 0.5, 0.5) and not recwarn.list
+    assert intervals.mean_interval([0.5, 0.5]) == (0.5, 0.5, 0.5)
+    nearly = np.float32([0.7, 0.7, 0.7]).astype(float) + [0, 1e-9, 0]
+    assert intervals.mean_interval(nearly) == pytest.approx([0.7] * 3, abs=1e-7) and not recwarn.list
