@@ -16,6 +16,7 @@ from lrlab.callbacks.snapshots import CycleCallback
 from lrlab.recipes.kitchen.learner.precision import autocast, precision_of
 from lrlab.recipes.kitchen.learner.quick_learner import QuickLearner
 from lrlab.recipes.kitchen.runs.plan import Run
+from lrlab.recipes.kitchen.stage import stage
 from lrlab.recipes.kitchen.store.tables import CYCLE_COLUMNS, EPOCH_COLUMNS, STEP_COLUMNS, RunResult, RunRow
 
 
@@ -107,6 +108,7 @@ class EpochLog(QuickCallback):
         self.memory_note: str | None = None
 
     def before_epoch(self):
+        stage(f"Training: epoch {self.epoch + 1} of {self.n_epoch}")
         self.started = time.perf_counter()
 
     def after_epoch(self):

@@ -13,6 +13,8 @@ from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.models.layer_groups import group_names
 from lrlab.recipes.kitchen.runs.lr_range_test import STEPS, quiet_range_test, suggested_lr
 from lrlab.recipes.kitchen.runs.recording import Recording
+from lrlab.recipes.kitchen.stage import stage
+from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.kitchen.workloads import Workload, using_threads
 from lrlab.recipes.studies.one_cycle.report import OneCycleRun, redraw
 
@@ -50,7 +52,7 @@ def _train(study: Study) -> None:
     learn = workload.learner(question.seed, study.image_set)
     with learn.no_bar():
         if workload.pretrained:
-            print(f"The head alone, {workload.head_epochs} epoch:")
+            stage(f"Training the head alone, {plural(workload.head_epochs, 'epoch')}")
         workload.warm_up_head(learn)
         test = quiet_range_test(learn, STEPS)
         study.store.write_tables(lr_find=test.to_df())
