@@ -13,7 +13,7 @@ LAYERS = [  # of recipes/kitchen, from the top; a layer imports from itself and 
     {"runs"},
     {"workloads"},
     {"learner", "models", "data"},
-    {"store", "stats", "figures", "machine", "schedule_names", "options"},
+    {"store", "stats", "figures", "machine", "schedule_names", "options", "command_line"},
     {"learning_rates"},
     {"errors", "text", "stage"},
 ]

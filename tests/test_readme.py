@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lrlab.recipes import cli
+from lrlab.recipes.kitchen.command_line import command_line
 
 ROOT = Path(__file__).parent.parent
 
@@ -73,7 +74,7 @@ def test_commands_are_understood(file, command):
     name, *options = shlex.split(command)[1:]
     assert name in cli.recipes(), command
     module = __import__(f"lrlab.recipes.{name.replace('-', '_')}", fromlist=["main"])
-    app = cli.command_line(module.main, name)
+    app = command_line(module.main, name)
     app.parse_args([option for option in options if option != "--help"], exit_on_error=False, print_error=False)
 
 
