@@ -98,7 +98,7 @@ BAD = {
         ("1", "no schedule 1"),
         ("CosineRestarts(cycle_len=0)", "cycle_len must be"),
         ("CosineRestarts(cycle_len='5 stepps')", "cycle_len must be"),
-        ("CosineRestarts(cycle_len='1 steps')", "cycle"),
+        ("CosineRestarts(cycle_len='0 steps')", "cycle_len must be"),
         ("CosineRestarts(cycle_mult=0)", "cycle_mult"),
         ("StepDecay(gamma=2)", "gamma"),
         ("Triangular(decay='peek')", "decay must be one of"),

@@ -130,7 +130,7 @@ def test_a_lesson_survives_ctrl_c_twice(question, tmp_path, monkeypatch):
     monkeypatch.setattr(loss_plane, "RESOLUTION", 2)
     found = snapshot_ensemble.main(**wanted, jobs="1", out=str(out))
     assert kept == {file: file.stat().st_mtime_ns for file in kept}
-    assert numbers(out).status.tolist() == ["ok"] * 3 and "The ensemble of 3 snapshots" in found.text
+    assert numbers(out).status.tolist() == ["ok"] * 3 and "The ensemble reaches" in found.text
     assert (out / "snapshot_ensemble.png").exists()
 
 
