@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from fastai.basics import Adam, Callback, OptimWrapper
+from fastai.basics import Adam, Callback, CancelValidException, OptimWrapper, ValueMetric
+from fastai.test_utils import synth_dbunch
 
 from lrlab.callbacks import CosineDecay, GradualUnfreeze, OneCycle, ReduceOnPlateau
 
@@ -124,3 +126,94 @@ def test_unfreeze_errors(make_learner):
         GradualUnfreeze(start=0.5)
     with pytest.raises(ValueError, match="at least 2 parameter groups"):
         make_learner().fit(1, cbs=GradualUnfreeze())
+
+
+class Metric(Callback):
+    "Makes a metric of the Recorder a given sequence."
+
+    order = 40
+
+    def __init__(self, name, values):
+        self.metric_name, self.values = name, values
+
+    def metric(self):
+        value = ValueMetric(lambda: self.values[self.learn.epoch], self.metric_name)
+        return value
+
+
+def fit_monitored(make_learner, name, values, epochs=5, **kwargs):
+    source = Metric(name, values)
+    learn = make_learner(metrics=source.metric(), cbs=source)
+    plateau = ReduceOnPlateau(monitor=name, factor=2, verbose=False, **kwargs)
+    learn.fit(epochs, 1.0, cbs=plateau)
+    return plateau, learn
+
+
+FALLING, RISING = [5.0, 4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    "name", ["mae", "_rmse", "mse", "error_rate", "hamming_loss", "exp_rmspe", "perplexity", "brier_score"]
+)
+def test_a_metric_that_gets_better_as_it_falls(make_learner, name):
+    assert fit_monitored(make_learner, name, FALLING)[0].lr_scale == 1
+    assert fit_monitored(make_learner, name, RISING)[0].lr_scale == 1 / 16
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1_score", "roc_auc_score", "dice", "r2_score"])
+def test_a_metric_that_gets_better_as_it_rises(make_learner, name):
+    assert fit_monitored(make_learner, name, RISING)[0].lr_scale == 1
+    assert fit_monitored(make_learner, name, FALLING)[0].lr_scale == 1 / 16
+    assert fit_monitored(make_learner, name, FALLING, comp=np.less)[0].lr_scale == 1
+
+
+def test_min_lr_is_absolute_and_holds_for_each_group(make_learner, witness):
+    learn = make_learner(groups=3)
+    cbs = [ReduceOnPlateau(factor=10, min_lr=0.002, verbose=False, **NEVER_BETTER), witness]
+    learn.fit(5, [0.001, 0.01, 0.1], cbs=cbs)
+    by_epoch = np.array(witness.lrs)[::10]
+    np.testing.assert_allclose(by_epoch[:, 0], 0.001)  # the fit itself may be below
+    np.testing.assert_allclose(by_epoch[:, 1], [0.01, 0.01, 0.002, 0.002, 0.002])
+    np.testing.assert_allclose(by_epoch[:, 2], [0.1, 0.1, 0.01, 0.002, 0.002])
+
+
+@pytest.mark.parametrize(
+    ("cooldown", "scales"), [(0, [1, 1, 2, 4, 8, 16]), (1, [1, 1, 2, 2, 4, 4]), (3, [1, 1, 2, 2, 2, 2])]
+)
+def test_after_a_reduction_it_waits(make_learner, witness, cooldown, scales):
+    learn = make_learner()
+    learn.fit(6, 1.0, cbs=[ReduceOnPlateau(factor=2, cooldown=cooldown, verbose=False, **NEVER_BETTER), witness])
+    np.testing.assert_allclose(1 / np.ravel(witness.lrs)[::10], scales)
+
+
+def test_it_prints_a_line_at_each_reduction_unless_told_not_to(make_learner, capsys):
+    make_learner().fit(4, 0.1, cbs=ReduceOnPlateau(factor=2, min_scale=0.5, **NEVER_BETTER))
+    (line,) = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"Epoch 1: valid_loss not better than [\d.e+-]+, LR now times 0.5", line)
+    make_learner().fit(4, 0.1, cbs=ReduceOnPlateau(verbose=False, **NEVER_BETTER))
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("monitor", ["time", "epoch", "accuracy", "", "Valid_loss"])
+def test_a_monitor_that_cannot_be_monitored_is_refused_at_the_start(make_learner, monitor):
+    with pytest.raises(ValueError, match=f"monitor must be one of train_loss, valid_loss; got {monitor!r}"):
+        make_learner().fit(1, cbs=ReduceOnPlateau(monitor))
+
+
+def test_without_validation_data_the_training_loss_can_be_monitored(make_learner):
+    learn = make_learner(data=synth_dbunch(n_valid=0))
+    with pytest.raises(ValueError, match="monitor='valid_loss' is measured on the validation set, and there is none"):
+        learn.fit(2, 1e-3, cbs=ReduceOnPlateau())
+    learn.fit(4, 0.1, cbs=(plateau := ReduceOnPlateau("train_loss", verbose=False, **NEVER_BETTER)))
+    assert plateau.lr_scale < 1
+
+
+def test_an_epoch_without_validation_is_not_judged(make_learner):
+    class Skip(Callback):
+        def before_validate(self):
+            if self.learn.epoch in (1, 2):
+                raise CancelValidException
+
+    plateau = ReduceOnPlateau(factor=2, verbose=False, **NEVER_BETTER)
+    make_learner().fit(4, 0.1, cbs=[plateau, Skip()])
+    assert plateau.lr_scale == 0.5
