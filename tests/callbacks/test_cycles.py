@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from fastai.basics import Callback
+from fastai.basics import Callback, nn
 from fastai.callback.tracker import SaveModelCallback
-from fastai.callback.training import GradientAccumulation
+from fastai.callback.training import BnFreeze, GradientAccumulation
 
 from lrlab.callbacks import Constant, CosineRestarts, CycleAverage, SnapshotEnsemble, Triangular
+from lrlab.callbacks.averaging import measure_batchnorm
 
 CYCLES = CosineRestarts(cycle_len=1, cycle_mult=1)
 
@@ -153,3 +154,141 @@ def test_lr_find_and_validation_leave_them_alone(make_learner):
     learn.lr_find(show_plot=False)
     learn.validate()
     assert ensemble.steps == [9, 19] and np.isfinite(ensemble.ensemble_preds(learn)[0]).all()
+
+
+# Batch-norm under CycleAverage
+
+
+class Kept(nn.Module):
+    "A pretrained batch-norm that the model itself keeps in eval mode, beside one that trains."
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.frozen, self.trained, self.last = (
+            nn.Linear(1, 4),
+            nn.BatchNorm1d(4),
+            nn.BatchNorm1d(4),
+            nn.Linear(4, 1),
+        )
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.frozen.eval()
+        return self
+
+    def forward(self, x):
+        return self.last(self.trained(self.frozen(self.first(x))))
+
+
+def filled(layer):
+    with torch.no_grad():
+        layer.running_mean.fill_(1.5)
+        layer.running_var.fill_(9.0)
+    return layer
+
+
+def is_filled(layer) -> bool:
+    return layer.running_mean.eq(1.5).all().item() and layer.running_var.eq(9).all().item()
+
+
+def test_batchnorm_that_the_model_keeps_frozen_stays(make_learner):
+    learn = make_learner(model=Kept())
+    frozen, trained = filled(learn.model.frozen), filled(learn.model.trained)
+    learn.fit_schedule(2, CYCLES, 1e-3, cbs=CycleAverage())
+    assert is_filled(frozen) and not is_filled(trained)
+    assert [m.training for m in learn.model.modules()] == [False] * 5 and trained.momentum == 0.1
+
+
+def test_batchnorm_that_a_callback_freezes_stays(make_learner):
+    learn = make_learner(groups=3, train_bn=False, cbs=BnFreeze())
+    norm = filled(learn.model[1][0])
+    learn.freeze_to(2)
+    learn.fit_schedule(2, CYCLES, 1e-3, cbs=CycleAverage())
+    assert is_filled(norm)
+    learn.unfreeze()
+    learn.fit_schedule(2, CYCLES, 1e-3, cbs=CycleAverage())
+    assert not is_filled(norm)
+
+
+def test_batchnorm_without_running_statistics_has_none_to_measure(make_learner):
+    model = nn.Sequential(nn.Linear(1, 4), nn.BatchNorm1d(4, track_running_stats=False), nn.Linear(4, 1))
+    learn, average = make_learner(model=model), CycleAverage()
+    learn.fit_schedule(2, CYCLES, 1e-3, cbs=average)
+    assert average.n_averaged == 2 and model[1].running_mean is None
+
+
+class Prepare(Callback):
+    "Prepares every batch, as callbacks that crop, normalize or move batches do."
+
+    def before_batch(self):
+        self.learn.xb = (self.xb[0] * 100 + 7,)
+
+
+@pytest.mark.parametrize("cb", [Prepare(), Callback(before_batch=lambda self: None)])
+def test_batches_pass_the_callbacks_that_prepare_them(make_learner, cb):
+    learn = make_learner(groups=3, cbs=cb)
+    learn.dls.train.shuffle = False
+    learn.fit_schedule(2, CYCLES, 1e-3, cbs=CycleAverage())
+    layer, norm = learn.model[0], learn.model[1][0]
+    with torch.no_grad():
+        seen = [layer(x * 100 + 7 if isinstance(cb, Prepare) else x).mean(0) for x, _ in learn.dls.train]
+    torch.testing.assert_close(norm.running_mean, torch.stack(seen).mean(0))
+
+
+def test_measuring_leaves_the_learner_as_it_is(make_learner):
+    learn = make_learner(groups=3)
+    learn.fit(1)
+    before = {name: value for name, value in vars(learn).items()}
+    measure_batchnorm(learn)
+    assert before == vars(learn) and before.keys() == vars(learn).keys()
+
+
+# Several outputs
+
+
+class Heads(nn.Module):
+    "A model with several outputs, in a tuple, a list or a dict."
+
+    def __init__(self, form):
+        super().__init__()
+        self.a, self.b, self.form = nn.Linear(1, 1), nn.Linear(1, 2), form
+
+    def forward(self, x):
+        return self.form((self.a(x), self.b(x)))
+
+
+@pytest.mark.parametrize("form", [tuple, list, lambda o: (o[0], (o[1], o[0]))])
+def test_an_ensemble_averages_every_output(make_learner, form):
+    learn, ensemble = make_learner(model=Heads(form)), SnapshotEnsemble()
+    learn.loss_func = lambda preds, target: (preds[0] - target).pow(2).mean()
+    learn.fit_schedule(3, CYCLES, 0.1, cbs=ensemble)
+    preds, _ = ensemble.ensemble_preds(learn)
+    singles = []
+    for snapshot in ensemble.snapshots:
+        learn.model.load_state_dict(snapshot)
+        singles.append(learn.get_preds()[0][0])
+    torch.testing.assert_close(preds[0], torch.stack(singles).mean(0))
+    assert len(preds) == 2
+
+
+def test_the_order_of_predictions_is_that_of_the_dataset_or_of_the_loader(make_learner):
+    from fastai.basics import DataLoader
+
+    learn, ensemble = make_learner(), SnapshotEnsemble()
+    learn.fit_schedule(2, CYCLES, 0.1, cbs=ensemble)
+    backwards = DataLoader(
+        learn.dls.valid.dataset, bs=16, get_idxs=lambda: list(range(len(learn.dls.valid.dataset)))[::-1]
+    )
+    straight, _ = ensemble.ensemble_preds(learn)
+    ordered, _ = ensemble.ensemble_preds(learn, dl=backwards)
+    unordered, _ = ensemble.ensemble_preds(learn, dl=backwards, reorder=False)
+    torch.testing.assert_close(ordered, straight)
+    torch.testing.assert_close(unordered, straight.flip(0))
+
+
+@pytest.mark.parametrize("last", [0, -1, 4, True, 1.5])
+def test_how_many_of_the_latest_must_be_there(make_learner, last):
+    learn, ensemble = make_learner(), SnapshotEnsemble()
+    learn.fit_schedule(3, CYCLES, 0.1, cbs=ensemble)
+    with pytest.raises(ValueError, match="last must be a whole number"):
+        ensemble.ensemble_preds(learn, last=last)
