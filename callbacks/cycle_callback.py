@@ -98,7 +98,7 @@ class CycleCallback(PlannedCallback):
 
     def _is_low(self, cycle: Cycle) -> bool:
         "Whether the latest step was at the minimum of the cycle or near it."
-        if self._latest is None or self.every is not None:
+        if self._latest is None or self._multipliers is None or self.every is not None:
             return self._latest is not None
         multipliers = self._multipliers[cycle.start : cycle.end + 1]
         limit = multipliers.max() - LOW_ENOUGH * (multipliers.max() - multipliers[-1])

@@ -133,7 +133,7 @@ class Plan:
             self._bind(opt.hypers)
         try:
             for name, values, _, pairs in self._writes:
-                value = values[position]  # type: ignore[index]
+                value = values[position]  # type: ignore[call-overload]
                 for hyper, base in pairs:
                     hyper[name] = base * value
         except (TypeError, IndexError):  # between two planned steps, or beyond the last

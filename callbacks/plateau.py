@@ -90,6 +90,8 @@ class ReduceOnPlateau(FitCallback, TrackerCallback):
         log = dict(zip(self.learn.recorder.metric_names, self.learn.recorder.log, strict=False))
         self._judge(log.get(self.monitor))
 
+    best: float
+
     def _judge(self, value: float | None) -> None:
         if value is None:  # this epoch's validation was cancelled
             return
@@ -123,4 +125,4 @@ class ReduceOnPlateau(FitCallback, TrackerCallback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         "Make the fit that starts continue with earlier reductions."
-        vars(self).update(state)
+        self.__dict__.update(state)

@@ -41,7 +41,7 @@ class SchedulePreview:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         "Draw the LR of every parameter group against epochs. The axis is logarithmic where groups are decades apart."
-        ax = draw(self.lrs.T, self.firsts[-1] / (len(self.firsts) - 1), repr(self.schedule), ax)
+        ax = draw(list(self.lrs.T), self.firsts[-1] / (len(self.firsts) - 1), repr(self.schedule), ax)
         tops = self.lrs.max(axis=0)
         if tops.max() >= 10 * tops.min() > 0:
             ax.set_yscale("log")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +195,7 @@ def fingerprint(learn: Any) -> dict[str, Any]:
 def _describe(dl: Any) -> list[Any]:
     "Items, batch size and names of a DataLoader, as far as it has them."
     dataset = getattr(dl, "dataset", None)
-    return [len(dataset) if hasattr(dataset, "__len__") else None, getattr(dl, "bs", None), _names_of_items(dataset)]
+    return [len(dataset) if isinstance(dataset, Sized) else None, getattr(dl, "bs", None), _names_of_items(dataset)]
 
 
 def _multipliers(learn: Any, cb: ScheduleHyper) -> str:

@@ -10,6 +10,7 @@ loaders that change do not shift the schedule.
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import Any
 
 from fastai.basics import Learner
@@ -223,5 +224,5 @@ def _n_items(dl: Any) -> list[int]:
     "What may be the number of items in an epoch of `dl`."
     found = [_fastai.items_per_process(dl), getattr(dl, "partial_n", None), getattr(dl, "n", None)]
     for sampler in (getattr(dl, "sampler", None), getattr(getattr(dl, "batch_sampler", None), "sampler", None)):
-        found.append(len(sampler) if hasattr(sampler, "__len__") else None)
+        found.append(len(sampler) if isinstance(sampler, Sized) else None)
     return [items for items in found if isinstance(items, int) and not isinstance(items, bool)]

@@ -3,7 +3,7 @@
 import difflib
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 _NUMBER = r"[-+]?[\d.,]+(e[-+]?\d+)?%?|-|"  # what a table aligns at the right
 _JOINERS = "\u200c\u200d"  # They join letters, within emoji and in the scripts of Asia, and do nothing else.
@@ -78,18 +78,15 @@ def percent(mean: float | None, low: float = math.nan, high: float = math.nan, s
     >>> percent(0.971, 0.96, 1.02), percent(-0.02, sign="+"), percent(math.nan)
     ('97.1 (96.0 to 100.0)', '-2.0', '-')
     """
-    if _is_unknown(mean):
+    if mean is None or math.isnan(mean):
         return "-"
     shown, least = f"{100 * mean:{sign}.1f}", -1.0 if sign else 0.0
-    low, high = max(low, least), min(high, 1.0)  # nan stays nan
-    return shown if _is_unknown(low) else f"{shown} ({100 * low:{sign}.1f} to {100 * high:{sign}.1f})"
+    if math.isnan(low):
+        return shown
+    return f"{shown} ({100 * max(low, least):{sign}.1f} to {100 * min(high, 1.0):{sign}.1f})"
 
 
-def _is_unknown(number: float | None) -> bool:
-    return number is None or math.isnan(number)
-
-
-def text_table(rows: Sequence[dict[str, object]]) -> str:
+def text_table(rows: Sequence[Mapping[str, object]]) -> str:
     """Rows of equal keys as aligned columns, the keys above a rule. Numbers are right-aligned, text is left-aligned.
 
     >>> print(text_table([{"schedule": "cosine", "n": 3}, {"schedule": "one_cycle", "n": 12}]))

@@ -46,7 +46,7 @@ def text_colour(colour: str) -> str:
 def _contrast_on_white(rgb: np.ndarray) -> float:
     "WCAG 2.1: the ratio of relative luminances, from 1 to 21."
     linear = np.where(rgb <= 0.03928, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05)
+    return float(1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05))
 
 
 def frame(fig: Figure, title: str, caption: str) -> tuple[float, float]:

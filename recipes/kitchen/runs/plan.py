@@ -50,5 +50,6 @@ def plan_runs(
 
     `lr_max` is one for all schedules, or maps every label to its own.
     """
-    lr_of = lr_max if isinstance(lr_max, Mapping) else dict.fromkeys(schedules, lr_max)
-    return [Run(label, schedule, lr_of[label], seed, epochs) for seed in seeds for label, schedule in schedules.items()]
+    lr_of = dict(lr_max) if isinstance(lr_max, Mapping) else dict.fromkeys(schedules, lr_max)
+    lrs = {label: LearningRate.parse(lr_of[label]) for label in schedules}
+    return [Run(label, schedule, lrs[label], seed, epochs) for seed in seeds for label, schedule in schedules.items()]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pandas as pd
 
@@ -154,7 +155,7 @@ def _pair(bench: Bench, epochs: int, prefix: str, image_set: ImageSet) -> Tables
     "1cycle and step decay at a budget of their own, tuned for it."
     shapes = {f"{prefix}_{label}": named_schedule(label, epochs) for label in ("one_cycle", "step")}
     runs = plan_runs(shapes, bench.tune(epochs, shapes, image_set), bench.seeds, epochs)
-    bench.train(runs, f"runs of {epochs} epochs on {len(image_set.splits['train']):,} images", image_set)
+    bench.train(runs, f"runs of {epochs} epochs on {len(image_set.splits['train']):,} images", image_set=image_set)
     names = [label.replace(f"{prefix}_", "") + f" {prefix}" for label in shapes]
     return [bench.final(name, [r for r in runs if r.arm == label]) for name, label in zip(names, shapes, strict=True)]
 
@@ -186,7 +187,7 @@ def transfer(bench: Bench) -> Tables:
     workload = replace(bench.study.workload, arch=LITE0, size=TRANSFER_PX, precision=bench.precision)
     image_set, epochs = workload.load_images(), bench.scale.transfer
     workload = workload.resolve(image_set)
-    options = {
+    options: dict[str, Any] = {
         "task": partial(train_arm, workload=workload, head_lr=workload.head_lr),
         "workload": workload,
         "image_set": image_set,
@@ -198,10 +199,10 @@ def transfer(bench: Bench) -> Tables:
         bench.train(trials, **options)
         scores = tuning_scores(run_table(bench.rows(trials)))
         best[arm] = tune.lr_at(centre, tune.best_positions(scores, centre, TRANSFER_GRID)[epochs, arm])
-    lrs = {**best, "gradual": best["slice"], "head_only": DEFAULT_LR}
+    lrs = {**best, "gradual": best["slice"], "head_only": LearningRate(DEFAULT_LR)}
     runs = plan_runs(dict.fromkeys(lrs, OneCycle()), lrs, bench.few_seeds, epochs)
     own = {arm: [run for run in runs if run.arm == arm] for arm in lrs}
-    naive = [replace(run, lr_max=DEFAULT_LR) for run in own["one_lr"]]
+    naive = [replace(run, lr_max=LearningRate(DEFAULT_LR)) for run in own["one_lr"]]
     bench.train(list({run.run_id: run for run in [*runs, *naive]}.values()), **options)
     return [
         bench.final("one LR", own["one_lr"]),
@@ -219,7 +220,9 @@ def lr_find(bench: Bench) -> Tables:
     for label in [label for label in ("constant", "one_cycle") if label in bench.labels]:
         shape = named_schedule(label, epochs)
         tuned = [Run(label, shape, bench.lr_of(label), seed, epochs) for seed in bench.seeds]
-        found = right if label == "constant" else [replace(run, lr_max=bench.suggested_lr) for run in tuned]
+        found = (
+            right if label == "constant" else [replace(run, lr_max=LearningRate(bench.suggested_lr)) for run in tuned]
+        )
         bench.train([*tuned, *(run for run in found if run not in tuned)], "runs at lr_find's LR and at the grid's")
         readings += [bench.final(label, tuned), bench.final(f"{label} at lr_find's", found)]
     return readings

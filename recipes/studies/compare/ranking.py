@@ -10,8 +10,8 @@ from lrlab.recipes.kitchen.text import percent, plural
 from lrlab.recipes.studies.compare.results import Results
 
 WORDS = (
-    "best: recommended. as good: within the tolerance both ways. no better: not better by more than the tolerance, "
-    "perhaps worse. behind: worse beyond chance. open: more seeds may decide. Each word is wrong in at most 5 % of "
+    "best: recommended. as good: within the tolerance both ways. behind: worse beyond chance. no better: to skip them "
+    "all misses at most the tolerance. open: more seeds may decide. Each of these is wrong in at most 5 % of "
     "comparisons."
 )
 

@@ -75,7 +75,7 @@ def tune(question: Question) -> pd.DataFrame:
 def measure(question: Question, tuning: pd.DataFrame) -> pd.DataFrame:
     "Every schedule at its best LR of the grid, from fresh starts; differences to the first schedule paired by start."
     starts, noise = draws(question, 1, question.starts)
-    rows = []
+    rows: list[tuple] = []
     for name, surface in SURFACES.items():
         reference = None
         for label in question.schedules:

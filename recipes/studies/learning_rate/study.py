@@ -8,6 +8,7 @@ from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Study, open_study
+from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.learning_rate.report import Answer, redraw
@@ -72,4 +73,6 @@ def plan(question: Question, lr: float) -> list[Run]:
         "too long": (lr, question.long),
         "right": (lr, question.epochs),
     }
-    return [Run(arm, Constant(), peak, seed, n) for seed in question.seeds for arm, (peak, n) in arms.items()]
+    return [
+        Run(arm, Constant(), LearningRate(peak), seed, n) for seed in question.seeds for arm, (peak, n) in arms.items()
+    ]

@@ -84,7 +84,7 @@ def _grid(epochs: int, repeats: int, jobs: int) -> list[tuple]:
             runs = _constant(range(repeat * jobs, (repeat + 1) * jobs), epochs)
             seconds = _seconds(run_grid, runs, workload, image_set, results.append, Place(jobs=jobs))
             for result in results:
-                rows += _run_rows(LRLAB, repeat, seconds / jobs, result.row.accuracy)
+                rows += _run_rows(LRLAB, repeat, seconds / jobs, result.row.accuracy or 0.0)
             _say(rows)
             rows.append(("start-up", STOCK, repeat, _import_seconds("fastai.vision.all"), "s"))
             rows.append(

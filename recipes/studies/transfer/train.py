@@ -20,9 +20,10 @@ MOMS = (0.95, 0.85)  # as fastai's fit_one_cycle cycles them
 
 def plan(arms: Sequence[str], lr: LearningRate, low: float, epochs: int, seeds: list[int]) -> list[Run]:
     "Every arm with every seed. From scratch also gets the epoch that the others spend on the head."
-    lrs = {"slice": lr, "gradual": lr, "one_low_lr": low}
+    one = LearningRate(lr.peak)
+    lrs = {"slice": lr, "gradual": lr, "one_low_lr": LearningRate(low)}
     return [
-        Run(arm, OneCycle(), lrs.get(arm, lr.peak), seed, epochs + (arm == "scratch")) for seed in seeds for arm in arms
+        Run(arm, OneCycle(), lrs.get(arm, one), seed, epochs + (arm == "scratch")) for seed in seeds for arm in arms
     ]
 
 
