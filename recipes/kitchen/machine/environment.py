@@ -58,19 +58,24 @@ def memory_gb() -> float:
 
 
 def _commit() -> str | None:
-    "The commit of the checkout that holds this code, marked if the working tree differs; None if there is no checkout."
+    """The commit of the checkout that holds this code, or None if there is no checkout.
+
+    It is marked as dirty if the code differs from it. New results in the same checkout change no number.
+    """
+    head = _git("describe", "--always", "--abbrev=12")
+    changes = _git("status", "--porcelain", "--", ":/recipes", ":/callbacks")
+    return f"{head}-dirty" if head and changes else head or None
+
+
+def _git(*arguments: str) -> str | None:
     folder = Path(__file__).parent
     # Without locks: a git that is killed would leave index.lock behind, and the repository unusable.
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     try:
-        head = subprocess.run(  # noqa: S603  (fixed words and the folder of this file)
-            ["git", "--no-optional-locks", "-C", folder, "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607  (the user's own git)
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)  # noqa: S603  (fixed words, this folder)
     except (OSError, subprocess.SubprocessError):
         return None
-    return head.stdout.strip() or None if head.returncode == 0 else None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def peak_memory() -> float:
