@@ -48,8 +48,8 @@ def _why(results: Results, summary: pd.DataFrame, best: pd.Series) -> str:
         parts.append("but always answering the most frequent class is as good, so train longer or with another LR")
     others = summary[(summary.schedule == best.schedule) & (summary.budget != best.budget) & (summary.n > 0)]
     if len(others):
-        shown = ", ".join(f"{row.mean:.1%} in {int(row.budget)}" for row in others.itertuples())
-        parts.append(f"it reaches {shown} epochs")
+        shown = ", ".join(f"{row.mean:.1%} in {plural(int(row.budget), 'epoch')}" for row in others.itertuples())
+        parts.append(f"it reaches {shown}")
     if best.diverged + best.failed:
         parts.append(f"but {plural(int(best.diverged + best.failed), 'run')} of it did not finish")
     return "; ".join(parts)

@@ -16,6 +16,7 @@ from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
 from lrlab.recipes.kitchen.stats.summary import judged
+from lrlab.recipes.studies.compare.ranking import judgement
 
 PANEL, WIDE_PANEL = (2.6, 1.8), (2.9, 1.9)  # width and height of one panel in inches
 NARROWEST = 9.0  # inches of a figure that stands alone: its title needs room
@@ -68,7 +69,9 @@ class Curves:
         self, epochs: pd.DataFrame, cycles: pd.DataFrame, look: Look, column: str, budget: int, majority: float
     ):
         self.look, self.column, self.budget, self.cycles = look, column, budget, cycles
-        self.means = {name: _by_epoch(epochs[epochs.schedule == name], column) for name in look.order}
+        highest = 1.0 if column == "accuracy" else np.inf  # neither a loss nor an accuracy is below 0
+        tables = {name: _by_epoch(epochs[epochs.schedule == name], column) for name in look.order}
+        self.means = {name: table.clip(0.0, highest) for name, table in tables.items()}
         ends = [table[end] for table in self.means.values() for end in ("low", "high")]
         low, high = style.limits_of(pd.concat([epochs[column], *ends]))
         self.majority = None
@@ -252,9 +255,8 @@ def final_panel(ax: Axes, runs: pd.DataFrame, ranked: pd.DataFrame, look: Look, 
 
 def difference_words(arm: pd.Series) -> str:
     "The difference to the recommended schedule with the word, and how many runs did not finish."
-    lost = [f"{arm[status]} {status}" for status in ("diverged", "failed") if arm[status]]
     gap = "" if arm.verdict == "best" or pd.isna(arm.behind) else f"{100 * arm.behind:+.1f} points: "
-    return ", ".join([f"{gap}{arm.verdict}", *lost])
+    return gap + judgement(arm)
 
 
 def _by_epoch(epochs: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -57,7 +57,7 @@ class Gallery:
 
     def pictures(self) -> list[Picture]:
         "In reading order."
-        found = [self._final_picture()]
+        found = [self._final_picture()] if self.rank.table.n.any() else []
         found += [self._budgets_picture()] if self.has_budgets else []
         found += self._curve_pictures() if len(self.epochs) else []
         found += [self._lr_picture()] if self.lrs.curves else []
@@ -105,5 +105,6 @@ class Gallery:
         chosen = self.results.config.get("tuned", {}).get("chosen", {}).get(str(self.budget), {})
         draw = partial(panels.tuning_grid, scores, chosen, self.look)
         note = "Rings: the chosen LR. Crosses: a seed diverged or failed there."
-        caption = f"{protocol.where(self.results)}. {protocol.tuning(self.results)} {note}"
+        tried = protocol.lr_find_words(self.results) + protocol.tuning_words(self.results)
+        caption = f"{protocol.where(self.results)}. {tried} {note}"
         return Picture("tuning", protocol.tuning_finding(chosen), note, draw, "tuning", caption)

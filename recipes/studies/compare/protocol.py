@@ -19,7 +19,7 @@ def caption(results: Results, runs: pd.DataFrame) -> str:
     status = runs.status.value_counts()
     lost = "".join(f", {status[s]} {s}" for s in ("diverged", "failed") if s in status)
     budgets = sorted(runs.budget.unique())
-    epochs = plural(budgets[0], "epoch") if len(budgets) == 1 else f"{', '.join(map(str, budgets))} epochs"
+    epochs = _epochs(budgets)
     has_diamonds = len(results.cycles) and len(budgets) == 1
     diamonds = " Diamonds: the ends of cycles, where the LR is lowest." if has_diamonds else ""
     return (
@@ -46,23 +46,27 @@ def _used_lrs(results: Results) -> list[str]:
     return list(dict.fromkeys(map(results.acting_lr, results.runs.lr_max)))
 
 
-def tuning(results: Results) -> str:
-    "What lr_find and the tuning cost, in steps, runs and minutes."
-    config, trials = results.config, results.trials
-    cost, found = config.get("lr_find_cost", {}), config.get("lr_find")
+def lr_find_words(results: Results) -> str:
+    "What lr_find suggested, and its cost."
+    cost, found = results.config.get("lr_find_cost", {}), results.config.get("lr_find")
     suggested = f"suggested {format_number(found)}" if found else "suggested nothing"
-    text = f"lr_find ({cost.get('steps', '?')} steps, {cost.get('seconds', 0):.0f} s) {suggested}. "
+    return f"lr_find ({cost.get('steps', '?')} steps, {cost.get('seconds', 0):.0f} s) {suggested}."
+
+
+def tuning_words(results: Results) -> str:
+    "How lr_max was tuned and what that cost, in runs and minutes, with a space before. Empty if it was not tuned."
+    config, trials = results.config, results.trials
     if not results.question.get("tuning"):
-        return text + lr_rule(results)
+        return ""
     tuned = config.get("tuned")
     spent = f"{len(trials)} runs, {trials.seconds.sum() / 60:.1f} min against {results.runs.seconds.sum() / 60:.1f} min"
     if tuned is None:
-        return text + f"The tuning of lr_max is not finished ({spent} so far)."
+        return f" The tuning of lr_max is not finished ({spent} so far)."
     n, is_wider = len(tuned["grid"]), " (the grid was widened)" if tuned["added"] else ""
     fewest = trials.groupby(["budget", "schedule"]).lr_max.nunique().min()
     tried = f"at least {fewest} of the" if fewest < n else "the same"  # merged folders may have widened the grid
-    text += (
-        f"Every schedule tried {tried} {n} LRs, {', '.join(tuned['grid'])}{is_wider}, with "
+    text = (
+        f" Every schedule tried {tried} {n} LRs, {', '.join(tuned['grid'])}{is_wider}, with "
         f"{plural(len(tuned['seeds']), 'seed')} that the comparison does not use. It kept the LR with the highest "
         f"validation accuracy. Cost: {spent} for the comparison itself."
     )
@@ -95,6 +99,12 @@ def budgets_finding(summary: pd.DataFrame) -> str:
     return "; ".join(parts)
 
 
+def _epochs(budgets: list[int]) -> str:
+    "1 epoch; 3, 6 and 12 epochs."
+    *others, last = map(int, budgets)
+    return f"{', '.join(map(str, others))} and {last} epochs" if others else plural(last, "epoch")
+
+
 def steps_per_epoch(results: Results) -> int:
     return int(results.config["steps_per_epoch"])
 
@@ -103,7 +113,7 @@ def question(results: Results) -> str:
     "What the comparison was asked."
     n, data = len(results.schedules), results.config["data"].get("title", results.question["data"])
     budgets = results.question["epochs"]
-    epochs = plural(budgets[0], "epoch") if len(budgets) == 1 else f"{', '.join(map(str, budgets))} epochs"
+    epochs = _epochs(budgets)
     return (
         f"Which of {plural(n, 'learning-rate schedule')} trains {results.question['arch']} best on {data} in {epochs}?"
     )
@@ -120,7 +130,7 @@ def rules(results: Results) -> list[str]:
         "Several budgets are trained separately, never read off a longer run (Li et al. 2020, arXiv:1905.04753).",
         "Same seed, same start: every schedule gets the same initial weights, batch order and augmentation. So "
         "differences are taken within a seed.",
-        tuning(results),
+        f"{lr_find_words(results)}{tuning_words(results) or ' ' + lr_rule(results)}",
         f"Measured after the last step, on the {measured}. runs.csv also has the best epoch; nothing is ranked by it.",
         "Cyclic schedules are also read at the ends of their cycles (diamonds, cycles.csv). Between them the LR is "
         "high, and the accuracy is not what the schedule can deliver.",

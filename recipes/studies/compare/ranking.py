@@ -9,11 +9,13 @@ from lrlab.recipes.kitchen.stats.decide import amount, guarantee, most_better
 from lrlab.recipes.kitchen.text import percent, plural
 from lrlab.recipes.studies.compare.results import Results
 
-WORDS = (
-    "best: recommended. as good: within the tolerance both ways. behind: worse beyond chance. no better: to skip them "
-    "all misses at most the tolerance. open: more seeds may decide. Each of these is wrong in at most 5 % of "
-    "comparisons."
-)
+MEANINGS = {
+    "best": "recommended",
+    "as good": "within the tolerance both ways",
+    "no better": "to skip them all misses at most the tolerance",
+    "behind": "worse beyond chance",
+    "open": "more seeds may decide",
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def _ranking(results: Results, table: pd.DataFrame) -> Ranking:
         )
         for _, arm in table.iterrows()
     ]
-    notes = [guarantee(table), *_named(table), WORDS]
+    notes = [guarantee(table), *_named(table)]
     budget = int(table.budget.iloc[0])
     return Ranking(budget, table, table.measured_on.iloc[0], finding(table, majority), rows, notes)
 
@@ -82,7 +84,10 @@ def finding(table: pd.DataFrame, majority: float = 0.0) -> str:
     others, lost = finished.iloc[1:], len(table) - len(finished)
     open_, behind = (int((others.verdict == word).sum()) for word in ("open", "behind"))
     if open_:
-        parts = [f"{open_} of {plural(len(others), 'other')} still open"]
+        count = (
+            f"all {len(others)} others" if open_ == len(others) > 1 else f"{open_} of {plural(len(others), 'other')}"
+        )
+        parts = [f"{count} still open"]
         parts += [f"{behind} behind"] if behind else []
         parts += [f"{lost} unfinished"] if lost else []
         return f"{best.schedule} leads; {', '.join(parts)}"
@@ -103,7 +108,8 @@ def _behind(arm: pd.Series) -> str:
 def judgement(arm: pd.Series) -> str:
     "The word of one row of the summary, and how many of its runs did not finish."
     lost = [f"{arm[status]} {status}" for status in ("diverged", "failed") if arm[status]]
-    return ", ".join([*([] if arm.n == 0 and not arm.diverged else [arm.verdict]), *lost])
+    is_unknown = arm.n == 0 and arm.verdict == "open"
+    return ", ".join(lost if is_unknown and lost else [arm.verdict, *lost])
 
 
 def _named(table: pd.DataFrame) -> list[str]:
@@ -112,3 +118,10 @@ def _named(table: pd.DataFrame) -> list[str]:
     named = {word: ", ".join(table.schedule[(table.verdict == word) & (table.n > 0)]) for word in words}
     shown = [f"{word[0].upper()}{word[1:]}: {names}." for word, names in named.items() if names]
     return [" ".join(shown)] if shown else []
+
+
+def words_used(ranks: list[Ranking]) -> str:
+    "What the words in the tables mean, and how often they are wrong. Empty if no run finished."
+    used = {word for rank in ranks for word in rank.table.verdict[rank.table.n > 0]}
+    meanings = [f"{word}: {meaning}" for word, meaning in MEANINGS.items() if word in used]
+    return f"{'; '.join(meanings)}. Each of these is wrong in at most 5 % of comparisons." if meanings else ""

@@ -21,7 +21,7 @@ from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.compare import protocol, report_html, report_text
 from lrlab.recipes.studies.compare.advice import Advice, advice, code, no_advice
 from lrlab.recipes.studies.compare.pictures import Gallery, Picture
-from lrlab.recipes.studies.compare.ranking import Ranking, rankings
+from lrlab.recipes.studies.compare.ranking import Ranking, rankings, words_used
 from lrlab.recipes.studies.compare.results import Results, merge, read
 from lrlab.recipes.studies.compare.samples import png_uri
 
@@ -35,6 +35,7 @@ class Report:
     question: str
     finding: str  # the title
     rankings: list[Ranking]  # the longest budget first
+    words: str  # what the words in their tables mean
     advice: Advice | None
     no_advice: str  # what to say instead of an advice
     code: str
@@ -65,13 +66,14 @@ def make_report(results: Results) -> Report:
         question=protocol.question(results),
         finding=_title(of_best, ranks),
         rankings=ranks,
+        words=words_used(ranks),
         advice=best,
         no_advice="" if best else no_advice(results),
         code=code(best, results.config) if best else "",
         caption=protocol.caption(results, results.of_budget(results.budget)[0]),
         pictures=gallery.pictures(),
         poster=partial(gallery.poster, _title(ranks[0], ranks)),
-        tuning=protocol.tuning(results),
+        tuning=protocol.lr_find_words(results) + protocol.tuning_words(results),
         rules=protocol.rules(results),
         limits=[*protocol.limits(results), *results.config.get("lint", [])],
         warnings=_warnings(results.config["data"]),

@@ -20,7 +20,7 @@ def render(report: "Report", out: Path) -> str:
     for rank in report.rankings:
         epochs = f"After {plural(rank.epochs, 'epoch')}: " if len(report.rankings) > 1 else ""
         blocks += [_wrapped(f"{epochs}{rank.finding}."), table(rank, reference), "\n".join(map(_wrapped, rank.notes))]
-    blocks.append(_wrapped(report.tuning))
+    blocks += map(_wrapped, filter(None, [report.words, report.tuning]))
     if report.advice:
         why = textwrap.fill(f"Why: {report.advice.why}.", WIDTH, subsequent_indent="     ", break_on_hyphens=False)
         blocks += [f"{report.advice.headline}\n{why}", textwrap.indent(report.code, "    ")]

@@ -125,4 +125,4 @@ def test_merged_folders_keep_what_each_of_them_tuned(tuned):
     assert merged["chosen"] == {"3": note["chosen"]["3"] | {"linear": "1e-6"}, "6": {"linear": "1e-6"}}
     assert list(merged["chosen"]["3"]) == ["constant", "one_cycle", "linear"], "in the order of the folders"
     assert merged["at_edge"] == [*note["at_edge"], "linear (3 epochs)"]
-    assert "tried at least 3 of the" in protocol.tuning(both) and "tried the same" in protocol.tuning(ours)
+    assert "tried at least 3 of the" in protocol.tuning_words(both) and "tried the same" in protocol.tuning_words(ours)

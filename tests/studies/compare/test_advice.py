@@ -95,7 +95,7 @@ def test_a_schedule_that_diverged_is_never_recommended_for_its_other_seeds():
 
 def test_every_word_of_the_table_is_explained():
     rank = rank_of({"constant": [0.70, 0.72, 0.71], "good": [0.80, 0.83, 0.81], "same": [0.80, 0.83, 0.812]})
-    assert all(f"{row.verdict}:" in ranking.WORDS for row in rank.rows)
+    assert all(f"{row.verdict}: " in ranking.words_used([rank]) for row in rank.rows)
 
 
 ALONE = {"one schedule": ({"a": [0.7, 0.8]}, {}), "others lost": ({"a": [0.7, 0.8], "b": [0.1]}, {("b", 0): "failed"})}
