@@ -43,6 +43,7 @@ class CycleCallback(PlannedCallback):
 
     def begin(self) -> None:
         firsts, total = self._steps.plan.firsts, self._steps.total
+        self._multipliers = None
         ends = [first - 1 for first in firsts[self.every :: self.every]] if self.every else self._scheduled_ends()
         if not ends:
             raise ValueError(f"no cycle ends within the {total} steps of this fit, so {type(self).__name__} gets none")
@@ -98,7 +99,7 @@ class CycleCallback(PlannedCallback):
 
     def _is_low(self, cycle: Cycle) -> bool:
         "Whether the latest step was at the minimum of the cycle or near it."
-        if self._latest is None or self._multipliers is None or self.every is not None:
+        if self._latest is None or self._multipliers is None:
             return self._latest is not None
         multipliers = self._multipliers[cycle.start : cycle.end + 1]
         limit = multipliers.max() - LOW_ENOUGH * (multipliers.max() - multipliers[-1])

@@ -60,6 +60,7 @@ class ReduceOnPlateau(FitCallback, TrackerCallback):
         self.factor, self.min_scale = number("factor", factor, "(1, inf)"), number("min_scale", min_scale, "[0, 1)")
         self.min_lr, self.verbose = number("min_lr", min_lr, "[0, inf)"), verbose
         self.wait, self.cooling, self.lr_scale = 0, 0, 1.0
+        self.best: float | None = None
         self._unscaled: list[float] = []
 
     def epochs_start(self) -> None:

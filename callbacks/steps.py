@@ -224,5 +224,5 @@ def _n_items(dl: Any) -> list[int]:
     "What may be the number of items in an epoch of `dl`."
     found = [_fastai.items_per_process(dl), getattr(dl, "partial_n", None), getattr(dl, "n", None)]
     for sampler in (getattr(dl, "sampler", None), getattr(getattr(dl, "batch_sampler", None), "sampler", None)):
-        found.append(len(sampler) if isinstance(sampler, Sized) else None)
+        found += [len(sampler)] if isinstance(sampler, Sized) else []
     return [items for items in found if isinstance(items, int) and not isinstance(items, bool)]
