@@ -40,8 +40,8 @@ QUICK_SCHEDULES = "constant,step,cosine,one_cycle"  # in 2 epochs, sgdr is one c
 # What a constructor call may call, and nothing else.
 CALLS = (
     "Constant", "CosineDecay", "CosineRestarts", "Custom", "ExpRange", "ExponentialDecay", "FlatCosine", "InverseSqrt",
-    "Join", "OneCycle", "Points", "PolynomialDecay", "Rex", "SGDR", "StepDecay", "Trapezoid", "Triangular", "Warmup",
-    "join", "warmup",
+    "Join", "MultiStep", "OneCycle", "Points", "PolynomialDecay", "Rex", "SGDR", "Scaled", "StepDecay", "Trapezoid",
+    "Triangular", "Warmup", "join", "scaled", "warmup",
 )  # fmt: skip
 
 
