@@ -91,8 +91,6 @@ class ReduceOnPlateau(FitCallback, TrackerCallback):
         log = dict(zip(self.learn.recorder.metric_names, self.learn.recorder.log, strict=False))
         self._judge(log.get(self.monitor))
 
-    best: float
-
     def _judge(self, value: float | None) -> None:
         if value is None:  # this epoch's validation was cancelled
             return
