@@ -3,6 +3,7 @@
 import gc
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -16,8 +17,11 @@ from lrlab.recipes.kitchen.workloads import Workload, using_threads
 Task = Callable[[Run, ImageSet], RunResult]  # train one run
 
 
-def train_run(run: Run, image_set: ImageSet, workload: Workload) -> RunResult:
-    "The fit of every comparison: a fresh Learner under the run's schedule. Raises whatever the training raises."
+def train_run(run: Run, image_set: ImageSet, workload: Workload, **fit: Any) -> RunResult:
+    """The fit of every comparison: a fresh Learner under the run's schedule. Raises whatever the training raises.
+
+    `fit` goes to `fit_schedule`, such as `wd=0.1`.
+    """
     recording = Recording()
     learn = workload.learner(run.seed, image_set)
     per_epoch = len(learn.dls.train)
@@ -25,7 +29,7 @@ def train_run(run: Run, image_set: ImageSet, workload: Workload) -> RunResult:
     with learn.no_bar(), learn.no_logging():
         workload.warm_up_head(learn)
         cbs = recording.callbacks(cyclic=has_cycles)
-        learn.fit_schedule(run.epochs, run.schedule, lr_max=run.lr_max.to_fastai(), cbs=cbs)
+        learn.fit_schedule(run.epochs, run.schedule, lr_max=run.lr_max.to_fastai(), cbs=cbs, **fit)
         has_test = recording.why_diverged is None and len(learn.dls.loaders) > 2
         test = learn.validate(ds_idx=2) if has_test else (None, None)
     return recording.result(run, test=test)

@@ -75,7 +75,7 @@ class Store:
         if not (self.out / FILE).exists():
             self.write_manifest(manifest)
             return
-        theirs, ours = self.manifest.question, manifest.question
+        theirs, ours = self.manifest.question, json.loads(json.dumps(manifest.question, default=str))
         changed = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key) and key not in grows]
         if changed:
             key = changed[0]

@@ -22,7 +22,7 @@ TUTORIALS_ARCH = "vgg16_bn"
 
 @dataclass
 class Answer:
-    "`runs` and `epochs` as DESIGN.md has them, `runs` with the diagnosis of each; `summary` one row an arm."
+    "`runs` and `epochs` are runs.csv and epochs.csv, `runs` with the diagnosis of each; `summary` has one row per arm."
 
     runs: pd.DataFrame
     epochs: pd.DataFrame

@@ -18,7 +18,7 @@ REFERENCE = "slice"  # the tutorial's own way
 
 @dataclass
 class Answer:
-    "`runs` and `summary` as DESIGN.md has them; `movement`: run_id, schedule, lr_max, seed, group, moved."
+    "`runs` and `summary` are runs.csv and summary.csv; `movement`: run_id, schedule, lr_max, seed, group, moved."
 
     runs: pd.DataFrame
     summary: pd.DataFrame

@@ -20,7 +20,7 @@ STARTS = ("pretrained", "scratch")
 
 @dataclass
 class Answer:
-    "`cells`: start, lr, epochs, n, accuracy and its interval, steps, seconds; `runs` as DESIGN.md has them."
+    "`cells`: start, lr, epochs, n, accuracy and its interval, steps, seconds; `runs` is runs.csv."
 
     cells: pd.DataFrame
     runs: pd.DataFrame
