@@ -48,10 +48,10 @@ def draw(claims: pd.DataFrame, cards: dict[str, dict], words: dict, title: str) 
 def _claim(ax, own: pd.DataFrame, middle: float, words: dict) -> None:
     "The claim in words, and what is subtracted from what."
     claim = BY_NAME[own.claim.iloc[0]]
-    said, minus = textwrap.fill(claim.says.format(**words), 52), f"{claim.better} minus {claim.than}"
+    text, minus = textwrap.fill(claim.says.format(**words), 52), f"{claim.better} minus {claim.than}"
     place = {"transform": ax.get_yaxis_transform(), "ha": "left", "zorder": 3}
-    x, lines = (0.015 - LEFT) / WIDTH, said.count("\n") + 1
-    ax.text(x, middle + 0.1, said, va="bottom" if lines == 1 else "center_baseline", fontsize=9, **place)
+    x, lines = (0.015 - LEFT) / WIDTH, text.count("\n") + 1
+    ax.text(x, middle + 0.1, text, va="bottom" if lines == 1 else "center_baseline", fontsize=9, **place)
     ax.text(x, middle + 0.35 + 0.35 * (lines - 1), minus, va="top", fontsize=8, color="#666666", **place)
 
 

@@ -46,12 +46,12 @@ def _by_workload(own: pd.DataFrame) -> dict[str, str]:
 
 def means(claim: Claim, own: pd.DataFrame) -> str:
     "What a user should do, by the verdicts on each workload; one sentence."
-    said = {HOLDS: claim.if_so, FAILS: claim.if_not}
+    advice = {HOLDS: claim.if_so, FAILS: claim.if_not}
     groups = {word: own[own.verdict == word] for word in (HOLDS, FAILS, UNDECIDED) if (own.verdict == word).any()}
     parts = []
     for word, rows in groups.items():
         where = "" if len(groups) == 1 else f"on {' and '.join(rows.workload)}, "
-        parts.append(where + said.get(word, _open(rows)).rstrip("."))
+        parts.append(where + advice.get(word, _open(rows)).rstrip("."))
     text = "; ".join(parts) + "."
     return text[0].upper() + text[1:]
 

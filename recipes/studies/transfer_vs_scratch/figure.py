@@ -45,9 +45,9 @@ def _heat_map(ax, cells: pd.DataFrame, low: float, high: float):
     for (row, column), value in np.ndenumerate(table.to_numpy()):
         if np.isfinite(value):
             spread = 100 * half.to_numpy()[row, column]
-            said = f"{100 * value:.1f}" + (f"\n±{spread:.1f}" if np.isfinite(spread) else "")
+            text = f"{100 * value:.1f}" + (f"\n±{spread:.1f}" if np.isfinite(spread) else "")
             dark = (value - low) < 0.5 * (high - low)
-            ax.text(column, row, said, ha="center", va="center", fontsize=9, color="white" if dark else "black")
+            ax.text(column, row, text, ha="center", va="center", fontsize=9, color="white" if dark else "black")
         else:
             ax.text(column, row, "none\nfinished", ha="center", va="center", fontsize=8)
     if table.notna().any().any():
