@@ -251,7 +251,7 @@ def test_a_lead_is_lost_where_one_of_the_two_diverged():
 
 
 def test_little_data_is_a_fifth_of_every_class_and_the_same_validation_images():
-    workload = Workload("digits", size=8)
+    workload = Workload("digits", size=8, bs=64)
     image_set = workload.load_images()
     few = fifth(image_set)
     counts, all_counts = few.class_counts("train"), image_set.class_counts("train")
