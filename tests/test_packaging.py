@@ -38,7 +38,7 @@ def built(tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def is_installed(built, tmp_path_factory) -> Path:
+def installed(built, tmp_path_factory) -> Path:
     """A virtual environment with the wheel in it, beside the dependencies that are installed here anyway.
 
     Site-packages is added as a plain path: its .pth files, and with them an editable install of this checkout, stay

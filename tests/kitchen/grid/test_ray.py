@@ -55,4 +55,4 @@ def test_a_killed_node_loses_no_run(cluster, tmp_path, monkeypatch):
     assert sum(node["Alive"] for node in ray.nodes()) == 1
     assert list(result.runs.status) == ["ok"] * 6
     pd.testing.assert_frame_equal(numbers(out), numbers(alone.out), check_exact=True)
-    assert Store(out).config["engine"] == "ray"
+    assert Store(out).manifest.engine == "ray"
