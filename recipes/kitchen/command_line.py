@@ -54,7 +54,15 @@ def _by_name(parameter: inspect.Parameter, groups: dict[str, Group], preset: dic
     hint: Any = bool
     if option.metavar:
         hint = Path if {"FOLDER", "FILE"} & set(option.metavar.split("|")) else str  # for the completion
-        shown = Parameter(help=option.help, group=groups[option.group], metavar=option.metavar, converter=_as_typed)
+        shown = Parameter(
+            help=option.help,
+            group=groups[option.group],
+            metavar=option.metavar,
+            converter=_as_typed,
+            show_default=False if parameter.default in (None, parameter.empty) else str(parameter.default),
+        )
+        if parameter.default is not parameter.empty:  # Cyclopts would hold a native default against the hint
+            hint, parameter = hint | None, parameter.replace(default=None)
     else:
         changes = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in (preset or {}).items())
         means = f". Changes the defaults: {changes}" if preset else ""

@@ -1,5 +1,6 @@
 """The `lrlab` command: what it lists, how soon it answers, and what it does with faults."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from lrlab.callbacks import CosineDecay
 from lrlab.recipes import cli
+from lrlab.recipes.kitchen.command_line import command_line
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.options import GROUPS, LrMax, Option, Quick, Schedules, Seeds, number
 from lrlab.recipes.kitchen.schedule_names import NAMES
@@ -58,6 +60,15 @@ def test_completion_is_installed_for_every_recipe_and_option(tmp_path, monkeypat
 def test_the_version_is_told(capsys):
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("lrlab ")
+
+
+@pytest.mark.parametrize("recipe", cli.recipes())
+def test_native_defaults_pass_beside_pydantic(recipe):
+    "Once pydantic is imported (Ray does), Cyclopts also validates the defaults of the signature."
+    pytest.importorskip("pydantic")
+    main = importlib.import_module(f"lrlab.recipes.{recipe.replace('-', '_')}").main
+    _, bound, _ = command_line(main, recipe).parse_args([], exit_on_error=False, print_error=False)
+    assert not bound.arguments, "only what was typed comes back"
 
 
 @pytest.mark.parametrize("recipe", cli.recipes())
