@@ -6,7 +6,6 @@ import pandas as pd
 from lrlab.recipes.kitchen.stats.decide import COLUMNS, decide
 from lrlab.recipes.kitchen.stats.intervals import LEVEL, difference_interval, holm_levels, paired_p
 
-JUDGES = ("accuracy", "loss")
 SUMMARY_COLUMNS = [*COLUMNS, *"lr_max diff diff_low diff_high diverged failed budget measured_on judge".split()]
 
 
