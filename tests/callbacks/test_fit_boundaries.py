@@ -43,6 +43,7 @@ from lrlab.callbacks import (
     StartAt,
     StopOnDivergence,
 )
+from tests.callbacks.conftest import split
 
 OURS = {
     "ScheduleLR": lambda: ScheduleLR(SGDR(cycle_mult=1), moms=(0.95, 0.85)),
@@ -229,10 +230,6 @@ def test_an_exported_learner_predicts(tmp_path, name):
         again = load_learner(tmp_path / "a.pkl")
         preds, _ = again.get_preds(dl=learn.dls.valid)
         torch.testing.assert_close(preds, expected)
-
-
-def split(model):
-    return [list(layer.parameters()) for layer in model]
 
 
 # Validation within a fit

@@ -24,6 +24,7 @@ from lrlab.callbacks import (
     SnapshotEnsemble,
     Triangular,
 )
+from tests.callbacks.conftest import split
 
 LINEAR = PolynomialDecay()
 ADAMW = partial(OptimWrapper, opt=torch.optim.AdamW)
@@ -165,10 +166,6 @@ def test_a_group_that_is_not_there_is_refused(make_learner):
 
 
 # Groups that change
-
-
-def split(model):
-    return [list(layer.parameters()) for layer in model]
 
 
 @pytest.mark.parametrize("lr_max", [slice(1e-5, 1e-3), [1e-5, 1e-4, 1e-3], slice(1e-3), 1e-3])

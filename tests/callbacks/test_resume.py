@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fastai.basics import SGD, Adam, Callback, Lookahead, OptimWrapper, RAdam, set_seed
+from fastai.basics import SGD, Adam, Lookahead, OptimWrapper, RAdam, set_seed
 from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, SaveModelCallback
 from fastai.callback.training import GradientAccumulation
 from fastai.test_utils import synth_dbunch, synth_learner
@@ -26,23 +26,9 @@ from lrlab.callbacks import (
     StopOnDivergence,
     Triangular,
 )
+from tests.callbacks.conftest import StopAfter, Stopped
 
 SCRIPT = Path(__file__).with_name("resumable_fit.py")
-
-
-class Stopped(Exception):
-    pass
-
-
-class StopAfter(Callback):
-    order = 1000
-
-    def __init__(self, epoch):
-        self.last_epoch = epoch
-
-    def after_epoch(self):
-        if self.learn.epoch == self.last_epoch:
-            raise Stopped("here")
 
 
 def same(a, b) -> bool:

@@ -36,6 +36,7 @@ from lrlab.callbacks import (
     StartAt,
     StopOnDivergence,
 )
+from tests.callbacks.conftest import StopAfter, Stopped, split
 
 OURS = {  # set so that they change nothing
     "ScheduleLR": lambda: ScheduleLR(Constant()),
@@ -47,10 +48,6 @@ OURS = {  # set so that they change nothing
     "StartAt": lambda: StartAt(0),
 }
 BATCHES = 3
-
-
-def split(model):
-    return [list(layer.parameters()) for layer in model]
 
 
 class Steps(Callback):
@@ -78,21 +75,6 @@ class Interrupt(Callback):
             self.done += 1
             if self.done == self.at_batch + 1:
                 raise self.error
-
-
-class Stopped(Exception):
-    "The end of a process."
-
-
-class StopAfter(Callback):
-    order = 1000
-
-    def __init__(self, epoch):
-        self.last_epoch = epoch
-
-    def after_epoch(self):
-        if self.learn.epoch == self.last_epoch:
-            raise Stopped("here")
 
 
 EPOCHS, LR = st.integers(1, 3), st.sampled_from([1e-3, 1e-2])
