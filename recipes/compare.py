@@ -42,6 +42,8 @@ def main(
     seeds: o.Seeds = 3,
     schedules: o.Schedules = DEFAULT_SCHEDULES,
     lr_max: o.LrMax = "slice(3e-6,3e-3)",
+    judge: o.Judge = "accuracy",
+    tolerance: o.Tolerance = None,
     tune: Tune = False,
     tune_points: TunePoints = None,
     tune_seeds: TuneSeeds = None,
@@ -73,6 +75,8 @@ def main(
         schedules={budget: schedule_names.parse_schedules(schedules, budget) for budget in epochs},
         lr_max=lr_max,
         threads=threads,
+        judge=judge,
+        tolerance=tolerance,
         tuning=tuning.Tuning(tune_points or TUNE_POINTS, tune_seeds or TUNE_SEEDS) if tune else None,
     )
     return study.answer(question, out, place_for(engine, jobs, address), fresh)

@@ -5,6 +5,7 @@ its `read` on what was typed, or on what a caller in Python passed. Imports noth
 are answered at once.
 """
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.learning_rates import parse_lr, parse_one_lr
 from lrlab.recipes.kitchen.schedule_names import NAMES, split_schedules
+from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.text import did_you_mean, shorten
 
 GROUPS = ("Data", "Model", "Training", "Comparison", "Machine", "Output")  # of the help, in this order
@@ -162,6 +164,27 @@ def parse_jobs(jobs: int | str | None, name: str = "jobs") -> int | None:
     return number_of_runs
 
 
+def parse_judge(value: Any, name: str = "judge") -> Measure:
+    "What judges the runs. Raises UserError where it is unknown whether higher or lower is better."
+    return value if isinstance(value, Measure) else Measure.parse(value, name)
+
+
+def parse_tolerance(value: Any, name: str = "tolerance") -> float:
+    """A difference that does not matter: a fraction, or text with a percent sign.
+
+    >>> parse_tolerance("0.5%"), parse_tolerance("0.02")
+    (0.005, 0.02)
+    """
+    text = str(value).strip()
+    try:
+        tolerance = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        tolerance = math.nan
+    if not 0 < tolerance < math.inf:
+        raise UserError(f"`{name}` {shorten(value)}: expected a positive number such as 0.01, or 1%")
+    return tolerance
+
+
 def as_text(value: Any, name: str) -> str:
     return str(value)
 
@@ -216,6 +239,24 @@ Schedules = Annotated[
         "NAMES",
         f"Schedules by name ({', '.join(NAMES)}), or as calls such as OneCycle(pct_start=0.3)",
         split_schedules,
+    ),
+]
+Judge = Annotated[
+    Any,
+    Option(
+        "Comparison",
+        "MEASURE",
+        "What judges a run: accuracy, loss, brier, or a metric; -NAME if lower is better",
+        parse_judge,
+    ),
+]
+Tolerance = Annotated[
+    Any,
+    Option(
+        "Comparison",
+        "X",
+        "Difference that does not matter: 0.01 or 1% [default: 1 point of accuracy, 2 % of a loss]",
+        parse_tolerance,
     ),
 ]
 Precision = Annotated[

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from bank import BANKS, TARGET  # noqa: E402
 from decide_simulations import ALPHA, judge_comparison, two_stages  # noqa: E402
 
-from lrlab.recipes.kitchen.stats.decide import RELATIVE_TOLERANCE, TOLERANCE  # noqa: E402
+from lrlab.recipes.kitchen.stats.measures import Measure  # noqa: E402
 
 JUDGES = ("accuracy", "-loss", "-brier", "-scaled_loss")
 DESIGNS = ((3, None), (5, None), (8, None), (8, 3))
@@ -36,7 +36,7 @@ def replay(bank: pd.DataFrame, judge: str, schedules: list[str], n: int, first: 
     "How much is decided, how often a word is wrong, and what the recommended schedule costs in accuracy."
     values, accuracy = values_of(bank, judge, schedules), values_of(bank, "accuracy", schedules).mean(axis=1)
     truth = values.mean(axis=1)
-    tolerance = RELATIVE_TOLERANCE * abs(truth.max()) if judge.startswith("-") else TOLERANCE
+    tolerance = Measure.of(judge).margin(None, truth.max())
     rng = np.random.default_rng(0)
     rows, behind, best = [], np.zeros(len(schedules)), np.zeros(len(schedules))
     for _ in range(RESAMPLES):

@@ -114,6 +114,17 @@ BAD = {
         ("OneCycle(*[0.3])", "--schedules"),
         ("(" * 500 + ")" * 500, "--schedules"),
     ],
+    "judge": [
+        ("my_cost", "--judge my_cost: is higher or lower better"),
+        ("", "--judge is empty"),
+        ("+", "expected accuracy, loss, brier or the name of a metric"),
+    ],
+    "tolerance": [
+        ("0", "expected a positive number"),
+        ("0%", "expected a positive number"),
+        ("nan", "expected a positive number"),
+        ("wide", "expected a positive number"),
+    ],
     "lr_max": [
         ("0", "expected a positive number"),
         ("-1e-3", "expected a positive number"),

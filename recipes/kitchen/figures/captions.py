@@ -12,7 +12,8 @@ def data_caption(data: dict) -> str:
     names = {"train": "training", "valid": "validation"}
     counts = [f"{n:,} {names.get(split, split)}" for split, n in data["images"].items()]
     title = data.get("title") or data["name"]
-    return f"{title}, {', '.join(counts[:-1])} and {counts[-1]} images of {data['size']} px"
+    what = f"images of {data['size']} px" if "size" in data else "items"
+    return f"{title}, {', '.join(counts[:-1])} and {counts[-1]} {what}"
 
 
 def workload_caption(config: dict) -> str:

@@ -122,7 +122,8 @@ def describe(result: RunResult, with_lr: bool = True) -> str:
     name = f"{row.schedule}{lr_max} seed {row.seed}"
     if row.status == "ok":
         note = f" ({row.error})" if row.error else ""  # what it took to finish
-        return f"{name}: accuracy {percent(row.accuracy)} % in {row.seconds:.0f} s{note}"
+        score = f"loss {row.valid_loss:.4g}" if row.accuracy is None else f"accuracy {percent(row.accuracy)} %"
+        return f"{name}: {score} in {row.seconds:.0f} s{note}"
     return f"{name}: {row.status} ({row.error})"
 
 

@@ -2,7 +2,8 @@
 
 A comparison at one common LR mostly shows which schedule that LR happens to suit (Naganuma et al. 2026,
 arXiv:2603.10301; Choi et al. 2019, arXiv:1910.05446). So every schedule tries the same LRs equally often and keeps the
-one with the highest validation accuracy. The grid grows for all while the best LR of any lies at its edge.
+one with the best validation accuracy, or by another measure that judges. The grid grows for all while the best LR of
+any lies at its edge.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pandas as pd
 
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.plan import Run
+from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.tuning import tuning_scores
 
 if TYPE_CHECKING:
@@ -41,7 +43,12 @@ class Tuning:
 
 
 def tune_schedules(
-    study: Study, schedules: dict[int, dict], tuning: Tuning, centre: LearningRate, image_set: ImageSet | None = None
+    study: Study,
+    schedules: dict[int, dict],
+    tuning: Tuning,
+    centre: LearningRate,
+    image_set: ImageSet | None = None,
+    measure: Measure = Measure(),  # noqa: B008  (frozen)
 ) -> dict[int, dict[str, LearningRate]]:
     "The best lr_max of every budget and schedule. The manifest gets what was tried and chosen."
     first = grid = first_grid(tuning.points)
@@ -49,7 +56,8 @@ def tune_schedules(
         runs = trials(schedules, centre, grid, tuning.seeds)
         study.store.update(tuning_plan=[run.run_id for run in runs])
         study.train(runs, f"runs to tune lr_max over {len(grid)} values", image_set=image_set, is_planned=False)
-        best = best_positions(tuning_scores(study.store.tables("tuning_plan")[0]), centre, grid)
+        scores = tuning_scores(study.store.tables("tuning_plan")[0], measure)
+        best = best_positions(scores, centre, grid, measure)
         larger = wider(grid, best, first)
         if larger == grid:
             break
@@ -88,16 +96,22 @@ def trials(schedules: dict[int, dict], centre: LearningRate, grid: list[int], se
     ]
 
 
-def best_positions(table: pd.DataFrame, centre: LearningRate, grid: list[int]) -> dict[tuple[int, str], int]:
-    """The grid position of the best LR of every budget and schedule: highest accuracy, then lowest loss.
+def best_positions(
+    table: pd.DataFrame,
+    centre: LearningRate,
+    grid: list[int],
+    measure: Measure = Measure(),  # noqa: B008  (frozen)
+) -> dict[tuple[int, str], int]:
+    """The grid position of the best LR of every budget and schedule: best score, then lowest loss.
 
     It is the lowest position where no LR finished on all seeds: a schedule that diverges everywhere needs less.
     """
     position_of = {lr_at(centre, position): position for position in grid}
     best = {}
     for key, own in table.groupby(["budget", "schedule"], sort=False):
-        finished = own.dropna(subset="accuracy").astype({"accuracy": float, "valid_loss": float})
-        ranked = finished.sort_values(["accuracy", "valid_loss"], ascending=[False, True], kind="stable")
+        finished = own.dropna(subset="score").astype({"score": float, "valid_loss": float})
+        ascending = [measure.lower_is_better, True]
+        ranked = finished.sort_values(["score", "valid_loss"], ascending=ascending, kind="stable")
         best[key] = position_of[LearningRate.parse(ranked.lr_max.iloc[0])] if len(ranked) else min(grid)
     return best
 

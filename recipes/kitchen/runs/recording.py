@@ -2,7 +2,9 @@
 
 import math
 import time
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,8 +18,19 @@ from lrlab.callbacks.snapshots import CycleCallback
 from lrlab.recipes.kitchen.learner.precision import autocast, precision_of
 from lrlab.recipes.kitchen.learner.quick_learner import QuickLearner
 from lrlab.recipes.kitchen.runs.plan import Run
+from lrlab.recipes.kitchen.runs.predictions import PredictionLog, measures_of, packed
 from lrlab.recipes.kitchen.stage import stage
-from lrlab.recipes.kitchen.store.tables import CYCLE_COLUMNS, EPOCH_COLUMNS, STEP_COLUMNS, RunResult, RunRow
+from lrlab.recipes.kitchen.store.tables import (
+    CYCLE_COLUMNS,
+    EPOCH_COLUMNS,
+    KEY_COLUMNS,
+    RUN_COLUMNS,
+    STEP_COLUMNS,
+    RunResult,
+    RunRow,
+)
+
+RESERVED = {*RUN_COLUMNS, *EPOCH_COLUMNS} - {"accuracy"}  # columns that no metric of a Learner may take
 
 
 class Recording:
@@ -29,56 +42,68 @@ class Recording:
     def __init__(self):
         self.started = time.perf_counter()
         self.epochs, self.history, self.divergence = EpochLog(), HyperHistory(), StopOnDivergence()
-        self.cycles = CycleLog()
+        self.cycles, self.predictions = CycleLog(), PredictionLog()
 
     def callbacks(self, cyclic: bool = False) -> list[Callback]:
         "For the `cbs` of the fit. `cyclic`: validate at the end of every cycle too."
-        return [self.epochs, self.history, self.divergence, *([self.cycles] if cyclic else [])]
+        always = [self.epochs, self.history, self.divergence, self.predictions]
+        return [*always, *([self.cycles] if cyclic else [])]
 
     @property
     def why_diverged(self) -> str | None:
         "The reason why the fit diverged, or None."
         if self.divergence.diverged:
             return self.divergence.reason
-        finite = math.isfinite(self.epochs.rows[-1].valid_loss)
+        finite = math.isfinite(self.epochs.rows[-1]["valid_loss"])
         return None if finite else "the validation loss after the last step is not finite"
 
     def result(
         self,
         run: Run,
-        test: tuple[float | None, float | None] = (None, None),
+        test: Mapping[str, float] = MappingProxyType({}),
         steps: pd.DataFrame | None = None,
         extra: dict[str, pd.DataFrame] | None = None,
     ) -> RunResult:
         """The run as tables.
 
-        `test` is loss and accuracy on the test images. `steps` replaces what HyperHistory recorded. `extra` maps file
-        names to tables of this recipe alone, which get the run's key.
+        `test` maps the measures on the test data to their values. `steps` replaces what HyperHistory recorded. `extra`
+        maps file names to tables of this recipe alone, which get the run's key.
         """
         steps = self.history.to_df() if steps is None else steps
         epochs, reason = self.epochs.to_df(steps), self.why_diverged
         n_steps = int(steps.step.max()) + 1 if len(steps) else 0
         began = self.divergence.step if self.divergence.diverged else n_steps - 1
-        last = {} if reason else epochs.iloc[-1]
-        best = epochs.accuracy.idxmax() if len(epochs) else None
+        last = {} if reason else dict(epochs.iloc[-1])
+        arrays = {} if reason else self.predictions.arrays()
+        predicted = measures_of(arrays)
+        others = epochs.columns[len(EPOCH_COLUMNS) - len(KEY_COLUMNS) :]
+        measures = {name: last.get(name) for name in others} | {k: predicted[k] for k in ("brier",) if k in predicted}
+        measures |= {f"test_{name}": value for name, value in test.items() if name not in ("loss", "accuracy")}
+        best = epochs.accuracy.idxmax() if epochs.accuracy.notna().any() else None
         values = {
             "status": "diverged" if reason else "ok",
             "epochs": len(epochs),
             "steps": n_steps,
-            **{name: last.get(name) for name in ("train_loss", "valid_loss", "accuracy")},
+            "train_loss": last.get("train_loss"),
+            "valid_loss": last.get("valid_loss"),
+            "accuracy": predicted.get("accuracy") if pd.isna(last.get("accuracy")) else last["accuracy"],
             "best_accuracy": None if best is None else epochs.accuracy[best],
             "best_epoch": None if best is None else epochs.epoch[best],
             "diverged_step": began if reason else None,
             "seconds": round(time.perf_counter() - self.started, 2),
             "error": "; ".join(filter(None, (reason, self.epochs.memory_note))) or None,
             "budget": run.epochs,
-            "test_loss": test[0],
-            "test_accuracy": test[1],
+            "test_loss": test.get("loss"),
+            "test_accuracy": test.get("accuracy"),
         }
-        row = RunRow(**vars(run.key), **{name: _as_python(value) for name, value in values.items()})
+        row = RunRow(
+            **vars(run.key),
+            **{name: _as_python(value) for name, value in values.items()},
+            measures={name: _as_python(value) for name, value in measures.items()},
+        )
         cycles = run.key.label(self.cycles.to_df())[CYCLE_COLUMNS]
         tables = {name: run.key.label(table) for name, table in (extra or {}).items()}
-        return RunResult(row, run.key.label(epochs)[EPOCH_COLUMNS], steps, cycles, tables)
+        return RunResult(row, run.key.label(epochs), steps, cycles, tables, packed(arrays))
 
 
 def failed_run(run: Run, reason: str, seconds: float = 0.0) -> RunResult:
@@ -87,24 +112,13 @@ def failed_run(run: Run, reason: str, seconds: float = 0.0) -> RunResult:
     return RunResult(row, pd.DataFrame(columns=EPOCH_COLUMNS), pd.DataFrame(columns=STEP_COLUMNS))
 
 
-class Epoch(NamedTuple):
-    "One row of EpochLog; `epoch` counts from 0."
-
-    epoch: int
-    step: int
-    lr: float
-    valid_loss: float
-    accuracy: float
-    seconds: float
-
-
 class EpochLog(QuickCallback):
     "The validation results, the LR of the last layer group and the time of every epoch."
 
     order, run_valid = 61, False  # after fastai's Recorder has the epoch's values
 
     def before_fit(self):
-        self.rows: list[Epoch] = []
+        self.rows: list[dict[str, float]] = []
         self.memory_note: str | None = None
 
     def before_epoch(self):
@@ -112,17 +126,49 @@ class EpochLog(QuickCallback):
         self.started = time.perf_counter()
 
     def after_epoch(self):
-        _, valid_loss, accuracy = self.recorder.values[-1]
-        lr, seconds = self.opt.hypers[-1]["lr"], time.perf_counter() - self.started
-        self.rows.append(Epoch(self.epoch, self.train_iter, float(lr), valid_loss, accuracy, round(seconds, 3)))
+        measures = last_measures(self.learn)
+        self.rows.append(
+            {
+                "epoch": self.epoch + 1,
+                "step": self.train_iter,
+                "lr": float(self.opt.hypers[-1]["lr"]),
+                "valid_loss": measures.pop("loss"),
+                "accuracy": measures.pop("accuracy", None),
+                "seconds": round(time.perf_counter() - self.started, 3),
+                **measures,
+            }
+        )
         self.memory_note = self.learn.parts.note if isinstance(self.learn, QuickLearner) else None
 
     def to_df(self, steps: pd.DataFrame) -> pd.DataFrame:
         "One row per finished epoch, counted from 1. `steps` (HyperHistory's) give the mean training loss of each."
-        table = pd.DataFrame(self.rows, columns=Epoch._fields)
+        columns = [name for name in EPOCH_COLUMNS if name not in (*KEY_COLUMNS, "train_loss")]
+        others = [name for name in (self.rows[0] if self.rows else ()) if name not in columns]
+        table = pd.DataFrame(self.rows, columns=[*columns, *others])
         losses = steps[steps.group == steps.group.max()].groupby("epoch").loss.mean()
-        table.insert(3, "train_loss", table.epoch.map(losses))
-        return table.assign(epoch=table.epoch + 1)
+        table.insert(3, "train_loss", (table.epoch - 1).map(losses))
+        return table.astype({"accuracy": float})
+
+
+def last_measures(learn: Learner) -> dict[str, float]:
+    "Loss and metrics of the validation that fastai's Recorder has just seen, by name."
+    recorder = learn.recorder
+    names = [name for name in recorder.metric_names if name not in ("epoch", "time")]
+    values = dict(zip(names, recorder.values[-1], strict=False))
+    valid = {name.removeprefix("valid_"): value for name, value in values.items() if not name.startswith("train_")}
+    return by_column(valid)
+
+
+def by_column(measures: Mapping[str, float]) -> dict[str, float]:
+    """The measures by the names of their columns; an error rate becomes an accuracy.
+
+    >>> by_column({"loss": 0.5, "error_rate": 0.25, "rmse": 2.0, "seconds": 3.0})
+    {'loss': 0.5, 'rmse': 2.0, 'metric_seconds': 3.0, 'accuracy': 0.75}
+    """
+    named = {f"metric_{name}" * (name in RESERVED) or name: value for name, value in measures.items()}
+    if "error_rate" in named and "accuracy" not in named:
+        named["accuracy"] = 1.0 - named.pop("error_rate")
+    return {name: float(value) for name, value in named.items()}
 
 
 class CycleLog(CycleCallback):

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from fastai.basics import Learner
 
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.learner.out_of_memory import is_out_of_memory
 from lrlab.recipes.kitchen.runs.plan import Run
-from lrlab.recipes.kitchen.runs.recording import Recording, failed_run
+from lrlab.recipes.kitchen.runs.recording import Recording, by_column, failed_run
 from lrlab.recipes.kitchen.store.tables import RunResult
 from lrlab.recipes.kitchen.workloads import Workload, using_threads
 
@@ -31,8 +32,13 @@ def train_run(run: Run, image_set: ImageSet, workload: Workload, **fit: Any) -> 
         cbs = recording.callbacks(cyclic=has_cycles)
         learn.fit_schedule(run.epochs, run.schedule, lr_max=run.lr_max.to_fastai(), cbs=cbs, **fit)
         has_test = recording.why_diverged is None and len(learn.dls.loaders) > 2
-        test = learn.validate(ds_idx=2) if has_test else (None, None)
+        test = test_measures(learn) if has_test else {}
     return recording.result(run, test=test)
+
+
+def test_measures(learn: Learner) -> dict[str, float]:
+    "Loss and metrics on the third loader, by the names of their columns."
+    return by_column(dict(zip(["loss", *learn.metrics.attrgot("name")], learn.validate(ds_idx=2), strict=True)))
 
 
 def attempt(run: Run, image_set: ImageSet, task: Task, threads: int | None = 1) -> RunResult:

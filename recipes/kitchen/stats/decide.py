@@ -18,17 +18,15 @@ A collapse that none of the seeds shows is not covered: three seeds seldom show 
 simulated error rates stand in results/reference/bank/README.md.
 """
 
-import math
-
 import numpy as np
 import pandas as pd
 
 from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS, AgainstBest, holm_rejects
 from lrlab.recipes.kitchen.stats.intervals import LEVEL, NO_SPREAD, mean_interval
+from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.rotation import ROTATIONS
 
 COLUMNS = "schedule n mean low high behind behind_low behind_high verdict".split()
-TOLERANCE, RELATIVE_TOLERANCE = 0.01, 0.02  # one point of accuracy; 2 % of a loss
 
 
 def decide(
@@ -43,8 +41,9 @@ def decide(
 
     `runs` has the columns `schedule`, `seed`, `status` (ok, diverged, failed) and the judged measure. `judge="-loss"`
     says that a lower `loss` is better. `tolerance` is in units of the measure (default 0.01). Where lower is better it
-    is relative to the mean of the recommended schedule (default 0.02). `looks` says how often these runs are judged in
-    all. It is 2 if the open schedules get more seeds after a first look; each look spends half of the error rate then.
+    is relative to the mean of the recommended schedule (default 0.02), except for an error rate and the like. `looks`
+    says how often these runs are judged in all. It is 2 if the open schedules get more seeds after a first look; each
+    look spends half of the error rate then.
 
     `low` and `high` are the t interval of the schedule's mean. `behind` is the mean difference to the recommended
     schedule over the seeds that both finished. The better end of its interval says how much better the schedule can be,
@@ -61,15 +60,14 @@ def decide(
     >>> decide(runs)[["schedule", "n", "behind", "verdict"]].round(3).values.tolist()
     [['cosine', 3, 0.0, 'best'], ['constant', 3, -0.1, 'behind']]
     """
-    column, sign = (judge[1:], -1) if judge.startswith("-") else (judge, 1)
-    values, diverged, planned = _by_seed(runs, column)
+    measure = Measure.of(judge)
+    sign = -1 if measure.lower_is_better else 1
+    values, diverged, planned = _by_seed(runs, measure.name)
     names, table = list(values.index), sign * values.to_numpy()  # from here on, higher is better
     best, rivals = recommend(table, diverged, planned)
     if best is None:
         return pd.DataFrame([(name, 0, *[np.nan] * 6, "open") for name in names], columns=COLUMNS)
-    margin = TOLERANCE if tolerance is None else tolerance
-    if sign < 0:
-        margin = (RELATIVE_TOLERANCE if tolerance is None else tolerance) * abs(np.nanmean(table[best]))
+    margin = measure.margin(tolerance, np.nanmean(table[best]))
     alpha = (1 - level) / looks
     words, is_behind, pairs = judge_arms(table, best, rivals, _lost(table, diverged, best), margin, alpha)
 
@@ -159,7 +157,7 @@ def guarantee(table: pd.DataFrame, judge: str = "accuracy", level: float = LEVEL
         return f"Use {best.schedule}: every other schedule diverged where it did not."
     is_open = others.verdict == "open"
     most = most_better(others, judge)
-    by = f" by more than {amount(most, judge, best['mean'])}" if most > 0 else ""
+    by = f" by more than {Measure.of(judge).amount(most, best['mean'])}" if most > 0 else ""
     promise = f"no other schedule is better{by} ({level:.0%})".replace("%)", " %)")
     if not is_open.any():
         return f"Use {best.schedule}: {promise}."
@@ -177,16 +175,6 @@ def most_better(others: pd.DataFrame, judge: str = "accuracy") -> float:
     decided = others[others.verdict != "open"]
     better_end = -decided.behind_low if judge.startswith("-") else decided.behind_high
     return max(0.0, better_end.max()) if better_end.notna().any() else 0.0
-
-
-def amount(value: float, judge: str, mean: float) -> str:
-    "A difference in words. Rounded up, so that the sentence never promises more than was shown."
-    if judge.startswith("-"):
-        return f"{math.ceil(1000 * value / mean - 1e-6) / 10:.1f} % of its {judge[1:]}"
-    if judge.endswith("accuracy"):
-        return f"{math.ceil(1000 * value - 1e-6) / 10:.1f} points"
-    digits = 2 - math.floor(math.log10(value))
-    return f"{math.ceil(value * 10**digits - 1e-6) / 10**digits:g} {judge}"
 
 
 def _listed(names) -> str:

@@ -3,10 +3,14 @@
 import numpy as np
 import pandas as pd
 
-from lrlab.recipes.kitchen.stats.decide import COLUMNS, decide
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.stats.decide import COLUMNS as DECISION
+from lrlab.recipes.kitchen.stats.decide import decide
 from lrlab.recipes.kitchen.stats.intervals import LEVEL, difference_interval, holm_levels, paired_p
+from lrlab.recipes.kitchen.stats.measures import COLUMNS, Measure
+from lrlab.recipes.kitchen.store.tables import RUN_COLUMNS
 
-SUMMARY_COLUMNS = [*COLUMNS, *"lr_max diff diff_low diff_high diverged failed budget measured_on judge".split()]
+SUMMARY_COLUMNS = [*DECISION, *"lr_max diff diff_low diff_high diverged failed budget measured_on judge".split()]
 
 
 def summarize(
@@ -19,37 +23,47 @@ def summarize(
     """One row per budget and schedule: the longest budget first, and within a budget the recommended schedule first.
 
     The columns of `decide` come first. `diff` is the difference to the schedule `reference` (default: the first of the
-    table), paired by seed, with an interval at Holm's level over all schedules. `judge` is `accuracy` or `loss`.
+    table), paired by seed, with an interval at Holm's level over all schedules. `judge` is as `decide` takes it.
     Schedules are judged on the test images if every finished run was measured on them, else on the validation images
-    (`measured_on`).
+    (`measured_on`). Raises UserError if no run has the measure.
     """
     if runs.empty:
         return pd.DataFrame(columns=SUMMARY_COLUMNS)
     reference = runs.schedule.iloc[0] if reference is None else reference
-    runs = runs.assign(**{judge: judged(runs, judge)}, budget=runs.get("budget", 0))
+    runs = runs.assign(**{Measure.of(judge).name: judged(runs, judge)}, budget=runs.get("budget", 0))
     budgets = sorted(runs.budget.unique(), reverse=True)
     tables = [_summarize_budget(runs[runs.budget == n], reference, judge, tolerance, level) for n in budgets]
-    measured_on = "test" if has_test(runs) else "validation"
+    measured_on = "test" if has_test(runs, judge) else "validation"
     return pd.concat(tables, ignore_index=True).assign(measured_on=measured_on, judge=judge)[SUMMARY_COLUMNS]
 
 
 def judged(runs: pd.DataFrame, judge: str = "accuracy") -> pd.Series:
     "The measure that judges a schedule: on the test images if there are any. Unfinished runs have none (nan)."
-    validation = {"accuracy": "accuracy", "loss": "valid_loss"}[judge]
-    column = f"test_{judge}" if has_test(runs) else validation
-    return pd.to_numeric(runs[column]).where(runs.status == "ok")
+    measure, finished = Measure.of(judge), runs.status == "ok"
+    column = measure.column(has_test(runs, judge))
+    values = pd.to_numeric(runs.get(column, pd.Series(np.nan, runs.index))).where(finished)
+    if finished.any() and values.isna().all():
+        raise UserError(f"`judge` {measure.name}: no run has it; the runs have {', '.join(measured(runs))}")
+    return values
 
 
-def has_test(runs: pd.DataFrame) -> bool:
+def measured(runs: pd.DataFrame) -> list[str]:
+    "The measures that `runs` have, as `judge` names them: accuracy, loss, then the others."
+    own = [column for column in runs.columns[len(RUN_COLUMNS) :] if not column.startswith("test_")]
+    known = [name for name, column in COLUMNS.items() if column in runs and runs[column].notna().any()]
+    return [*known, *own]
+
+
+def has_test(runs: pd.DataFrame, judge: str = "accuracy") -> bool:
     "Whether every finished run was also measured on test images."
-    finished = runs[runs.status == "ok"]
-    return "test_accuracy" in runs and len(finished) > 0 and bool(finished.test_accuracy.notna().all())
+    column, finished = Measure.of(judge).column(on_test=True), runs[runs.status == "ok"]
+    return column in runs and len(finished) > 0 and bool(finished[column].notna().all())
 
 
 def _summarize_budget(
     runs: pd.DataFrame, reference: str, judge: str, tolerance: float | None, level: float
 ) -> pd.DataFrame:
-    table = decide(runs, "-loss" if judge == "loss" else judge, tolerance, level)
+    table = decide(runs, judge, tolerance, level)
     by_schedule = runs.groupby("schedule")
     lost = {status: (runs.status == status).groupby(runs.schedule).sum() for status in ("diverged", "failed")}
     return table.assign(
@@ -62,7 +76,7 @@ def _summarize_budget(
 
 def _differences(runs: pd.DataFrame, schedules: list[str], reference: str, judge: str, level: float) -> dict:
     "The mean difference of every schedule to the reference over their common seeds, and its interval at Holm's level."
-    values = runs.pivot(index="seed", columns="schedule", values=judge)
+    values = runs.pivot(index="seed", columns="schedule", values=Measure.of(judge).name)
     unknown = pd.Series(np.nan, values.index)
     pairs = {name: (values[name] - values.get(reference, unknown)).dropna().to_numpy() for name in schedules}
     pairs[reference] = np.zeros(2)  # no test, and no width

@@ -8,17 +8,17 @@ def write_atomically(file: Path, text: str) -> None:
     "Replace the file by one with this text. Whatever happens in between, the file is the old one or the new one."
     part = file.with_name(f".{file.name}.part")
     try:
-        write_synced(part, text)
+        write_synced(part, text.encode("utf-8"))
         os.replace(part, file)
     except OSError:
         part.unlink(missing_ok=True)
         raise
 
 
-def write_synced(file: Path, text: str) -> int:
+def write_synced(file: Path, content: bytes) -> int:
     "Write a file through to the disk. Returns its size in bytes."
     with open(file, "wb") as stream:
-        size = stream.write(text.encode("utf-8"))
+        size = stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
     return size

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
@@ -116,8 +117,8 @@ class Store:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
         try:
-            sizes = {n: write_synced(part / n, table.to_csv(index=False)) for n, table in result.tables().items()}
-            write_synced(part / "run.json", json.dumps(asdict(result.row) | {"files": sizes}, indent=2))
+            sizes = {name: write_synced(part / name, content) for name, content in result.files().items()}
+            write_synced(part / "run.json", json.dumps(asdict(result.row) | {"files": sizes}, indent=2).encode())
             shutil.rmtree(folder, ignore_errors=True)
             part.rename(folder)
             sync_folder(self.runs)
@@ -163,6 +164,15 @@ class Store:
         "The LR, momentum and loss of every layer group at every optimizer step of one run."
         return pd.read_csv(self.runs / run_id / "steps.csv")
 
+    def predictions(self, run_id: str) -> dict[str, np.ndarray]:
+        """What a run predicted for the validation data after its last step, and their `targets`.
+
+        `log_probabilities` [n, classes] of a classification, else the model's `outputs`. Empty if they were too large
+        to be stored.
+        """
+        file = self.runs / run_id / "predictions.npz"
+        return dict(np.load(file)) if file.exists() else {}
+
     def once(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         "The table `name`.csv of this folder, which is made and written if it is not there yet."
         file = self.out / f"{name}.csv"
@@ -182,7 +192,8 @@ def _read_run(folder: Path) -> RunRow:
     if not isinstance(row, dict) or not isinstance(row.get("files", {}), dict):
         raise ValueError("it is not what lrlab writes")
     sizes = row.pop("files", {})
-    if row["run_id"] != folder.name or set(row) != set(RUN_COLUMNS):
+    row.setdefault("measures", {})  # of lrlab 1.0
+    if row["run_id"] != folder.name or set(row) != {*RUN_COLUMNS, "measures"} or not isinstance(row["measures"], dict):
         raise ValueError("its columns are not those of a run")
     for name, size in sizes.items():
         if (folder / name).stat().st_size != size:
@@ -192,6 +203,6 @@ def _read_run(folder: Path) -> RunRow:
 
 def _read_epochs(folder: Path, row: RunRow) -> pd.DataFrame:
     table = pd.read_csv(folder / "epochs.csv", dtype=TEXT_COLUMNS)
-    if list(table.columns) != EPOCH_COLUMNS or len(table) != row.epochs:
+    if list(table.columns[: len(EPOCH_COLUMNS)]) != EPOCH_COLUMNS or len(table) != row.epochs:
         raise ValueError("epochs.csv does not hold the run's epochs")
     return table

@@ -1,7 +1,7 @@
 """The tables of a results folder: their columns, and the types of what is written into them."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, astuple, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 
 import pandas as pd
 
@@ -28,7 +28,8 @@ class RunRow(RunKey):
     """One row of runs.csv.
 
     Losses and accuracies are those after the last epoch, and None for a run that did not finish. `diverged_step` is the
-    step at which the divergence began.
+    step at which the divergence began. `measures` are further ones, by the name of their column: the Brier score, and
+    the metrics of a Learner of the user's own.
     """
 
     status: str = "ok"  # ok, diverged or failed
@@ -45,10 +46,11 @@ class RunRow(RunKey):
     budget: int = 0  # epochs planned
     test_loss: float | None = None
     test_accuracy: float | None = None
+    measures: dict[str, float | None] = field(default_factory=dict)
 
 
 KEY_COLUMNS = [f.name for f in fields(RunKey)]
-RUN_COLUMNS = [f.name for f in fields(RunRow)]
+RUN_COLUMNS = [f.name for f in fields(RunRow) if f.name != "measures"]  # a table has the measures' columns after them
 EPOCH_COLUMNS = [*KEY_COLUMNS, *"epoch step lr train_loss valid_loss accuracy seconds".split()]
 STEP_COLUMNS = "step epoch group lr mom loss".split()
 CYCLE_COLUMNS = [*KEY_COLUMNS, *"cycle step epoch valid_loss accuracy".split()]
@@ -57,23 +59,32 @@ TEXT_COLUMNS = {"run_id": str, "schedule": str, "lr_max": str}  # pandas would r
 
 @dataclass
 class RunResult:
-    "A finished run. `extra` maps the file names of tables that only one recipe has to the tables."
+    """A finished run. `extra` maps the file names of tables that only one recipe has to the tables.
+
+    `predictions` is the content of predictions.npz.
+    """
 
     row: RunRow
-    epochs: pd.DataFrame  # EPOCH_COLUMNS
+    epochs: pd.DataFrame  # EPOCH_COLUMNS, then the Learner's other metrics
     steps: pd.DataFrame  # STEP_COLUMNS
     cycles: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=CYCLE_COLUMNS))
     extra: dict[str, pd.DataFrame] = field(default_factory=dict)
+    predictions: bytes | None = None
 
-    def tables(self) -> dict[str, pd.DataFrame]:
-        "The tables of the run's folder, by file name."
+    def files(self) -> dict[str, bytes]:
+        "What the run's folder holds beside run.json, by file name."
         tables = {"epochs.csv": self.epochs, "steps.csv": self.steps}
-        return tables | ({"cycles.csv": self.cycles} if len(self.cycles) else {}) | self.extra
+        tables |= ({"cycles.csv": self.cycles} if len(self.cycles) else {}) | self.extra
+        files = {name: table.to_csv(index=False).encode() for name, table in tables.items()}
+        return files | ({"predictions.npz": self.predictions} if self.predictions else {})
 
 
 def run_table(rows: Iterable[RunRow]) -> pd.DataFrame:
-    "The rows as runs.csv has them."
-    return pd.DataFrame([astuple(row) for row in rows], columns=RUN_COLUMNS)
+    "The rows as runs.csv has them: RUN_COLUMNS, then a column for every further measure."
+    rows = list(rows)
+    names = dict.fromkeys(name for row in rows for name in row.measures)
+    table = pd.DataFrame([[getattr(row, name) for name in RUN_COLUMNS] for row in rows], columns=RUN_COLUMNS)
+    return table.assign(**{name: [row.measures.get(name) for row in rows] for name in names})
 
 
 def concat(tables: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
-from lrlab.recipes.kitchen.text import percent, plural
+from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.compare.results import Results
 
 
@@ -34,7 +34,8 @@ def advice(results: Results, summary: pd.DataFrame) -> Advice | None:
     firsts = summary[(summary.verdict == "best") & (summary.n > 0)]
     if firsts.empty:
         return None
-    keys = pd.DataFrame({"lost": firsts.diverged > 0, "mean": -firsts["mean"]})
+    sign = 1 if results.measure.lower_is_better else -1
+    keys = pd.DataFrame({"lost": firsts.diverged > 0, "mean": sign * firsts["mean"]})
     best = firsts.loc[keys.sort_values(list(keys), kind="stable").index[0]]
     call = results.question["schedules"][str(int(best.budget))][best.schedule]
     lr_max = LearningRate.parse(results.acting_lr(best.lr_max))
@@ -42,13 +43,15 @@ def advice(results: Results, summary: pd.DataFrame) -> Advice | None:
 
 
 def _why(results: Results, summary: pd.DataFrame, best: pd.Series) -> str:
-    mean = percent(best["mean"], best.low, best.high)
-    parts = [f"best mean {best.measured_on} accuracy, {mean} % over {plural(int(best.n), 'seed')}"]
-    if best["mean"] <= results.config["data"].get("majority", 0.0):
+    measure = results.measure
+    mean = measure.show(best["mean"], best.low, best.high) + " %" * measure.is_share
+    parts = [f"best mean {best.measured_on} {measure.label}, {mean} over {plural(int(best.n), 'seed')}"]
+    if best["mean"] <= results.majority:
         parts.append("but always answering the most frequent class is as good, so train longer or with another LR")
     others = summary[(summary.schedule == best.schedule) & (summary.budget != best.budget) & (summary.n > 0)]
     if len(others):
-        shown = ", ".join(f"{row.mean:.1%} in {plural(int(row.budget), 'epoch')}" for row in others.itertuples())
+        ends = zip(others["mean"], others.budget, strict=True)
+        shown = ", ".join(f"{measure.with_unit(mean)} in {plural(int(budget), 'epoch')}" for mean, budget in ends)
         parts.append(f"it reaches {shown}")
     if best.diverged + best.failed:
         parts.append(f"but {plural(int(best.diverged + best.failed), 'run')} of it did not finish")

@@ -1,4 +1,4 @@
-"""comparison.png: one row per schedule, best first: its LR, loss and accuracy, and the final accuracies beside them."""
+"""comparison.png: one row per schedule, best first: its LR, its curves, and the final values beside them."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ LONG = 15  # characters of a label that needs smaller letters
 
 
 def comparison(
-    look: Look, columns: dict, final: Callable[[Axes], None], measured_on: str, title: str, caption: str
+    look: Look, columns: dict, final: Callable[[Axes], None], measured: str, title: str, caption: str
 ) -> Figure:
     "`columns` maps the title of a column to an object with `panel(ax, schedule)`; `final(ax)` fills the last column."
     n = len(look.order)
@@ -23,7 +23,9 @@ def comparison(
     bottom, top = style.frame(fig, title, caption)
     height = fig.get_size_inches()[1]
     room = {"top": top - 0.3 / height, "bottom": bottom + 0.5 / height, "wspace": 0.26, "hspace": 0.25}
-    grid = GridSpec(n, len(columns) + 1, figure=fig, width_ratios=(1.0, 1.25, 1.25, 1.6), **SIDE, **room)
+    grid = GridSpec(
+        n, len(columns) + 1, figure=fig, width_ratios=(1.0, *[1.25] * (len(columns) - 1), 1.6), **SIDE, **room
+    )
     for row, schedule in enumerate(look.order):
         for place, (name, column) in enumerate(columns.items()):
             ax = fig.add_subplot(grid[row, place])
@@ -38,6 +40,6 @@ def comparison(
         words = {"fontsize": size, "fontweight": "bold", "color": look.text_colour(schedule), "va": "center"}
         fig.text(0.02, (box.y0 + box.y1) / 2, style.wrapped(schedule, width), **words)
     last = fig.add_subplot(grid[:, -1])
-    last.set_title(f"{measured_on} accuracy after the last epoch", fontsize=10.5)
+    last.set_title(f"{measured} after the last epoch", fontsize=10.5)
     final(last)
     return fig

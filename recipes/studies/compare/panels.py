@@ -15,6 +15,7 @@ from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatt
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
+from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.summary import judged
 from lrlab.recipes.studies.compare.ranking import judgement
 
@@ -63,21 +64,24 @@ def small_multiples(look: Look, names: list[str], draw: Callable[[Axes, str], No
 
 
 class Curves:
-    "`column` (accuracy or valid_loss) after every epoch of one budget: means and 95 % intervals over seeds."
+    "A measure after every epoch of one budget: means and 95 % intervals over seeds."
 
     def __init__(
-        self, epochs: pd.DataFrame, cycles: pd.DataFrame, look: Look, column: str, budget: int, majority: float
+        self, epochs: pd.DataFrame, cycles: pd.DataFrame, look: Look, measure: Measure, budget: int, majority: float
     ):
-        self.look, self.column, self.budget, self.cycles = look, column, budget, cycles
-        highest = 1.0 if column == "accuracy" else np.inf  # neither a loss nor an accuracy is below 0
+        self.look, self.measure, self.budget, self.cycles = look, measure, budget, cycles
+        self.column = column = measure.column()
+        lowest = 0.0 if (epochs[column].dropna() >= 0).all() else -np.inf
         tables = {name: _by_epoch(epochs[epochs.schedule == name], column) for name in look.order}
-        self.means = {name: table.clip(0.0, highest) for name, table in tables.items()}
+        self.means = {name: table.clip(lowest, 1.0 if measure.is_share else np.inf) for name, table in tables.items()}
         ends = [table[end] for table in self.means.values() for end in ("low", "high")]
         low, high = style.limits_of(pd.concat([epochs[column], *ends]))
         self.majority = None
-        if column == "accuracy":
+        if measure.is_share:
             low, high = max(low, -0.02), min(high, 1.02)
-            if majority > 2 * low - high:  # near enough to be shown without squeezing the curves
+            if (
+                measure.name == "accuracy" and majority > 2 * low - high
+            ):  # near enough to be shown without squeezing the curves
                 low, self.majority = min(low, majority - 0.05 * (high - low)), majority
         self.limits = low, high
 
@@ -88,8 +92,9 @@ class Curves:
         own, colour = self.means[name], self.look.colour(name)
         ax.fill_between(own.index, own.low, own.high, color=colour, alpha=0.18, lw=0, zorder=2)
         ax.plot(own.index, own["mean"], color=colour, lw=1.9, marker="o", ms=3, zorder=3)
-        ends = self.cycles[self.cycles.schedule == name].groupby("cycle")[["epoch", self.column]].mean()
-        ax.plot(ends.epoch, ends[self.column], "D", ms=5.5, mfc="white", mec=colour, mew=1.4, zorder=4)
+        if self.column in self.cycles:
+            ends = self.cycles[self.cycles.schedule == name].groupby("cycle")[["epoch", self.column]].mean()
+            ax.plot(ends.epoch, ends[self.column], "D", ms=5.5, mfc="white", mec=colour, mew=1.4, zorder=4)
         if own.empty:
             ax.text(0.5, 0.5, "no epoch finished", transform=ax.transAxes, ha="center", va="center", fontsize=9)
         if self.majority is not None:
@@ -97,11 +102,11 @@ class Curves:
         ax.set(ylim=self.limits, xlim=(0.6, self.budget + 0.4))
         style.plain(ax, whole_epochs=True)
         ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-        if self.column == "accuracy":
+        if self.measure.is_share:
             ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
 
     def grid(self, wide: bool = False) -> Figure:
-        label = "validation accuracy" if self.column == "accuracy" else "validation loss"
+        label = f"validation {self.measure.label}"
         return small_multiples(self.look, self.look.order, self.panel, wide, "epoch", label)
 
 
@@ -148,8 +153,8 @@ class LRCurves:
         return small_multiples(self.look, names, self.panel, wide, "epoch", "learning rate")
 
 
-def budgets_grid(summary: pd.DataFrame, look: Look, wide: bool = False) -> Figure:
-    "Accuracy after the last epoch against the budget. Every point is a run of its own, planned for that budget."
+def budgets_grid(summary: pd.DataFrame, look: Look, measure: Measure, wide: bool = False) -> Figure:
+    "The measure after the last epoch against the budget. Every point is a run of its own, planned for that budget."
     own = {name: summary[summary.schedule == name].sort_values("budget") for name in look.order}
     ticks = sorted(summary.budget.unique())
     limits = style.limits_of(pd.concat([summary["mean"], summary.low, summary.high]))
@@ -165,35 +170,39 @@ def budgets_grid(summary: pd.DataFrame, look: Look, wide: bool = False) -> Figur
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0f}")
         ax.xaxis.set_minor_formatter(NullFormatter())
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        if measure.is_share:
+            ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
 
-    measured = f"{summary.measured_on.iloc[0]} accuracy"
+    measured = f"{summary.measured_on.iloc[0]} {measure.label}"
     return small_multiples(look, look.order, draw, wide, "budget in epochs (log scale)", measured)
 
 
-def tuning_grid(scores: pd.DataFrame, chosen: dict[str, str], look: Look, wide: bool = False) -> Figure:
-    "Validation accuracy against lr_max at one budget. A ring: the chosen LR. A cross: a seed did not finish there."
+def tuning_grid(
+    scores: pd.DataFrame, chosen: dict[str, str], look: Look, measure: Measure, wide: bool = False
+) -> Figure:
+    "The validation measure against lr_max at one budget. A ring: the chosen LR. A cross: a seed did not finish there."
     scores = scores.assign(lr=[LearningRate.parse(lr).peak for lr in scores.lr_max]).sort_values("lr")
-    low, high = style.limits_of(scores.accuracy)
+    low, high = style.limits_of(scores.score)
     own = {name: scores[scores.schedule == name] for name in look.order}
 
     def draw(ax: Axes, name: str) -> None:
         for other in own.values():
-            ax.plot(other.lr, other.accuracy.astype(float), color=style.OTHERS, lw=0.8, zorder=1)
+            ax.plot(other.lr, other.score.astype(float), color=style.OTHERS, lw=0.8, zorder=1)
         table, colour = own[name], look.colour(name)
-        ax.plot(table.lr, table.accuracy.astype(float), "o-", color=colour, lw=1.9, ms=4, zorder=3)
+        ax.plot(table.lr, table.score.astype(float), "o-", color=colour, lw=1.9, ms=4, zorder=3)
         lost = table[table.lost > 0]
         if len(lost):  # an empty line that is not clipped would confuse the layout
             ax.plot(lost.lr, np.full(len(lost), low), "x", color=colour, ms=7, mew=2, clip_on=False, zorder=4)
         best = table[table.lr_max == chosen.get(name)]
-        ax.plot(best.lr, best.accuracy.astype(float), "o", ms=11, mfc="none", mec=colour, mew=1.8, zorder=4)
+        ax.plot(best.lr, best.score.astype(float), "o", ms=11, mfc="none", mec=colour, mew=1.8, zorder=4)
         ax.margins(x=0.12)
         ax.set(xscale="log", ylim=(low, high + 0.08 * (high - low)))
         ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        if measure.is_share:
+            ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
 
     names = [name for name in look.order if len(own[name])]
-    return small_multiples(look, names, draw, wide, "lr_max (log scale)", "validation accuracy")
+    return small_multiples(look, names, draw, wide, "lr_max (log scale)", f"validation {measure.label}")
 
 
 def lr_find(curve: pd.DataFrame, suggestion: float | None) -> Figure:
@@ -214,11 +223,13 @@ def lr_find(curve: pd.DataFrame, suggestion: float | None) -> Figure:
     return figure
 
 
-def final(runs: pd.DataFrame, ranked: pd.DataFrame, look: Look, reference: str, majority: float) -> Figure:
-    "The accuracy after the last epoch: every seed, mean and interval, best first."
+def final(
+    runs: pd.DataFrame, ranked: pd.DataFrame, look: Look, reference: str, majority: float, measure: Measure
+) -> Figure:
+    "The judged measure after the last epoch: every seed, mean and interval, best first."
     figure = Figure(figsize=(2 * PANEL[0] + 0.3, 0.62 * len(ranked) + 0.9), layout="constrained")
     ax = figure.subplots()
-    final_panel(ax, runs, ranked, look, reference, majority)
+    final_panel(ax, runs, ranked, look, reference, majority, measure)
     ax.set_yticks(range(len(ranked)), [style.wrapped(name, 17) for name in ranked.schedule], fontsize=10)
     for label, name in zip(ax.get_yticklabels(), ranked.schedule, strict=True):
         label.set(color=look.text_colour(name), fontweight="bold")
@@ -226,26 +237,35 @@ def final(runs: pd.DataFrame, ranked: pd.DataFrame, look: Look, reference: str, 
     return figure
 
 
-def final_panel(ax: Axes, runs: pd.DataFrame, ranked: pd.DataFrame, look: Look, reference: str, majority: float):
+def final_panel(
+    ax: Axes,
+    runs: pd.DataFrame,
+    ranked: pd.DataFrame,
+    look: Look,
+    reference: str,
+    majority: float,
+    measure: Measure,
+) -> None:
     "A dot plot with the reference as a line, the most frequent class as a dotted one, and unfinished runs in words."
-    runs = runs.assign(judged=judged(runs))
+    runs = runs.assign(judged=judged(runs, measure.judge))
     values = pd.concat([runs.judged.dropna(), ranked.low, ranked.high])
     low, high = style.limits_of(values)
     base = ranked[ranked.schedule == reference]["mean"]
     if base.notna().any():
         ax.axvline(base.iloc[0], color=look.colour(reference), lw=1, alpha=0.6)
-    if majority > low - (high - low) / 4:  # further away it would squeeze the dots
+    if 0 < majority and majority > low - (high - low) / 4:  # further away it would squeeze the dots
         low = min(low, majority - 0.05 * (high - low))
         ax.axvline(majority, color=style.LINE, ls=":", lw=1)
     for row, arm in enumerate(ranked.itertuples()):
         seeds = runs[(runs.schedule == arm.schedule) & (runs.lr_max == arm.lr_max)].judged.dropna()
         interval = arm.mean, arm.low, arm.high
-        words = difference_words(ranked.iloc[row])
+        words = difference_words(ranked.iloc[row], measure)
         style.dot_row(ax, row, seeds, *interval, look.colour(arm.schedule), words)
     style.dot_axes(ax, len(ranked))
     ax.set(yticks=[], xlim=(low, high))
-    ax.set_xlabel(f"{ranked.measured_on.iloc[0]} accuracy; line: {reference}", fontsize=9.5)
-    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    ax.set_xlabel(f"{ranked.measured_on.iloc[0]} {measure.label}; line: {reference}", fontsize=9.5)
+    if measure.is_share:
+        ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.tick_params(labelsize=9)
     if values.dropna().empty:
@@ -253,10 +273,11 @@ def final_panel(ax: Axes, runs: pd.DataFrame, ranked: pd.DataFrame, look: Look, 
         ax.grid(False)
 
 
-def difference_words(arm: pd.Series) -> str:
+def difference_words(arm: pd.Series, measure: Measure) -> str:
     "The difference to the recommended schedule with the word, and how many runs did not finish."
-    gap = "" if arm.verdict == "best" or pd.isna(arm.behind) else f"{100 * arm.behind:+.1f} points: "
-    return gap + judgement(arm)
+    if arm.verdict == "best" or pd.isna(arm.behind):
+        return judgement(arm)
+    return f"{measure.show_difference(arm.behind)}{' points' * measure.is_share}: {judgement(arm)}"
 
 
 def _by_epoch(epochs: pd.DataFrame, column: str) -> pd.DataFrame:

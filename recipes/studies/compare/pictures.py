@@ -8,12 +8,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.stats.measures import Measure, lower_is_better
 from lrlab.recipes.kitchen.stats.tuning import tuning_scores
+from lrlab.recipes.kitchen.store.tables import EPOCH_COLUMNS
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.compare import figure, panels, protocol
 from lrlab.recipes.studies.compare.panels import Curves, Look, LRCurves
 from lrlab.recipes.studies.compare.ranking import Ranking
 from lrlab.recipes.studies.compare.results import Results
+
+EPOCH_MEASURES = ("accuracy",)  # of EPOCH_COLUMNS, beside the loss
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,14 @@ class Picture:
         return fig
 
 
+def shown_measures(results: Results) -> list[Measure]:
+    "The measures whose curves are drawn: the loss, and the judged one or another that every epoch has."
+    known = [name for name in EPOCH_MEASURES if results.epochs[name].notna().any()]
+    known += list(results.epochs.columns[len(EPOCH_COLUMNS) :])
+    names = [results.measure.name] if results.measure.name in known else known[:1]
+    return [Measure("loss", True), *(Measure(name, bool(lower_is_better(name))) for name in names)]
+
+
 class Gallery:
     "Every figure is of the longest budget, but the one over budgets."
 
@@ -41,19 +53,23 @@ class Gallery:
         self.has_budgets = len(ranks) > 1
         self.runs, self.epochs, self.cycles = results.of_budget(results.budget)
         self.look = Look(list(self.rank.table.schedule), list(results.schedules))
-        self.majority, self.groups = results.config["data"]["majority"], results.config["groups"]
+        self.measure, self.groups = results.measure, results.config["groups"]
+        self.majority = results.config["data"].get("majority", 0.0)
         tables = self.epochs, self.cycles, self.look
-        self.losses = Curves(*tables, "valid_loss", self.budget, self.majority)
-        self.accuracies = Curves(*tables, "accuracy", self.budget, self.majority)
+        self.curves = [Curves(*tables, shown, self.budget, self.majority) for shown in shown_measures(results)]
         curves = {name: results.lr_curves[name] for name in self.look.order if name in results.lr_curves}
         self.lrs = LRCurves(curves, self.groups, self.look, protocol.steps_per_epoch(results), self.budget)
 
     def poster(self, title: str) -> Figure:
         "comparison.png."
-        columns = {"learning rate": self.lrs, "validation loss": self.losses, "validation accuracy": self.accuracies}
+        columns = {"learning rate": self.lrs, **{f"validation {c.measure.label}": c for c in self.curves}}
         final = partial(panels.final_panel, **self._final())
         caption = protocol.caption(self.results, self.runs)
-        return figure.comparison(self.look, columns, final, self.rank.measured_on, title, caption)
+        return figure.comparison(self.look, columns, final, self._measured, title, caption)
+
+    @property
+    def _measured(self) -> str:
+        return f"{self.rank.measured_on} {self.measure.label}"
 
     def pictures(self) -> list[Picture]:
         "In reading order."
@@ -62,21 +78,21 @@ class Gallery:
         found += self._curve_pictures() if len(self.epochs) else []
         found += [self._lr_picture()] if self.lrs.curves else []
         found += [self._lr_find_picture()] if self.results.lr_find is not None and len(self.results.lr_find) else []
-        scores = tuning_scores(self.results.trials[self.results.trials.budget == self.budget])
+        scores = tuning_scores(self.results.trials[self.results.trials.budget == self.budget], self.measure)
         return [*found, self._tuning_picture(scores)] if len(scores) else found
 
     def _final(self) -> dict:
-        shared = {"look": self.look, "reference": self.results.reference, "majority": self.majority}
-        return {"runs": self.runs, "ranked": self.rank.table, **shared}
+        shared = {"look": self.look, "reference": self.results.reference, "measure": self.measure}
+        return {"runs": self.runs, "ranked": self.rank.table, "majority": self.results.majority, **shared}
 
     def _final_picture(self) -> Picture:
-        title = f"{self.rank.measured_on.capitalize()} accuracy after {plural(self.budget, 'epoch')}"
+        title = f"{self._measured.capitalize()} after {plural(self.budget, 'epoch')}"
         note = "Small dots: seeds. Large dots and bars: mean and 95 % interval. Best first."
         return Picture("final", title, note, partial(panels.final, **self._final()))
 
     def _budgets_picture(self) -> Picture:
         title, note = protocol.budgets_finding(self.summary), "Each point is trained for its own budget."
-        draw = partial(panels.budgets_grid, self.summary, self.look)
+        draw = partial(panels.budgets_grid, self.summary, self.look, self.measure)
         caption = f"{protocol.caption(self.results, self.results.runs)} {note}"
         return Picture("budgets", title, note, draw, "budgets", caption)
 
@@ -85,8 +101,10 @@ class Gallery:
         note = f"In colour one schedule, mean and 95 % interval over seeds. In grey the others.{diamonds}"
         is_cut = f"{note} The axis may cut off extreme values."
         return [
-            Picture("accuracy", "Validation accuracy by epoch", note, self.accuracies.grid),
-            Picture("loss", "Validation loss by epoch", is_cut, self.losses.grid),
+            Picture(
+                c.measure.name, f"Validation {c.measure.label} by epoch", note if c.measure.is_share else is_cut, c.grid
+            )
+            for c in reversed(self.curves)
         ]
 
     def _lr_picture(self) -> Picture:
@@ -103,7 +121,7 @@ class Gallery:
 
     def _tuning_picture(self, scores: pd.DataFrame) -> Picture:
         chosen = self.results.config.get("tuned", {}).get("chosen", {}).get(str(self.budget), {})
-        draw = partial(panels.tuning_grid, scores, chosen, self.look)
+        draw = partial(panels.tuning_grid, scores, chosen, self.look, self.measure)
         note = "Rings: the chosen LR. Crosses: a seed diverged or failed there."
         tried = protocol.lr_find_words(self.results) + protocol.tuning_words(self.results)
         caption = f"{protocol.where(self.results)}. {tried} {note}"

@@ -22,17 +22,19 @@ def caption(results: Results, runs: pd.DataFrame) -> str:
     epochs = _epochs(budgets)
     has_diamonds = len(results.cycles) and len(budgets) == 1
     diamonds = " Diamonds: the ends of cycles, where the LR is lowest." if has_diamonds else ""
+    dotted = " Dotted: always answering the most frequent class." if results.majority else ""
     return (
         f"{where(results)}. {seeds} per schedule ({len(runs)} runs{lost}), {epochs} of {steps_per_epoch(results)} "
         f"steps. {lr_rule(results)} Bands and bars: 95 % t intervals over seeds. Words: multiple comparison with "
-        f"the best, paired by seed. Dotted: always answering the most frequent class.{diamonds}"
+        f"the best, paired by seed.{dotted}{diamonds}"
     )
 
 
 def where(results: Results) -> str:
     "Data, size and model."
-    majority = f"the most frequent class alone: {results.config['data']['majority']:.1%}"
-    return f"{data_caption(results.config['data'])} ({majority}), model {results.question['arch']}"
+    share = results.config["data"].get("majority")
+    majority = f" (the most frequent class alone: {share:.1%})" if share else ""
+    return f"{data_caption(results.config['data'])}{majority}, model {results.question['arch']}"
 
 
 def lr_rule(results: Results) -> str:
@@ -67,8 +69,8 @@ def tuning_words(results: Results) -> str:
     tried = f"at least {fewest} of the" if fewest < n else "the same"  # merged folders may have widened the grid
     text = (
         f" Every schedule tried {tried} {n} LRs, {', '.join(tuned['grid'])}{is_wider}, with "
-        f"{plural(len(tuned['seeds']), 'seed')} that the comparison does not use. It kept the LR with the highest "
-        f"validation accuracy. Cost: {spent} for the comparison itself."
+        f"{plural(len(tuned['seeds']), 'seed')} that the comparison does not use. It kept the LR with the best "
+        f"validation {results.measure.label}. Cost: {spent} for the comparison itself."
     )
     if tuned["at_edge"]:
         text += f" Still at the edge of the grid: {', '.join(tuned['at_edge'])}."
@@ -122,25 +124,27 @@ def question(results: Results) -> str:
 def rules(results: Results) -> list[str]:
     "The protocol that was followed, rule by rule."
     question, images = results.question, results.config["data"]["images"]
-    measured = "validation images; there is no test set"
+    what = "images" if "size" in results.config["data"] else "data"
+    measured = f"validation {what}; there is no test set"
     if "test" in images:
-        measured = "test images, by which nothing was chosen"
+        measured = f"test {what}, by which nothing was chosen"
     followed = [
         "Equal budgets: every schedule makes the same number of optimizer steps and is planned to finish within them. "
         "Several budgets are trained separately, never read off a longer run (Li et al. 2020, arXiv:1905.04753).",
         "Same seed, same start: every schedule gets the same initial weights, batch order and augmentation. So "
         "differences are taken within a seed.",
         f"{lr_find_words(results)}{tuning_words(results) or ' ' + lr_rule(results)}",
-        f"Measured after the last step, on the {measured}. runs.csv also has the best epoch; nothing is ranked by it.",
+        f"Judged by {results.measure.label} after the last step, on the {measured}. runs.csv also has the best epoch; "
+        "nothing is ranked by it.",
         "Cyclic schedules are also read at the ends of their cycles (diamonds, cycles.csv). Between them the LR is "
-        "high, and the accuracy is not what the schedule can deliver.",
+        "high, and a run is not what the schedule can deliver.",
         "Statistics: means with 95 % Student t intervals over seeds. They are right for few, nearly normal values, "
         "where a bootstrap is too narrow. The words come from a multiple comparison with the best (Hsu 1984), "
-        "paired by seed, that counts in that the same numbers chose the best. Differences within the tolerance of 1 "
-        "point of accuracy do not matter. A schedule that diverged on a seed which the recommended one finished is "
-        "behind.",
-        f"One precision ({question['precision']}) and {plural(question['threads'], 'processor thread')} for every run: "
-        "the last bits of a sum depend on them.",
+        "paired by seed, that counts in that the same numbers chose the best. Differences within the tolerance of "
+        f"{results.measure.tolerance_words(results.tolerance)} do not matter. A schedule that diverged on a seed which "
+        "the recommended one finished is behind.",
+        f"One precision ({question.get('precision', 'that of the Learner')}) and "
+        f"{plural(question['threads'], 'processor thread')} for every run: the last bits of a sum depend on them.",
     ]
     if question.get("head_epochs") and question["arch"] != "small":
         epochs = plural(question["head_epochs"], "epoch")
@@ -167,7 +171,7 @@ def limits(results: Results) -> list[str]:
         known.append("Not tuned: part of the differences may only show which schedule suits this one lr_max.")
         known += _far_from_suggestion(results)
     elif "test" not in results.config["data"]["images"]:
-        known.append("The same validation images chose the LRs and measured the comparison, with other seeds.")
+        known.append("The same validation data chose the LRs and measured the comparison, with other seeds.")
     if results.config.get("merged"):
         known.append(
             "Merged from several folders, perhaps from several machines: equal seeds give equal numbers only on equal "

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS
-from lrlab.recipes.kitchen.stats.decide import amount, guarantee, most_better
-from lrlab.recipes.kitchen.text import percent, plural
+from lrlab.recipes.kitchen.stats.decide import decide, guarantee, most_better
+from lrlab.recipes.kitchen.stats.measures import Measure, lower_is_better
+from lrlab.recipes.kitchen.stats.summary import judged, measured
+from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.compare.results import Results
 
 MEANINGS = {
@@ -25,9 +27,9 @@ class Row:
     schedule: str
     lr_max: str
     n: int
-    accuracy: str  # percent, with the interval
-    difference: str  # to the reference, in points, with the interval
-    behind: str  # the difference to the recommended schedule, in points, with the interval
+    value: str  # the judged measure, with the interval; shares in percent
+    difference: str  # to the reference, with the interval; shares in points
+    behind: str  # the difference to the recommended schedule, with the interval; shares in points
     verdict: str
 
 
@@ -37,6 +39,7 @@ class Ranking:
 
     epochs: int
     table: pd.DataFrame
+    measure: Measure
     measured_on: str
     finding: str
     rows: list[Row]
@@ -50,35 +53,56 @@ def rankings(results: Results, summary: pd.DataFrame) -> list[Ranking]:
 
 
 def _ranking(results: Results, table: pd.DataFrame) -> Ranking:
-    reference, majority = results.reference, results.config["data"].get("majority", 0.0)
+    reference, measure = results.reference, results.measure
     rows = [
         Row(
             arm.schedule,
             results.acting_lr(arm.lr_max),
             int(arm.n),
-            percent(arm["mean"], arm.low, arm.high),
-            "reference" if arm.schedule == reference else percent(arm["diff"], arm.diff_low, arm.diff_high, "+"),
-            _behind(arm),
+            measure.show(arm["mean"], arm.low, arm.high),
+            "reference"
+            if arm.schedule == reference
+            else measure.show_difference(arm["diff"], arm.diff_low, arm.diff_high),
+            _behind(arm, measure),
             judgement(arm),
         )
         for _, arm in table.iterrows()
     ]
-    notes = [guarantee(table), *_named(table)]
     budget = int(table.budget.iloc[0])
-    return Ranking(budget, table, table.measured_on.iloc[0], finding(table, majority), rows, notes)
+    runs = results.runs[results.runs.budget == budget]
+    notes = [guarantee(table, measure.judge), *_named(table), *disagreements(runs, table, measure)]
+    found = finding(table, results.majority, measure)
+    return Ranking(budget, table, measure, table.measured_on.iloc[0], found, rows, notes)
 
 
-def finding(table: pd.DataFrame, majority: float = 0.0) -> str:
+def disagreements(runs: pd.DataFrame, table: pd.DataFrame, measure: Measure) -> list[str]:
+    "A sentence for every other measure by which the recommended schedule is behind another."
+    if not table.n.any() or table.n.max() < FEWEST_SEEDS:
+        return []
+    found = []
+    for name in measured(runs):
+        other = Measure.parse(name) if lower_is_better(name) is not None else None
+        if other is None or other.name == measure.name:
+            continue
+        ranked = decide(runs.assign(**{other.name: judged(runs, other.judge)}), other.judge)
+        best, own = ranked.iloc[0], ranked[ranked.schedule == table.schedule.iloc[0]].iloc[0]
+        if own.verdict == "behind":
+            means = f"{other.with_unit(best['mean'])} against {other.with_unit(own['mean'])}"
+            found.append(f"By {other.label}, {best.schedule} is better: {means} of {own.schedule}.")
+    return found
+
+
+def finding(table: pd.DataFrame, majority: float = 0.0, measure: Measure = Measure()) -> str:  # noqa: B008  (frozen)
     "The title, in at most twelve words where the labels are names: which schedule to use, and what is still open."
     finished = table[table.n > 0]
     if finished.empty:
         return "No run finished: every schedule diverged or failed"
     best = finished.iloc[0]
-    if finished["mean"].max() <= majority:
+    if 0 < finished["mean"].max() <= majority:
         return "Nothing was learned: no schedule beats the most frequent class"
     if len(finished) == 1:
         alone = "the only schedule" + (" that finished" if len(table) > 1 else "")
-        return f"{best.schedule} reaches {best['mean']:.1%}: {alone}"
+        return f"{best.schedule} reaches {measure.with_unit(best['mean'])}: {alone}"
     if best.n < FEWEST_SEEDS:
         return f"{best.schedule} has the best mean, but {plural(int(best.n), 'seed')} cannot decide"
     others, lost = finished.iloc[1:], len(table) - len(finished)
@@ -93,16 +117,16 @@ def finding(table: pd.DataFrame, majority: float = 0.0) -> str:
         return f"{best.schedule} leads; {', '.join(parts)}"
     if behind == len(others) and not lost:
         return f"{best.schedule} is better than " + ("the other schedule" if behind == 1 else f"all {behind} others")
-    most = most_better(others)
-    by = f" by more than {amount(most, 'accuracy', best['mean'])}" if most > 0 else ""
+    most = most_better(others, measure.judge)
+    by = f" by more than {measure.amount(most, best['mean'])}" if most > 0 else ""
     return f"Use {best.schedule}: no other schedule is better{by}"
 
 
-def _behind(arm: pd.Series) -> str:
+def _behind(arm: pd.Series, measure: Measure) -> str:
     "The difference to the recommended schedule. Seeds that only one of the two finished do not count."
     if arm.verdict == "best":
         return "recommended"
-    return "-" if arm.n == 0 else percent(arm.behind, arm.behind_low, arm.behind_high, "+")
+    return "-" if arm.n == 0 else measure.show_difference(arm.behind, arm.behind_low, arm.behind_high)
 
 
 def judgement(arm: pd.Series) -> str:

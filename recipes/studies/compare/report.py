@@ -56,7 +56,7 @@ class Report:
 
 def make_report(results: Results) -> Report:
     "Compute everything that the terminal, the page and the figures show."
-    summary = summarize(results.runs, results.reference)
+    summary = summarize(results.runs, results.reference, results.measure.judge, results.tolerance)
     ranks, best = rankings(results, summary), advice(results, summary)
     of_best = next((rank for rank in ranks if best and rank.epochs == best.epochs), ranks[0])
     left, gallery = results.planned - len(results.runs), Gallery(results, summary, ranks)

@@ -10,7 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lrlab.recipes.kitchen.figures import style
-from lrlab.recipes.studies.compare.pictures import Picture
+from lrlab.recipes.kitchen.stats.measures import Measure
+from lrlab.recipes.studies.compare.pictures import Picture, shown_measures
 from lrlab.recipes.studies.compare.results import Results
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def render(report: "Report") -> str:
         lost=lost.head(MOST_REASONS).to_dict("records"),
         n_lost=len(lost),
         groups=run_groups(results),
+        curve=shown_measures(results)[-1],
+        judged=results.measure.column(),
     )
 
 
@@ -57,11 +60,13 @@ def run_groups(results: Results) -> list[dict]:
     "For every budget and schedule its runs, each with its curves as a small SVG."
     epochs = dict(list(results.epochs.groupby("run_id", sort=False)))
     losses = results.epochs[["train_loss", "valid_loss"]].stack()
-    limits = {"loss": style.limits_of(losses), "accuracy": style.limits_of(results.epochs.accuracy)}
+    measure = shown_measures(results)[-1]
+    limits = {"loss": style.limits_of(losses), measure.name: style.limits_of(results.epochs[measure.column()])}
     number, groups = count(), []
     for (budget, schedule), runs in results.runs.groupby(["budget", "schedule"], sort=False):
         shown = [
-            {"row": row, "svg": run_svg(epochs.get(row["run_id"]), budget, limits)} for row in runs.to_dict("records")
+            {"row": row, "svg": run_svg(epochs.get(row["run_id"]), budget, limits, measure)}
+            for row in runs.to_dict("records")
         ]
         groups.append({"id": f"runs-{next(number)}", "budget": budget, "schedule": schedule, "runs": shown})
     return groups
@@ -71,15 +76,16 @@ BOX = {"width": 124, "height": 74, "top": 14, "margin": 32}  # pixels; numbers o
 HALF = BOX["width"] + BOX["margin"] + 6
 
 
-def run_svg(epochs: pd.DataFrame | None, budget: int, limits: dict) -> Markup:
-    "Loss (grey: training, black: validation) and accuracy of one run against epochs, on axes common to all runs."
+def run_svg(epochs: pd.DataFrame | None, budget: int, limits: dict, shown: Measure) -> Markup:
+    "Loss (grey: training, black: validation) and another measure of a run by epoch, on axes common to all runs."
     if epochs is None:
         return Markup("<p>No epoch was finished.</p>")
     losses = {"train_loss": "#888888", "valid_loss": "#000000"}
     left = _box(epochs, budget, limits["loss"], losses, "loss", "{:.2g}", 0)
-    right = _box(epochs, budget, limits["accuracy"], {"accuracy": "#0072B2"}, "accuracy", "{:.0%}", HALF)
+    form = "{:.0%}" if shown.is_share else "{:.2g}"
+    right = _box(epochs, budget, limits[shown.name], {shown.column(): "#0072B2"}, shown.label, form, HALF)
     size = f"{2 * HALF} {BOX['top'] + BOX['height'] + 14}"
-    head = f'<svg viewBox="0 0 {size}" role="img" aria-label="loss and accuracy by epoch">'
+    head = f'<svg viewBox="0 0 {size}" role="img" aria-label="loss and {Markup.escape(shown.label)} by epoch">'
     return Markup(f"{head}{left}{right}</svg>")  # noqa: S704  (numbers and our own words)
 
 

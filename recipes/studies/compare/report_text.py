@@ -33,13 +33,14 @@ def render(report: "Report", out: Path) -> str:
 def table(rank: Ranking, reference: str) -> str:
     "The ranking as text. lr_max is a line above it where it is the same for all."
     lrs = {row.lr_max for row in rank.rows}
+    header = "%" if rank.measure.name == "accuracy" else rank.measure.label + " %" * rank.measure.is_share
     rows = [
         {
             "schedule": row.schedule,
             **({"lr_max": row.lr_max} if len(lrs) > 1 else {}),
             "n": row.n,
-            f"{rank.measured_on} % (95 %)": row.accuracy,
-            "points vs best": row.behind,
+            f"{rank.measured_on} {header} (95 %)": row.value,
+            f"{rank.measure.unit} vs best": row.behind,
             "verdict": row.verdict,
         }
         for row in rank.rows

@@ -6,6 +6,7 @@ import pandas as pd
 
 from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.store.tables import CYCLE_COLUMNS, EPOCH_COLUMNS, RUN_COLUMNS, concat
 from lrlab.recipes.kitchen.text import printable, printable_json
@@ -21,7 +22,7 @@ class Results:
 
     config: dict
     origins: list[dict]  # command, date, versions, machine, device and commit of every folder
-    runs: pd.DataFrame  # RUN_COLUMNS
+    runs: pd.DataFrame  # RUN_COLUMNS, then further measures
     epochs: pd.DataFrame  # EPOCH_COLUMNS
     cycles: pd.DataFrame  # CYCLE_COLUMNS
     trials: pd.DataFrame  # RUN_COLUMNS, the runs that chose lr_max
@@ -33,6 +34,21 @@ class Results:
     @property
     def question(self) -> dict:
         return self.config["question"]
+
+    @property
+    def measure(self) -> Measure:
+        "What judges the schedules: fixed before the runs."
+        return Measure.of(self.question.get("judge", "accuracy"))
+
+    @property
+    def tolerance(self) -> float | None:
+        "The difference that does not matter, in the units that `decide` takes; None for its default."
+        return self.question.get("tolerance")
+
+    @property
+    def majority(self) -> float:
+        "The accuracy of always answering the most frequent class; 0 where that is unknown or not what is judged."
+        return self.config["data"].get("majority", 0.0) if self.measure.name == "accuracy" else 0.0
 
     @property
     def reference(self) -> str:

@@ -17,6 +17,7 @@ from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.models.create import library_of
 from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.schedule_names import parse_schedule
+from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.manifest import FILE, Manifest
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.kitchen.workloads import Workload
@@ -37,9 +38,15 @@ class Question:
     lr_max: LearningRate | None  # None: chosen by an LR range test
     threads: int = 1
     tuning: Tuning | None = None
+    judge: Measure = Measure()  # noqa: RUF009  (frozen)
+    tolerance: float | None = None  # None: the default of `decide`
 
     def to_dict(self, image_set: ImageSet) -> dict:
+        judged = {} if self.judge == Measure() else {"judge": self.judge.judge}
+        tolerated = {} if self.tolerance is None else {"tolerance": self.tolerance}
         return {
+            **judged,
+            **tolerated,
             **self.workload.to_dict(image_set),
             "epochs": list(self.schedules),
             "seeds": self.seeds,
@@ -107,7 +114,7 @@ def _train(study: Study, centre: LearningRate) -> None:
     question = study.question
     lr_of = {budget: dict.fromkeys(own, centre) for budget, own in question.schedules.items()}
     if question.tuning:
-        lr_of = tune_schedules(study, question.schedules, question.tuning, centre)
+        lr_of = tune_schedules(study, question.schedules, question.tuning, centre, measure=question.judge)
     runs = [
         run
         for budget, own in question.schedules.items()

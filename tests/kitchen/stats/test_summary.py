@@ -96,8 +96,8 @@ def test_a_run_that_failed_says_nothing_about_its_schedule():
 def test_the_loss_judges_where_it_is_asked_to():
     runs = runs_table({"a": [0.9, 0.91, 0.9], "b": [0.9, 0.9, 0.91]})
     runs["valid_loss"] = [0.30, 0.31, 0.32, 0.20, 0.21, 0.22]
-    table = summarize(runs, judge="loss")
-    assert table.schedule[0] == "b" and table.verdict.tolist() == ["best", "behind"] and set(table.judge) == {"loss"}
+    table = summarize(runs, judge="-loss")
+    assert table.schedule[0] == "b" and table.verdict.tolist() == ["best", "behind"] and set(table.judge) == {"-loss"}
     assert table["mean"][0] == pytest.approx(0.21) and table.behind[1] == pytest.approx(0.1)
 
 

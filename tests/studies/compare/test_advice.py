@@ -11,6 +11,7 @@ import torch
 
 from lrlab.recipes import compare
 from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.summary import summarize
 from lrlab.recipes.studies.compare import advice as answer
 from lrlab.recipes.studies.compare import protocol, ranking
@@ -23,7 +24,8 @@ def results_of(runs: pd.DataFrame, **config):
     "What `ranking` and `advice` need to know of a results folder."
 
     class Known:
-        reference = runs.schedule.iloc[0]
+        reference, measure, tolerance = runs.schedule.iloc[0], Measure(), None
+        majority = config.get("data", {}).get("majority", 0.0)
         question = {"schedules": {str(int(n)): dict.fromkeys(runs.schedule, "Constant()") for n in set(runs.budget)}}
 
         def acting_lr(self, lr_max):
@@ -66,6 +68,20 @@ def test_title_and_advice_name_the_same_schedule():
     assert answer.advice(known, summarize(known.runs.assign(status="failed"))) is None
 
 
+def test_a_measure_that_disagrees_is_named():
+    "Accuracy recommends one schedule, and by the loss it is behind another."
+    runs = runs_table({"sharp": [0.90, 0.91, 0.90], "calm": [0.80, 0.81, 0.82]}).assign(budget=7)
+    runs["valid_loss"] = [0.30, 0.31, 0.32, 0.20, 0.21, 0.22]
+    known = results_of(runs)
+    (rank,) = ranking.rankings(known, summarize(runs))
+    assert rank.rows[0].schedule == "sharp"
+    assert rank.notes[-1] == "By loss, calm is better: 0.2100 against 0.3100 of sharp."
+    known.measure = Measure.parse("loss")
+    (rank,) = ranking.rankings(known, summarize(runs, judge="-loss"))
+    assert rank.rows[0].schedule == "calm" and rank.rows[0].value == "0.2100 (0.1852 to 0.2348)"
+    assert rank.notes[-1] == "By accuracy, sharp is better: 90.3 % against 81.0 % of calm."
+
+
 def test_titles_are_short_and_say_what_else_happened():
     many = {name: [0.7 + i / 100, 0.72, 0.71] for i, name in enumerate("abcdefgh")} | {"bad": [0.1, 0.12, 0.11]}
     rank = rank_of(many | {"dead": [0.5] * 3}, {("dead", seed): "diverged" for seed in range(3)})
@@ -81,7 +97,7 @@ def test_titles_are_short_and_say_what_else_happened():
 def test_the_finding_for_lost_runs():
     status = {("dead", 0): "diverged", ("dead", 1): "diverged"}
     rank = rank_of({"constant": [0.7, 0.71], "dead": [0.1, 0.1]}, status)
-    assert rank.finding == "constant reaches 70.5%: the only schedule that finished"
+    assert rank.finding == "constant reaches 70.5 %: the only schedule that finished"
     assert rank.rows[1].verdict == "behind, 2 diverged" and rank.rows[1].behind == rank.rows[1].accuracy == "-"
     assert rank_of({"dead": [0.1, 0.1]}, status).finding == "No run finished: every schedule diverged or failed"
 
@@ -105,7 +121,7 @@ ALONE = {"one schedule": ({"a": [0.7, 0.8]}, {}), "others lost": ({"a": [0.7, 0.
 def test_nobody_leads_alone(accuracy, status):
     known = results_of(runs_table(accuracy, status).assign(budget=7))
     summary = summarize(known.runs)
-    assert rank_of(accuracy, status).finding.startswith("a reaches 75.0%: the only schedule")
+    assert rank_of(accuracy, status).finding.startswith("a reaches 75.0 %: the only schedule")
     assert "behind" not in answer.advice(known, summary).why
     assert protocol.budgets_finding(summary).startswith("7 epochs: a")
 

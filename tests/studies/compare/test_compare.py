@@ -44,7 +44,7 @@ def test_the_files_and_columns_of_the_contract(first):
     names = {file.name for file in first.out.iterdir()}
     assert {"config.json", "runs.csv", "epochs.csv", "summary.csv", "comparison.png", "schedules.png"} <= names
     assert "report.html" in names
-    assert list(pd.read_csv(first.out / "runs.csv").columns) == RUN_COLUMNS
+    assert list(pd.read_csv(first.out / "runs.csv").columns) == [*RUN_COLUMNS, "brier"]
     assert list(first.runs.status) == ["ok"] * 4 and len(pd.read_csv(first.out / "epochs.csv")) == 8
     assert first.summary.n.tolist() == [2, 2] and first.exit_code == 0
 

@@ -1,0 +1,77 @@
+"""What a run predicts for the validation data after its last step, kept so that any measure can be computed later."""
+
+import io
+
+import numpy as np
+import torch
+from fastai.losses import CrossEntropyLossFlat, LabelSmoothingCrossEntropy
+from torch import nn
+
+from lrlab.callbacks.events import QuickCallback
+from lrlab.recipes.kitchen.stats.predictions import classification_measures
+
+MOST_VALUES = 2_000_000  # of a run; what is larger is not kept
+SOFTMAX_LOSSES = (CrossEntropyLossFlat, LabelSmoothingCrossEntropy, nn.CrossEntropyLoss)
+
+
+class PredictionLog(QuickCallback):
+    "Keep the model's outputs and the targets of the validation in the last epoch, if they are one tensor each."
+
+    order, run_train = 61, False
+
+    def before_fit(self):
+        self.kept: list[tuple[torch.Tensor, torch.Tensor]] | None = None
+
+        self.scored_by = self.learn.loss_func
+
+    def before_validate(self):
+        self.kept, self.count = ([] if self.epoch == self.n_epoch - 1 else None), 0
+
+    def after_batch(self):
+        if self.kept is None:
+            return
+        pred, yb = self.learn.pred, self.learn.yb
+        is_plain = isinstance(pred, torch.Tensor) and len(yb) == 1 and isinstance(yb[0], torch.Tensor)
+        self.count += pred.numel() + yb[0].numel() if is_plain else MOST_VALUES + 1
+        if self.count > MOST_VALUES:
+            self.kept = None
+            return
+        self.kept.append(tuple(tensor.detach().as_subclass(torch.Tensor).cpu() for tensor in (pred, yb[0])))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        "`targets`, and `log_probabilities` [n, classes] of a classification, else the model's `outputs`."
+        if not self.kept:
+            return {}
+        outputs, targets = (torch.cat(tensors) for tensors in zip(*self.kept, strict=True))
+        if not outputs.is_floating_point() or not torch.isfinite(outputs).all():
+            return {}
+        if is_classification(outputs, targets, self.scored_by):
+            scores = torch.log_softmax(outputs.float(), 1)
+            return {"log_probabilities": scores.numpy(), "targets": targets.numpy()}
+        return {"outputs": outputs.float().numpy(), "targets": targets.numpy()}
+
+
+def is_classification(outputs: torch.Tensor, targets: torch.Tensor, loss_func) -> bool:
+    "Whether `outputs` [n, classes] are scores that the loss turns into probabilities, and `targets` [n] are classes."
+    is_softmax = isinstance(loss_func, SOFTMAX_LOSSES) or loss_func is nn.functional.cross_entropy
+    return is_softmax and outputs.ndim == 2 and targets.ndim == 1 and not targets.is_floating_point()
+
+
+def measures_of(arrays: dict[str, np.ndarray]) -> dict[str, float]:
+    "Accuracy, loss and Brier score of a classification; nothing for other predictions."
+    if "log_probabilities" not in arrays:
+        return {}
+    return classification_measures(arrays["log_probabilities"].astype(float), arrays["targets"])
+
+
+def packed(arrays: dict[str, np.ndarray]) -> bytes | None:
+    "The content of predictions.npz; None if there is nothing to keep. Classes are stored as small integers."
+    if not arrays:
+        return None
+    targets = arrays["targets"]
+    small = (
+        np.min_scalar_type(int(targets.max())) if targets.dtype.kind == "i" and targets.min() >= 0 else targets.dtype
+    )
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays | {"targets": targets.astype(small)})
+    return stream.getvalue()

@@ -1,0 +1,170 @@
+"""What a run is judged by: accuracy, a loss, a Brier score, or any metric of the user's. Its direction, and its words.
+
+Nothing here computes a measure. `predictions.py` and the Learner's own metrics do.
+"""
+
+import math
+from dataclasses import dataclass
+
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.text import percent, shorten
+
+RELATIVE_TOLERANCE, TOLERANCE = 0.02, 0.01  # 2 % of a loss; one point of accuracy
+COLUMNS = {"accuracy": "accuracy", "loss": "valid_loss"}  # of runs.csv; any other measure has a column of its name
+LABELS = {"brier": "Brier score", "accuracy_multi": "accuracy", "jaccard_coeff": "Jaccard"}
+LOWER = {
+    *("loss", "brier", "error_rate", "mse", "rmse", "mae", "msle", "exp_rmspe", "perplexity", "hamming_loss"),
+    *("mean_squared_error", "root_mean_squared_error", "mean_absolute_error"),
+}
+SHARES = {  # from 0 to 1, shown in percent
+    *("accuracy", "accuracy_multi", "top_k_accuracy", "balanced_accuracy_score", "foreground_acc", "dice"),
+    *("jaccard_coeff", "f1_score", "fbeta_score", "precision_score", "recall_score", "jaccard_score", "error_rate"),
+    *("roc_auc_score", "average_precision_score", "dice_multi", "jaccard_coeff_multi", "hamming_loss"),
+}
+HIGHER = SHARES - LOWER | {
+    *("r2_score", "explained_variance_score", "matthews_corrcoef", "cohen_kappa_score", "pearson_corrcoef"),
+    *("spearman_corrcoef", "corpus_bleu", "roc_auc_score_binary"),
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    "A number that judges a run. `decide` takes its `judge`."
+
+    name: str = "accuracy"
+    lower_is_better: bool = False
+
+    @classmethod
+    def of(cls, judge: str) -> "Measure":
+        """The measure that `decide` calls `judge`: a minus says that lower is better.
+
+        >>> Measure.of("-loss")
+        Measure(name='loss', lower_is_better=True)
+        """
+        return cls(judge.lstrip("+-"), judge.startswith("-"))
+
+    @classmethod
+    def parse(cls, text: str, name: str = "judge") -> "Measure":
+        """The measure that a user names. A plus or minus says which direction is better, where it is not known.
+
+        Raises UserError, naming the argument `name`, for an empty name or an unknown direction.
+
+        >>> Measure.parse("loss").judge, Measure.parse("f1_score").judge, Measure.parse("-my_cost").judge
+        ('-loss', 'f1_score', '-my_cost')
+        """
+        text = str(text).strip()
+        word = text.lstrip("+-").strip()
+        if not word:
+            raise UserError(f"`{name}` {shorten(text)}: expected accuracy, loss, brier or the name of a metric")
+        lower = lower_is_better(word)
+        if text[0] in "+-":
+            lower = text[0] == "-"
+        if lower is None:
+            raise UserError(
+                f"`{name}` {shorten(text)}: is higher or lower better? Write `{name}`=+{word} or `{name}`=-{word}"
+            )
+        return cls(word, lower)
+
+    @property
+    def judge(self) -> str:
+        "As `decide` takes it."
+        return f"-{self.name}" if self.lower_is_better else self.name
+
+    @property
+    def is_share(self) -> bool:
+        "Whether it lies between 0 and 1 and is shown in percent."
+        return self.name in SHARES
+
+    @property
+    def label(self) -> str:
+        "Its name in a sentence."
+        return LABELS.get(self.name, self.name.replace("_", " "))
+
+    @property
+    def unit(self) -> str:
+        "What a difference is counted in."
+        return "points" if self.is_share else self.label
+
+    def column(self, on_test: bool = False) -> str:
+        "Its column in runs.csv."
+        return f"test_{self.name}" if on_test else COLUMNS.get(self.name, self.name)
+
+    def show(self, mean: float | None, low: float = math.nan, high: float = math.nan) -> str:
+        """A mean with its interval, in percent if it is a share.
+
+        >>> Measure("accuracy").show(0.785, 0.776, 0.793), Measure("loss", True).show(0.1312, 0.125, 0.137)
+        ('78.5 (77.6 to 79.3)', '0.1312 (0.1250 to 0.1370)')
+        """
+        if self.is_share:
+            return percent(mean, low, high)
+        return _plain(mean, low, high, "")
+
+    def show_difference(self, mean: float | None, low: float = math.nan, high: float = math.nan) -> str:
+        """A difference with its interval, in points if it is a share.
+
+        >>> Measure("accuracy").show_difference(-0.006), Measure("loss", True).show_difference(0.0123)
+        ('-0.6', '+0.01230')
+        """
+        if self.is_share:
+            return percent(mean, low, high, "+")
+        return _plain(mean, low, high, "+")
+
+    def with_unit(self, mean: float) -> str:
+        """
+        >>> Measure("accuracy").with_unit(0.785), Measure("loss", True).with_unit(0.1312)
+        ('78.5 %', '0.1312')
+        """
+        return f"{self.show(mean)} %" if self.is_share else self.show(mean)
+
+    def amount(self, value: float, mean: float) -> str:
+        "A difference in words, rounded up, so that a sentence never promises more than was shown."
+        if self.is_share:
+            return f"{math.ceil(1000 * value - 1e-6) / 10:.1f} points"
+        if self.lower_is_better:
+            return f"{math.ceil(1000 * value / mean - 1e-6) / 10:.1f} % of its {self.label}"
+        digits = 2 - math.floor(math.log10(value))
+        return f"{math.ceil(value * 10**digits - 1e-6) / 10**digits:g} {self.label}"
+
+    def margin(self, tolerance: float | None, best_mean: float) -> float:
+        """The tolerance in units of the measure. None: one point, or 2 % of the best mean where lower is better.
+
+        A given tolerance of a measure for which lower is better is a share of the best mean, except for shares such as
+        an error rate.
+        """
+        if self.lower_is_better and not self.is_share:
+            return (RELATIVE_TOLERANCE if tolerance is None else tolerance) * abs(best_mean)
+        return TOLERANCE if tolerance is None else tolerance
+
+    def tolerance_words(self, tolerance: float | None) -> str:
+        """
+        >>> Measure("accuracy").tolerance_words(None), Measure("loss", True).tolerance_words(0.05)
+        ('1 point', '5 % of the loss')
+        """
+        if self.lower_is_better and not self.is_share:
+            return f"{100 * (RELATIVE_TOLERANCE if tolerance is None else tolerance):g} % of the {self.label}"
+        value = TOLERANCE if tolerance is None else tolerance
+        if not self.is_share:
+            return f"{value:g}"
+        return f"{100 * value:g} point{'' if value == TOLERANCE else 's'}"
+
+
+def lower_is_better(name: str) -> bool | None:
+    """Whether a lower value of the metric `name` is better; None if its name does not tell.
+
+    fastai's and scikit-learn's metrics are known. scikit-learn's rule helps with others: a name that ends in `_score`
+    is better when higher, one that ends in `_error` or `_loss` when lower.
+    """
+    if name in LOWER or name.endswith(("_error", "_loss")):
+        return True
+    if name in HIGHER or name.endswith(("_score", "_accuracy")) or name.startswith("accuracy"):
+        return False
+    return None
+
+
+def _plain(mean: float | None, low: float, high: float, sign: str) -> str:
+    if mean is None or math.isnan(mean):
+        return "-"
+    shown = f"{mean:{sign}#.4g}"
+    if math.isnan(low):
+        return shown
+    return f"{shown} ({low:{sign}#.4g} to {high:{sign}#.4g})"
