@@ -98,7 +98,7 @@ def test_the_finding_for_lost_runs():
     status = {("dead", 0): "diverged", ("dead", 1): "diverged"}
     rank = rank_of({"constant": [0.7, 0.71], "dead": [0.1, 0.1]}, status)
     assert rank.finding == "constant reaches 70.5 %: the only schedule that finished"
-    assert rank.rows[1].verdict == "behind, 2 diverged" and rank.rows[1].behind == rank.rows[1].accuracy == "-"
+    assert rank.rows[1].verdict == "behind, 2 diverged" and rank.rows[1].behind == rank.rows[1].value == "-"
     assert rank_of({"dead": [0.1, 0.1]}, status).finding == "No run finished: every schedule diverged or failed"
 
 
