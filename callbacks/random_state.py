@@ -38,6 +38,21 @@ def set_random_state(dls: Any, state: dict[str, Any]) -> None:
         _set(generator, its_state)
 
 
+def seed_loaders(dls: Any, seed: int) -> None:
+    """Give the DataLoaders' own generators the state that they have for `seed`.
+
+    fastai draws the seed of a loader's batch order when the loader is made. Loaders that are made once and used for
+    several runs would continue the order of the run before.
+    """
+    for generator in _generators(dls):
+        if isinstance(generator, (random.Random, np.random.RandomState)):
+            generator.seed(seed)
+        elif isinstance(generator, np.random.Generator):
+            generator.bit_generator.state = type(generator.bit_generator)(seed).state
+        else:
+            generator.manual_seed(seed)
+
+
 @contextmanager
 def kept_random_state(dls: Any) -> Iterator[None]:
     "Restore the random state on exit, so that draws inside the block do not affect the code after it."

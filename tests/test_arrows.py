@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [  # of recipes/kitchen, from the top; a layer imports from itself and from those below
     {"grid"},
     {"runs"},
-    {"workloads"},
+    {"workloads", "learner_workload"},
     {"learner", "models", "data"},
     {"store", "stats", "figures", "machine", "schedule_names", "options", "command_line"},
     {"learning_rates"},

@@ -23,6 +23,12 @@ class NothingFinished(UserError):
     exit_code = 1
 
 
+class UserCodeError(UserError):
+    "The user's own code raised an exception, or made something that cannot be used."
+
+    exit_code = 1
+
+
 def with_options(message: str) -> str:
     """Write the arguments that a message names as options of the command line.
 

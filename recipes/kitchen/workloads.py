@@ -1,8 +1,12 @@
-"""A workload is data and a model. `build` makes a fastai Learner of it, always the same for the same seed."""
+"""A workload is data and a model. It makes a fastai Learner, always the same for the same seed.
+
+`ImageWorkload` is made of names and numbers. `LearnerWorkload` (learner_workload.py) calls a function of the user's.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
 
 import torch
 from fastai.torch_core import set_seed
@@ -18,16 +22,53 @@ from lrlab.recipes.kitchen.learner.precision import check_precision, resolve_pre
 from lrlab.recipes.kitchen.learner.quick_learner import PlainCrossEntropy, QuickLearner
 from lrlab.recipes.kitchen.learning_rates import DISCRIMINATIVE, LearningRate
 from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
-from lrlab.recipes.kitchen.models.create import check_name, create, is_pretrained
+from lrlab.recipes.kitchen.models.create import check_name, create, is_pretrained, library_of
 from lrlab.recipes.kitchen.models.layer_groups import layer_groups, one_group
 from lrlab.recipes.kitchen.models.weights import read_weights, sha256
 from lrlab.recipes.kitchen.options import check_range
 from lrlab.recipes.kitchen.stage import stage
 
 
+class Workload(Protocol):
+    """What is trained: everything but the schedule, the learning rate and the seed. A frozen dataclass.
+
+    Its `data` is an ImageSet, or what is known of the data of a Learner of the user's own. It has a `name` and a method
+    `describe`, and is passed to the processes that train.
+    """
+
+    @property
+    def arch(self) -> str:
+        "The name of the model."
+
+    @property
+    def pretrained(self) -> bool:
+        "Whether the recipes treat it as a pretrained model: the head first, and LRs that differ over the layers."
+
+    def load(self) -> Any:
+        "The data. Raises UserError for what cannot be used."
+
+    def resolve(self, data: Any) -> "Workload":
+        "Replace defaults that depend on the data or on the machine."
+
+    def learner(self, seed: int = 0, data: Any = None) -> Any:
+        "A new Learner, the same for the same seed."
+
+    def to_dict(self, data: Any) -> dict:
+        "Everything about the data and the model that the numbers depend on; JSON types."
+
+    def facts(self) -> dict:
+        "Further fields of the manifest."
+
+    def spread(self, lr: float) -> LearningRate:
+        "An LR that was found, spread over the layers if the model is pretrained."
+
+    def warm_up_head(self, learn: Any) -> None:
+        "What a run trains before its schedule starts."
+
+
 @dataclass(frozen=True)
-class Workload:
-    "What is trained: everything but the schedule, the learning rate and the seed."
+class ImageWorkload:
+    "Images by the name of a data set or folder, and a model by its name."
 
     data: str = "solar"
     arch: str = "small"
@@ -45,12 +86,15 @@ class Workload:
     def pretrained(self) -> bool:
         return is_pretrained(self.arch) and not self.scratch
 
+    def load(self) -> ImageSet:
+        return self.load_images()
+
     def load_images(self) -> ImageSet:
         stage("Reading images")
         default = 96 if split_count(self.data)[0] == "solar" and is_pretrained(self.arch) else None
         return load(self.data, self.size or default, self.cache)
 
-    def resolve(self, images: ImageSet) -> "Workload":
+    def resolve(self, images: ImageSet) -> "ImageWorkload":
         "Replace the defaults that depend on the images or on the machine, because the results depend on them."
         bs = self.bs or default_batch_size(len(images.splits["train"]))
         n_channels, size = images.channels, images.size
@@ -67,6 +111,9 @@ class Workload:
         fields = asdict(self.resolve(images))
         del fields["cache"]  # where the pixels are stored changes nothing
         return fields | {"size": images.size, "pixels": images.card.fingerprint}
+
+    def facts(self) -> dict:
+        return {"arch_library": library_of(self.arch), "torchvision_compat": prepare_torchvision()}
 
     def learner(self, seed: int = 0, images: ImageSet | None = None):
         """A new Learner. The same seed gives the same initial weights, batch order and augmentation.
@@ -118,8 +165,8 @@ def make_workload(
     precision: str,
     weights: str | None = None,
     cache: bool = True,
-) -> Workload:
-    "A Workload. Raises UserError for an impossible number, an unknown name or a bad file of weights."
+) -> ImageWorkload:
+    "An ImageWorkload. Raises UserError for an impossible number, an unknown name or a bad file of weights."
     data = str(data)
     if bs is not None:
         check_range("bs", bs, 2, 65536)  # batch norm needs two images
@@ -129,11 +176,11 @@ def make_workload(
     arch = str(arch)
     check_name(arch)
     if weights is None:
-        return Workload(data, arch, size, bs, precision, cache)
+        return ImageWorkload(data, arch, size, bs, precision, cache)
     if not is_pretrained(arch):
         raise UserError("`arch` small takes no `weights`; choose efficientnet_lite0, or a torchvision or timm name")
     read_weights(weights)  # raises before the data are loaded
-    return Workload(data, arch, size, bs, precision, cache, weights=str(weights), weights_sha256=sha256(weights))
+    return ImageWorkload(data, arch, size, bs, precision, cache, weights=str(weights), weights_sha256=sha256(weights))
 
 
 def use_threads(threads: int | None = None) -> None:

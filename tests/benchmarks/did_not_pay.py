@@ -30,7 +30,7 @@ from lrlab.recipes.kitchen.learner.precision import autocast  # noqa: E402
 from lrlab.recipes.kitchen.learner.quick_learner import QuickLearner  # noqa: E402
 from lrlab.recipes.kitchen.machine.environment import environment  # noqa: E402
 from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision  # noqa: E402
-from lrlab.recipes.kitchen.workloads import Workload  # noqa: E402
+from lrlab.recipes.kitchen.workloads import ImageWorkload  # noqa: E402
 
 prepare_torchvision()  # before fastai.vision.augment
 
@@ -56,7 +56,7 @@ def in_turns(idea: str, arms: dict[str, Callable[[], object]], scale: float, uni
 
 
 def learner(arch: str = "small", size: int | None = None, precision: str = "bf16"):
-    return Workload(arch=arch, size=size, precision=precision, head_epochs=0).learner(0)
+    return ImageWorkload(arch=arch, size=size, precision=precision, head_epochs=0).learner(0)
 
 
 def train_step(model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, precision: str) -> None:

@@ -8,9 +8,9 @@ import resource, sys
 from lrlab.recipes.kitchen.grid.runner import run_grid
 from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.schedule_names import parse_schedules
-from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload
 
-workload = Workload(sys.argv[1], size=16, bs=16)
+workload = ImageWorkload(sys.argv[1], size=16, bs=16)
 images, peaks = workload.load_images(), []
 keep = lambda result: peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 run_grid(plan_runs(parse_schedules("cosine", 1), 1e-2, range(50), 1), workload, images, keep)

@@ -12,7 +12,7 @@ from fasttransform import Pipeline
 from lrlab.recipes.kitchen.data import dataloaders as loaders
 from lrlab.recipes.kitchen.data.catalog import load
 from lrlab.recipes.kitchen.data.dataloaders import BatchFlips, Normalized, ToFloat
-from lrlab.recipes.kitchen.workloads import Workload, build
+from lrlab.recipes.kitchen.workloads import ImageWorkload, build
 from tests.conftest import write_images
 
 
@@ -189,12 +189,14 @@ def test_a_small_folder_trains_with_its_default_batch_size(tmp_path, count, bs):
     for name in ("left", "right"):
         write_images(tmp_path / name, count, size=8)
     images = load(str(tmp_path), 8)
-    workload = Workload(str(tmp_path), size=8, precision="fp32")
+    workload = ImageWorkload(str(tmp_path), size=8, precision="fp32")
     learn = workload.learner(0, images)
     n_train = len(images.splits["train"])
     assert learn.dls.train.bs == bs == workload.resolve(images).bs == workload.to_dict(images)["bs"]
     assert len(learn.dls.train) == n_train // bs >= min(8, n_train // 2)
-    assert Workload(str(tmp_path), size=8, bs=6, precision="fp32").learner(0, images).dls.train.bs == min(6, n_train)
+    assert ImageWorkload(str(tmp_path), size=8, bs=6, precision="fp32").learner(0, images).dls.train.bs == min(
+        6, n_train
+    )
 
 
 def test_an_exported_learner_predicts_and_does_not_carry_the_images(image_folder, tmp_path):

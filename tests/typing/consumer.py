@@ -28,7 +28,7 @@ from lrlab.callbacks import (
 )
 from lrlab.callbacks.arguments import Budget
 from lrlab.callbacks.schedule import Curve
-from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload
 
 
 @dataclass(frozen=True)
@@ -64,4 +64,4 @@ def misuse(learn: Learner) -> None:
     CosineRestarts(cycle_len=[1])  # type: ignore[arg-type]
     OneCycle(peak=0.3)  # type: ignore[call-arg]
     fit_schedule(learn, 3, "cosine")  # type: ignore[arg-type]
-    Workload(size="large")  # type: ignore[arg-type]
+    ImageWorkload(size="large")  # type: ignore[arg-type]

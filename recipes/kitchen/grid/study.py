@@ -18,7 +18,6 @@ from typing import Any, Protocol
 from fastai.basics import Learner
 
 from lrlab.recipes.kitchen.data.dataloaders import train_device
-from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.progress import show_progress
@@ -45,7 +44,7 @@ class Question(Protocol):
     seeds: list[int]
     threads: int | None  # processor threads of a run; None: every core
 
-    def to_dict(self, image_set: ImageSet) -> dict:
+    def to_dict(self, image_set: Any) -> dict:
         "JSON types. Two questions are the same if and only if these are equal."
 
 
@@ -60,7 +59,7 @@ class Study:
     store: Store
     question: Any  # a Question
     workload: Workload
-    image_set: ImageSet
+    image_set: Any  # the data of the workload: an ImageSet, or what is known of a Learner's
     place: Place = field(default_factory=Place)
     _planned: dict[str, None] = field(default_factory=dict)  # the ids of the runs of this command
 
@@ -70,7 +69,7 @@ class Study:
         what: str = "runs",
         task: Task | None = None,
         workload: Workload | None = None,
-        image_set: ImageSet | None = None,
+        image_set: Any = None,
         is_planned: bool = True,
     ) -> None:
         """Train those of `runs` that the folder lacks, by `task` (default: one fit under the run's schedule).
@@ -90,7 +89,8 @@ class Study:
         place = self._resolved_place()
         place = place if place.jobs is None else place._replace(jobs=min(place.jobs, len(todo)))
         at_a_time = "as many as the cluster has room for" if place.jobs is None else place.jobs
-        print(f"To do: {len(todo)} {what} on {image_set.name} with {workload.arch}, {at_a_time} at a time", flush=True)
+        model = "" if workload.arch == image_set.name else f" with {workload.arch}"
+        print(f"To do: {len(todo)} {what} on {image_set.name}{model}, {at_a_time} at a time", flush=True)
         with show_progress(todo, len(runs) - len(todo), place.jobs or len(todo)) as progress:
 
             def keep(result):
@@ -154,21 +154,21 @@ def open_study(
     out: Path | str,
     place: Place = Place(),  # noqa: B008  (a tuple)
     fresh: bool = False,
-    check: Callable[[Any, Learner], None] = lambda question, learn: None,
-    facts: Callable[[ImageSet], dict] = lambda image_set: {},
+    settle: Callable[[Any, Any, Learner], Any] = lambda question, image_set, learn: question,
+    facts: Callable[[Any], dict] = lambda image_set: {},
     grows: Sequence[str] = (),
 ) -> Iterator[Study]:
     """Load the data, build the model once, and open the results folder of `question`.
 
-    What cannot be built, and what `check(question, learn)` refuses, is refused before anything is written.
-    `facts(image_set)` adds to the manifest's description of the data. `grows` names the parts of a question that a
-    later command may extend.
+    What cannot be built is refused before anything is written. `settle(question, image_set, learn)` returns the
+    question with what the data and the model decide, or refuses it too. `facts(image_set)` adds to the manifest's
+    description of the data. `grows` names the parts of a question that a later command may extend.
     """
-    image_set = question.workload.load_images()
+    image_set = question.workload.load()
     stage("Building the model")
     question = replace(question, workload=question.workload.resolve(image_set))
     learn = question.workload.learner(question.seeds[0], image_set)
-    check(question, learn)
+    question = settle(question, image_set, learn)
     with Store(out) as store:
         manifest = Manifest(
             recipe,
@@ -176,6 +176,7 @@ def open_study(
             image_set.describe() | facts(image_set),
             groups=group_names(len(learn.splitter(learn.model))),
             steps_per_epoch=len(learn.dls.train),
+            **question.workload.facts(),
             **environment(),
         )
         store.begin(manifest, fresh, grows)

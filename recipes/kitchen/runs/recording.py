@@ -24,13 +24,11 @@ from lrlab.recipes.kitchen.store.tables import (
     CYCLE_COLUMNS,
     EPOCH_COLUMNS,
     KEY_COLUMNS,
-    RUN_COLUMNS,
     STEP_COLUMNS,
     RunResult,
     RunRow,
+    by_column,
 )
-
-RESERVED = {*RUN_COLUMNS, *EPOCH_COLUMNS} - {"accuracy"}  # columns that no metric of a Learner may take
 
 
 class Recording:
@@ -157,18 +155,6 @@ def last_measures(learn: Learner) -> dict[str, float]:
     values = dict(zip(names, recorder.values[-1], strict=False))
     valid = {name.removeprefix("valid_"): value for name, value in values.items() if not name.startswith("train_")}
     return by_column(valid)
-
-
-def by_column(measures: Mapping[str, float]) -> dict[str, float]:
-    """The measures by the names of their columns; an error rate becomes an accuracy.
-
-    >>> by_column({"loss": 0.5, "error_rate": 0.25, "rmse": 2.0, "seconds": 3.0})
-    {'loss': 0.5, 'rmse': 2.0, 'metric_seconds': 3.0, 'accuracy': 0.75}
-    """
-    named = {f"metric_{name}" * (name in RESERVED) or name: value for name, value in measures.items()}
-    if "error_rate" in named and "accuracy" not in named:
-        named["accuracy"] = 1.0 - named.pop("error_rate")
-    return {name: float(value) for name, value in named.items()}
 
 
 class CycleLog(CycleCallback):

@@ -8,17 +8,17 @@ from typing import Any
 import torch
 from fastai.basics import Learner
 
-from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.learner.out_of_memory import is_out_of_memory
+from lrlab.recipes.kitchen.learner.quick_learner import QuickLearner
 from lrlab.recipes.kitchen.runs.plan import Run
-from lrlab.recipes.kitchen.runs.recording import Recording, by_column, failed_run
-from lrlab.recipes.kitchen.store.tables import RunResult
+from lrlab.recipes.kitchen.runs.recording import Recording, failed_run
+from lrlab.recipes.kitchen.store.tables import RunResult, by_column
 from lrlab.recipes.kitchen.workloads import Workload, using_threads
 
-Task = Callable[[Run, ImageSet], RunResult]  # train one run
+Task = Callable[[Run, Any], RunResult]  # train one run on the workload's data
 
 
-def train_run(run: Run, image_set: ImageSet, workload: Workload, **fit: Any) -> RunResult:
+def train_run(run: Run, image_set: Any, workload: Workload, **fit: Any) -> RunResult:
     """The fit of every comparison: a fresh Learner under the run's schedule. Raises whatever the training raises.
 
     `fit` goes to `fit_schedule`, such as `wd=0.1`.
@@ -26,7 +26,9 @@ def train_run(run: Run, image_set: ImageSet, workload: Workload, **fit: Any) -> 
     recording = Recording()
     learn = workload.learner(run.seed, image_set)
     per_epoch = len(learn.dls.train)
-    has_cycles = run.schedule.cycle_ends(run.epochs * per_epoch, per_epoch)[:-1] != []
+    has_cycles = (
+        isinstance(learn, QuickLearner) and run.schedule.cycle_ends(run.epochs * per_epoch, per_epoch)[:-1] != []
+    )
     with learn.no_bar(), learn.no_logging():
         workload.warm_up_head(learn)
         cbs = recording.callbacks(cyclic=has_cycles)
@@ -41,7 +43,7 @@ def test_measures(learn: Learner) -> dict[str, float]:
     return by_column(dict(zip(["loss", *learn.metrics.attrgot("name")], learn.validate(ds_idx=2), strict=True)))
 
 
-def attempt(run: Run, image_set: ImageSet, task: Task, threads: int | None = 1) -> RunResult:
+def attempt(run: Run, image_set: Any, task: Task, threads: int | None = 1) -> RunResult:
     "The result of `task(run, image_set)`. An exception is a result too: a row with status `failed` and the reason."
     start = time.perf_counter()
     try:

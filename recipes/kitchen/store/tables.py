@@ -1,6 +1,6 @@
 """The tables of a results folder: their columns, and the types of what is written into them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 
 import pandas as pd
@@ -54,6 +54,7 @@ RUN_COLUMNS = [f.name for f in fields(RunRow) if f.name != "measures"]  # a tabl
 EPOCH_COLUMNS = [*KEY_COLUMNS, *"epoch step lr train_loss valid_loss accuracy seconds".split()]
 STEP_COLUMNS = "step epoch group lr mom loss".split()
 CYCLE_COLUMNS = [*KEY_COLUMNS, *"cycle step epoch valid_loss accuracy".split()]
+RESERVED = {*RUN_COLUMNS, *EPOCH_COLUMNS} - {"accuracy"}  # columns that no metric of a Learner may take
 TEXT_COLUMNS = {"run_id": str, "schedule": str, "lr_max": str}  # pandas would read numbers from them
 
 
@@ -91,3 +92,19 @@ def concat(tables: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
     "The tables one below the other. Without any rows, an empty table with these columns."
     filled = [table for table in tables if len(table)]
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)
+
+
+def by_column(measures: Mapping[str, float]) -> dict[str, float]:
+    """The measures by the names of their columns; an error rate becomes an accuracy.
+
+    >>> by_column({"loss": 0.5, "error_rate": 0.25, "rmse": 2.0, "seconds": 3.0})
+    {'loss': 0.5, 'accuracy': 0.75, 'rmse': 2.0, 'metric_seconds': 3.0}
+    """
+    is_rate = "error_rate" in measures and "accuracy" not in measures
+    columns = {}
+    for name, value in measures.items():
+        if name == "error_rate" and is_rate:
+            columns["accuracy"] = 1.0 - float(value)
+        else:
+            columns[f"metric_{name}" if name in RESERVED else name] = float(value)
+    return columns

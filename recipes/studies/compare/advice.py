@@ -73,15 +73,28 @@ def code(advice: Advice, config: dict) -> str:
     """
     imports = sorted(callbacks_in(advice.call) | {"StopOnDivergence"})
     question, library = config["question"], _library(config)
+    if "learner" in question:
+        lines, learner = _own_learner(question["learner"])
+        return _fitted(lines, imports, learner, advice)
     is_plain = config["data"].get("is_plain_folder") and "of" not in config["data"]
     if is_plain and library != "lrlab" and not question.get("weights"):
         lines = [*_repair(config), "from fastai.vision.all import *"]
         learner = _plain_learner(config, library)
     else:
         lines, learner = ["from lrlab.recipes import build"], _built_learner(config)
-    lines += [f"from lrlab.callbacks import {', '.join(imports)}", "", *learner]
-    lines.append(f"learn.fit_schedule({advice.epochs}, {advice.call}, lr_max={advice.lr_max}, cbs=StopOnDivergence())")
-    return "\n".join(lines)
+    return _fitted(lines, imports, learner, advice)
+
+
+def _fitted(lines: list[str], imports: list[str], learner: list[str], advice: Advice) -> str:
+    fit = f"learn.fit_schedule({advice.epochs}, {advice.call}, lr_max={advice.lr_max}, cbs=StopOnDivergence())"
+    return "\n".join([*lines, f"from lrlab.callbacks import {', '.join(imports)}", "", *learner, fit])
+
+
+def _own_learner(name: str) -> tuple[list[str], list[str]]:
+    "Import and call of a function of the user's own; `name` is such as `make_learner of train.py`."
+    function, _, file = name.partition(" of ")
+    imports = [f"from {Path(file).stem} import {function}"] if file and function.isidentifier() else []
+    return imports, [f"learn = {function}()" if function.isidentifier() else f"# learn: {function}"]
 
 
 def _library(config: dict) -> str:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from fastai.basics import Learner
 
 from lrlab.callbacks import Schedule
@@ -13,11 +15,9 @@ from lrlab.recipes.kitchen.grid.study import Stopped, Study, open_study
 from lrlab.recipes.kitchen.grid.tuning import Tuning, tune_schedules
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.machine.environment import peak_memory
-from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
-from lrlab.recipes.kitchen.models.create import library_of
 from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.schedule_names import parse_schedule
-from lrlab.recipes.kitchen.stats.measures import Measure
+from lrlab.recipes.kitchen.stats.measures import Measure, lower_is_better
 from lrlab.recipes.kitchen.store.manifest import FILE, Manifest
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.kitchen.workloads import Workload
@@ -38,11 +38,11 @@ class Question:
     lr_max: LearningRate | None  # None: chosen by an LR range test
     threads: int = 1
     tuning: Tuning | None = None
-    judge: Measure = Measure()  # noqa: RUF009  (frozen)
+    judge: Measure | None = None  # None: `default_measure`
     tolerance: float | None = None  # None: the default of `decide`
 
-    def to_dict(self, image_set: ImageSet) -> dict:
-        judged = {} if self.judge == Measure() else {"judge": self.judge.judge}
+    def to_dict(self, image_set: Any) -> dict:
+        judged = {} if self.judge in (None, Measure()) else {"judge": self.judge.judge}
         tolerated = {} if self.tolerance is None else {"tolerance": self.tolerance}
         return {
             **judged,
@@ -64,10 +64,10 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
     KeyboardInterrupt if it was stopped before a single run was finished.
     """
     question = question if fresh else extend(question, Path(out))
-    with open_study("compare", question, out, place, fresh, check_schedules, split_folders, GROWS) as study:
-        samples.keep(study.store, study.image_set)
-        library = library_of(study.workload.arch)
-        study.store.update(lint=lint(study), arch_library=library, torchvision_compat=prepare_torchvision())
+    with open_study("compare", question, out, place, fresh, settle, split_folders, GROWS) as study:
+        if isinstance(study.image_set, ImageSet):
+            samples.keep(study.store, study.image_set)
+        study.store.update(lint=lint(study))
         centre = _lr_max(study)
         try:
             _train(study, centre)
@@ -125,17 +125,45 @@ def _train(study: Study, centre: LearningRate) -> None:
     study.train(runs, f"runs ({budgets} epochs each, {lr})")
 
 
-def check_schedules(question: Question, learn: Learner) -> None:
-    "Raise UserError for a schedule that cannot run for so many steps."
+def settle(question: Question, data: Any, learn: Learner) -> Question:
+    "The question with its measure, and every curve once. Raises UserError for a schedule that cannot run."
     steps_per_epoch = len(learn.dls.train)
     if steps_per_epoch == 0:
         raise UserError("there are fewer training images than one batch; choose a smaller `bs`")
-    for budget, schedules in question.schedules.items():
-        for label, schedule in schedules.items():
-            try:
-                schedule.multipliers(budget * steps_per_epoch, steps_per_epoch)
-            except ValueError as error:
-                raise UserError(f"`schedules` {label}: {error}") from error
+    measure = default_measure(data) if question.judge is None else question.judge
+    known = ["accuracy", "loss", "brier", *getattr(data, "metrics", ())]
+    if measure.name not in known:
+        raise UserError(f"`judge` {measure.name}: no run has it; the runs have {', '.join(dict.fromkeys(known))}")
+    schedules = {n: distinct(own, n, steps_per_epoch) for n, own in question.schedules.items()}
+    return replace(question, judge=measure, schedules=schedules)
+
+
+def default_measure(data: Any) -> Measure:
+    "Accuracy for images; for a Learner of the user's own its first metric, or the loss if it has none."
+    if isinstance(data, ImageSet):
+        return Measure()
+    for name in data.metrics:
+        if lower_is_better(name) is not None:
+            return Measure.parse(name)
+    if data.metrics:
+        return Measure.parse(data.metrics[0])  # raises: is higher or lower better?
+    return Measure.parse("loss")
+
+
+def distinct(schedules: dict[str, Schedule], budget: int, steps_per_epoch: int) -> dict[str, Schedule]:
+    "The schedules without those whose curve is that of an earlier one: in 2 epochs, sgdr is one cosine."
+    curves: dict[str, np.ndarray] = {}
+    for label, schedule in schedules.items():
+        try:
+            curve = schedule.multipliers(budget * steps_per_epoch, steps_per_epoch)
+        except ValueError as error:
+            raise UserError(f"`schedules` {label}: {error}") from error
+        twin = next((name for name, other in curves.items() if np.allclose(curve, other, atol=1e-9)), None)
+        if twin is None:
+            curves[label] = curve
+        else:
+            print(f"In {plural(budget, 'epoch')}, {label} has the same curve as {twin}: it is left out.")
+    return {label: schedules[label] for label in curves}
 
 
 def lint(study: Study) -> list[str]:
@@ -149,8 +177,10 @@ def lint(study: Study) -> list[str]:
     ]
 
 
-def split_folders(image_set: ImageSet) -> dict:
+def split_folders(image_set: Any) -> dict:
     "The folders of a data set that comes split, such as {'train': 'train', 'valid': 'val'}; None if lrlab splits it."
+    if not isinstance(image_set, ImageSet):
+        return {}
     tops = {split: {image_set.files[row].split("/")[0] for row in rows} for split, rows in image_set.splits.items()}
     apart = all(len(names) == 1 for names in tops.values()) and len(set.union(*tops.values())) == len(tops)
     return {"folders": {split: names.pop() for split, names in tops.items()} if apart else None}

@@ -16,7 +16,7 @@ from lrlab.recipes.kitchen.machine.environment import peak_memory
 from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.schedule_names import parse_schedules
 from lrlab.recipes.kitchen.store.tables import RunResult
-from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload
 from lrlab.recipes.studies.speed import baselines as rivals
 
 # (what grows, runs, copies of the images)
@@ -36,8 +36,8 @@ def repeated(image_set: ImageSet, copies: int) -> ImageSet:
 def measure(runs: int, copies: int, data: str = "solar") -> dict[str, float]:
     "Seconds of the runs (1 epoch each, one thread) after one that is not counted, and the peak memory in GB."
     done: list[RunResult] = []
-    image_set = Workload(data).load_images()
-    workload = Workload(data).resolve(image_set)
+    image_set = ImageWorkload(data).load_images()
+    workload = ImageWorkload(data).resolve(image_set)
     run_grid(plan_runs(parse_schedules("constant", 1), rivals.LR, [runs], 1), workload, image_set, done.append)
     if copies > 1:
         image_set = repeated(image_set, copies)

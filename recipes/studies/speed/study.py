@@ -26,7 +26,7 @@ from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.store.tables import RunResult
-from lrlab.recipes.kitchen.workloads import Workload, use_threads
+from lrlab.recipes.kitchen.workloads import ImageWorkload, use_threads
 from lrlab.recipes.studies.speed import baselines as rivals
 from lrlab.recipes.studies.speed import report as speed_report
 from lrlab.recipes.studies.speed import scaling
@@ -67,8 +67,8 @@ def measure(
 
 def _grid(epochs: int, repeats: int, jobs: int) -> list[tuple]:
     "(a), (a') and (b): seconds per run of the default comparison and its accuracy, in turns; what starting costs each."
-    image_set = Workload().load_images()
-    workload = Workload().resolve(image_set)
+    image_set = ImageWorkload().load_images()
+    workload = ImageWorkload().resolve(image_set)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         small = rivals.image_table(image_set, rivals.resized_copies(image_set, Path(folder)))
@@ -105,7 +105,7 @@ def _solar_folder() -> Path:
 
 def _factors(repeats: int) -> list[tuple]:
     "What each step from the stock loop to lrlab's brings: one process, one epoch, images per second."
-    image_set = Workload().load_images()
+    image_set = ImageWorkload().load_images()
     colour = replace(image_set, images=np.repeat(np.asarray(image_set.images), 3, axis=3))
     files = rivals.image_table(image_set, list(image_set.files))
 
@@ -132,8 +132,8 @@ def _one_process(repeats: int, large: bool) -> list[tuple]:
     "(b) in one process of one thread against (c), the bare loop with the same settings, in turns."
     rows = []
     for arch, size, epochs in [("small", None, 3), *([(LARGE, LARGE_SIZE, 1)] if large else [])]:
-        image_set = Workload(arch=arch, size=size).load_images()
-        workload = Workload(arch=arch, size=size, head_epochs=0).resolve(image_set)
+        image_set = ImageWorkload(arch=arch, size=size).load_images()
+        workload = ImageWorkload(arch=arch, size=size, head_epochs=0).resolve(image_set)
         for repeat in range(repeats):
             use_threads(1)
             for fused, arm in ((False, BARE), (True, f"{BARE}, fused AdamW")):
@@ -148,7 +148,7 @@ def _one_process(repeats: int, large: bool) -> list[tuple]:
 
 
 def _grid_seconds(
-    workload: Workload, image_set: ImageSet, seeds: Iterable[int], epochs: int, jobs=1, threads=1
+    workload: ImageWorkload, image_set: ImageSet, seeds: Iterable[int], epochs: int, jobs=1, threads=1
 ) -> float:
     "Seconds for runs of a constant LR, one a seed."
     return _seconds(run_grid, _constant(seeds, epochs), workload, image_set, [].append, Place(jobs=jobs), threads)
@@ -160,8 +160,8 @@ def _constant(seeds: Iterable[int], epochs: int) -> list[Run]:
 
 def _processes(repeats: int, jobs: int) -> list[tuple]:
     "The same runs in one process and in several, images per second in all; `jobs` processes exist already."
-    image_set = Workload().load_images()
-    workload, seeds, rows = Workload().resolve(image_set), list(range(2 * jobs)), []
+    image_set = ImageWorkload().load_images()
+    workload, seeds, rows = ImageWorkload().resolve(image_set), list(range(2 * jobs)), []
     images = len(seeds) * (len(image_set.splits["train"]) // rivals.BS) * rivals.BS
     arms = {
         f"1 process x {cpu_count()} threads": (1, cpu_count()),

@@ -10,7 +10,7 @@ from fastai.torch_core import set_seed
 from lrlab.callbacks import SGDR, OneCycle
 from lrlab.recipes.kitchen.learner import fused_adam
 from lrlab.recipes.kitchen.learner.fused_adam import FusedAdam
-from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload
 
 
 def net() -> torch.nn.Module:
@@ -103,7 +103,7 @@ def test_a_learner_of_the_kitchen_trains_as_with_fastais_adam(shape):
     "One epoch of the small net on digits: the same losses step by step, within what rounding grows to."
     losses = []
     for kind in (FusedAdam, Adam):
-        learn = Workload(data="digits", precision="fp32").learner(3)
+        learn = ImageWorkload(data="digits", precision="fp32").learner(3)
         assert isinstance(learn.opt_func, type) and learn.opt_func is FusedAdam
         learn.opt_func = kind
         with learn.no_bar(), learn.no_logging():
@@ -229,7 +229,7 @@ def test_weight_decay_on_batch_norm_and_biases_is_the_reason_for_it():
 
     shrunk = {}
     for name, kind in {"ours": FusedAdam, "torch": partial(OptimWrapper, opt=torch.optim.AdamW, fused=True)}.items():
-        learn = Workload(data="digits", precision="fp32").learner(0)
+        learn = ImageWorkload(data="digits", precision="fp32").learner(0)
         learn.opt_func = kind
         learn.create_opt()
         learn.opt.set_hyper("lr", 0.1)

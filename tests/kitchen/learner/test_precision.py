@@ -6,7 +6,7 @@ from torch import nn
 
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.learner import precision
-from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload
 
 PLAIN = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 8, 3))
 GROUPED = nn.Sequential(nn.Conv2d(8, 8, 3, groups=2))
@@ -42,7 +42,7 @@ def test_a_cpu_with_the_instructions_is_recognised(monkeypatch):
 
 
 def test_a_workload_is_resolved_before_anything_is_recorded():
-    workload, images = Workload("digits"), Workload("digits").load_images()
+    workload, images = ImageWorkload("digits"), ImageWorkload("digits").load_images()
     resolved = workload.resolve(images)
     assert resolved.precision in ("fp32", "bf16", "fp16") and resolved.bs == 64
     assert resolved.resolve(images) == resolved

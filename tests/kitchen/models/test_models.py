@@ -14,7 +14,7 @@ from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.models import create as models
 from lrlab.recipes.kitchen.models import weights
 from lrlab.recipes.kitchen.models.layer_groups import group_names, layer_groups, one_group
-from lrlab.recipes.kitchen.workloads import Workload, make_workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload, make_workload
 
 prepare_torchvision()  # timm imports torchvision
 pytest.importorskip("timm")
@@ -137,7 +137,7 @@ def test_weights_of_timm_from_safetensors_at_another_image_size(tmp_path):
 
 
 def test_weights_of_a_learner_that_was_saved(tmp_path):
-    learn = Workload("digits", "test_resnet", size=32, scratch=True, cache=False).learner()
+    learn = ImageWorkload("digits", "test_resnet", size=32, scratch=True, cache=False).learner()
     learn.path = tmp_path
     file = learn.save("mine")
     again = models.create("test_resnet", 10, size=32, weights=file)

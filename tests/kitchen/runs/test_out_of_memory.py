@@ -16,7 +16,7 @@ from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.train import attempt, train_run
 from lrlab.recipes.kitchen.store import reading
 from lrlab.recipes.kitchen.store.store import Store
-from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload
 from lrlab.recipes.studies.snapshot_ensemble import runs as snapshots
 
 RUN = Run("constant", Constant(), 1e-3, seed=0, epochs=2)
@@ -35,7 +35,7 @@ class Greedy(nn.Module):
         return x
 
 
-class SmallMemory(Workload):
+class SmallMemory(ImageWorkload):
     "The digits, with a model that trains on `most` images at a time."
 
     most = 32
@@ -56,7 +56,7 @@ def trained(workload, image_set):
 
 @pytest.fixture(scope="module")
 def digits():
-    return Workload("digits", precision="fp32").load_images()
+    return ImageWorkload("digits", precision="fp32").load_images()
 
 
 def test_a_second_attempt_in_bf16_does_not_train_on_what_the_first_one_has_converted(digits):
@@ -92,7 +92,7 @@ def test_a_run_that_does_not_fit_is_done_in_two_parts_and_says_so(digits):
     result = trained(SmallMemory("digits", precision="fp32"), digits)
     assert result.row.status == "ok"
     assert result.row.error == "out of memory with batches of 64: done with 2 x 32, accumulated"
-    usual = trained(Workload("digits", precision="fp32"), digits)
+    usual = trained(ImageWorkload("digits", precision="fp32"), digits)
     assert usual.row.error is None
     assert result.row.steps == usual.row.steps == 2 * (1348 // 64)
     assert list(result.epochs.step) == list(usual.epochs.step), "epochs end at the same optimizer step"
@@ -101,7 +101,7 @@ def test_a_run_that_does_not_fit_is_done_in_two_parts_and_says_so(digits):
 
 def test_a_lesson_that_does_not_fit_is_done_in_parts_too(digits):
     run = snapshots.plan(3e-3, epochs=2, cycles=2, seeds=[0])[0]
-    small, usual = SmallMemory("digits", precision="fp32"), Workload("digits", precision="fp32")
+    small, usual = SmallMemory("digits", precision="fp32"), ImageWorkload("digits", precision="fp32")
     result = attempt(run, digits, partial(snapshots.train, workload=small))
     assert result.row.status == "ok" and "done with 2 x 32, accumulated" in result.row.error
     assert result.extra["models.csv"].model.tolist() == ["snapshot 1", "snapshot 2", "ensemble", "average"]
@@ -111,7 +111,7 @@ def test_a_lesson_that_does_not_fit_is_done_in_parts_too(digits):
 def test_a_range_test_that_does_not_fit_is_done_in_parts_over_the_same_lrs(digits, capsys):
     small = range_test(SmallMemory("digits", precision="fp32"), 0, digits, 12)
     assert capsys.readouterr().err == "Note: out of memory with batches of 64: done with 2 x 32, accumulated.\n"
-    usual = range_test(Workload("digits", precision="fp32"), 0, digits, 12)
+    usual = range_test(ImageWorkload("digits", precision="fp32"), 0, digits, 12)
     assert np.allclose(small.lrs, usual.lrs)
     assert np.allclose(small.losses[:3], usual.losses[:3], rtol=0.2), "the losses of the same images"
 

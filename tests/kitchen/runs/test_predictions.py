@@ -11,12 +11,12 @@ from lrlab.recipes.kitchen.runs.train import train_run
 from lrlab.recipes.kitchen.schedule_names import parse_schedules
 from lrlab.recipes.kitchen.stats.predictions import classification_measures
 from lrlab.recipes.kitchen.store.store import Store
-from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload
 
 
 @pytest.fixture(scope="module")
 def trained():
-    workload = Workload("digits:200", precision="fp32")
+    workload = ImageWorkload("digits:200", precision="fp32")
     image_set = workload.load_images()
     (run,) = plan_runs(parse_schedules("sgdr", 2), 3e-3, [0], 2)
     return train_run(run, image_set, workload.resolve(image_set)), image_set

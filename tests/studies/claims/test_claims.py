@@ -14,7 +14,7 @@ from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.machine.environment import environment
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.store.tables import EPOCH_COLUMNS, RunResult, RunRow
-from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload
 from lrlab.recipes.studies.claims import figure as claims_figure
 from lrlab.recipes.studies.claims import page as claims_page
 from lrlab.recipes.studies.claims import study as claims
@@ -162,7 +162,7 @@ def made_up(run, accuracies) -> RunResult:
 @pytest.fixture
 def paper(tmp_path):
     "A Paper bench of two seeds on digits; set its `outcome`."
-    workload = Workload("digits", size=8, precision="fp32")
+    workload = ImageWorkload("digits", size=8, precision="fp32")
     with Store(tmp_path) as store:
         question = claims.Question([workload], [], [0, 1], FULL)
         study = Study(store, question, workload, workload.load_images())
@@ -251,7 +251,7 @@ def test_a_lead_is_lost_where_one_of_the_two_diverged():
 
 
 def test_little_data_is_a_fifth_of_every_class_and_the_same_validation_images():
-    workload = Workload("digits", size=8, bs=64)
+    workload = ImageWorkload("digits", size=8, bs=64)
     image_set = workload.load_images()
     few = fifth(image_set)
     counts, all_counts = few.class_counts("train"), image_set.class_counts("train")
@@ -262,9 +262,9 @@ def test_little_data_is_a_fifth_of_every_class_and_the_same_validation_images():
 
 
 def test_small_data_gets_twice_the_seeds_unless_they_are_given():
-    question, image_set = claims.Question([], [], None, FULL), Workload("digits", size=16).load_images()
+    question, image_set = claims.Question([], [], None, FULL), ImageWorkload("digits", size=16).load_images()
     assert (len(question.seeds_of(image_set)), len(question.few_seeds_of(image_set))) == (10, 5)
-    assert len(question.seeds_of(Workload("digits", size=64).load_images())) == 5
+    assert len(question.seeds_of(ImageWorkload("digits", size=64).load_images())) == 5
     given = replace(question, seeds=[3, 4])
     assert given.seeds_of(image_set) == given.few_seeds_of(image_set) == [3, 4]
 
@@ -311,7 +311,7 @@ def answered(tmp_path_factory):
     folder, out = tmp_path_factory.mktemp("images"), tmp_path_factory.mktemp("claims")
     for seed, name in enumerate(("left", "right")):
         write_images(folder / name, 24, seed=seed)
-    workload = Workload(str(folder), size=8, bs=16, precision="fp32")
+    workload = ImageWorkload(str(folder), size=8, bs=16, precision="fp32")
     question = claims.Question([workload], parse_claims(",".join(NAMES)), [0, 1], SMALL)
     return question, out, claims.answer(question, out)
 

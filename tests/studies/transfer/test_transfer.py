@@ -13,7 +13,7 @@ from fastai.torch_core import set_seed
 from lrlab.recipes import cli, transfer
 from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.runs.frozen_body import TensorDL, body_outputs, head_learner
-from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload
 from lrlab.recipes.studies.transfer import figure as transfer_figure
 from lrlab.recipes.studies.transfer import report as transfer_report
 from lrlab.recipes.studies.transfer.figure import lr_by_group
@@ -43,7 +43,7 @@ class FrozenBody(Callback):
 
 
 def learner(weights, precision="fp32"):
-    return Workload("digits", "test_resnet", size=32, bs=128, precision=precision, weights=str(weights)).learner(0)
+    return ImageWorkload("digits", "test_resnet", size=32, bs=128, precision=precision, weights=str(weights)).learner(0)
 
 
 def images(learn, split):
@@ -92,11 +92,11 @@ def test_features_computed_once_give_the_same_head(weights):
 
 
 def test_body_outputs_are_unaugmented_in_order_and_leave_the_loaders_alone(weights):
-    learn = Workload("solar:200", "test_resnet", size=32, precision="fp32", weights=str(weights)).learner(0)
+    learn = ImageWorkload("solar:200", "test_resnet", size=32, precision="fp32", weights=str(weights)).learner(0)
     first, labels = body_outputs(learn, 1)
     again, _ = body_outputs(learn, 1)
     assert torch.equal(first, again) and len(first) == len(learn.dls.valid_ds)
-    image_set = Workload("solar:200", "small", size=32).load_images()
+    image_set = ImageWorkload("solar:200", "small", size=32).load_images()
     assert labels.tolist() == image_set.labels[image_set.splits["valid"]].tolist()
     train, _ = body_outputs(learn, 0)
     assert torch.equal(train, body_outputs(learn, 0)[0]), "no flips"

@@ -1,0 +1,301 @@
+"""A workload of the user's own: a function that makes a fastai Learner, for any task."""
+
+import atexit
+import hashlib
+import importlib.util
+import inspect
+import re
+import shutil
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from fastai.basics import Learner
+from fastai.callback.tracker import EarlyStoppingCallback
+from fastai.callback.training import ShortEpochCallback
+from fastai.torch_core import set_seed
+
+from lrlab.callbacks.random_state import seed_loaders
+from lrlab.recipes.kitchen.errors import UserCodeError, UserError
+from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
+from lrlab.recipes.kitchen.stage import stage
+from lrlab.recipes.kitchen.store.tables import by_column
+from lrlab.recipes.kitchen.text import first_line, printable
+
+SPLITS = ("train", "valid", "test")
+CHECKED_SEED = 0
+
+
+@dataclass(frozen=True)
+class FromFile:
+    "The function `name` of a Python file, which every process imports for itself."
+
+    file: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str, argument: str = "learner") -> "FromFile":
+        """
+        >>> FromFile.parse("train.py:make_learner").name
+        'make_learner'
+        """
+        file, colon, name = str(text).rpartition(":")
+        if not colon or not name.isidentifier() or not file:
+            raise UserError(f"`{argument}` {text}: expected FILE.py:FUNCTION, such as train.py:make_learner")
+        path = Path(file).expanduser()
+        if not path.is_file():
+            raise UserError(f"`{argument}` {text}: there is no file {path}")
+        return cls(str(path.resolve()), name)
+
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+    def function(self) -> Callable[[], Learner]:
+        module = _module(self.file)
+        found = getattr(module, self.name, None)
+        if not callable(found):
+            raise UserError(f"`learner` {self.file}:{self.name}: there is no function {self.name} in that file")
+        return found
+
+    def __call__(self) -> Learner:
+        return self.function()()
+
+
+@cache
+def _module(file: str) -> Any:
+    "The module of a file, imported once per process. Modules beside it can be imported, as for a script."
+    prepare_torchvision()
+    path = Path(file)
+    sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    sys.modules[path.stem] = module  # what is pickled names its module
+    spec.loader.exec_module(module)  # type: ignore[union-attr]
+    return module
+
+
+@dataclass(frozen=True)
+class OwnData:
+    "What is known of the Learner's data and model, before any training."
+
+    name: str
+    facts: dict
+    identity: dict  # what the numbers depend on
+    metrics: tuple[str, ...] = ()  # as their columns are called
+    warnings: tuple[str, ...] = ()
+
+    def describe(self) -> dict:
+        return {"name": self.name, "title": self.name, "warnings": list(self.warnings), **self.facts}
+
+
+@dataclass(frozen=True)
+class LearnerWorkload:
+    """What `make_learner()` makes: a fastai Learner with its own data, augmentation, loss, metrics and optimizer.
+
+    The random seed is set before each call, and again after it together with the order of the DataLoaders. So the same
+    seed gives the same weights, batches and augmentation, also where `make_learner` uses DataLoaders that were made
+    once. With `num_workers` above 0, equal draws need equally many workers.
+    """
+
+    make_learner: Callable[[], Learner]
+
+    pretrained = False  # a Learner knows its own layers
+
+    @cached_property
+    def name(self) -> str:
+        "The function, and the file if it has one."
+        name = getattr(self.make_learner, "__name__", type(self.make_learner).__name__)
+        file = getattr(self.make_learner, "file", None)
+        return f"{name} of {Path(file).name}" if file else name
+
+    @property
+    def arch(self) -> str:
+        return self.name
+
+    def load(self) -> OwnData:
+        """Make the Learner twice, train one batch, and tell what it is.
+
+        Raises UserCodeError for what the user's code raises, and UserError for a Learner that cannot be used.
+        """
+        stage("Making the Learner twice")
+        first, second = identity(self.learner(CHECKED_SEED)), identity(learn := self.learner(CHECKED_SEED))
+        changed = [key for key in first if first[key] != second[key]]
+        try_one_batch(learn)
+        facts = {"images": dict(zip(SPLITS, map(_count, learn.dls.loaders), strict=False))}
+        known = {key: value for key, value in first.items() if key not in changed}
+        metrics = tuple(by_column(dict.fromkeys(learn.metrics.attrgot("name"), 0.0)))
+        warnings = tuple(_warnings(learn, changed))
+        return OwnData(self.name, facts, known | _code(self.make_learner), metrics, warnings)
+
+    def resolve(self, data: OwnData) -> "LearnerWorkload":
+        return self
+
+    def to_dict(self, data: OwnData) -> dict:
+        return {"learner": self.name, **data.identity}
+
+    def facts(self) -> dict:
+        return {}
+
+    def learner(self, seed: int = 0, data: OwnData | None = None) -> Learner:
+        set_seed(seed)
+        learn = call(self.make_learner)
+        set_seed(seed)
+        seed_loaders(learn.dls, seed)
+        learn.model_dir = scratch_folder()  # callbacks that save the model would overwrite each other's files
+        return learn
+
+    def spread(self, lr: float) -> LearningRate:
+        return LearningRate(lr)
+
+    def warm_up_head(self, learn: Learner) -> None:
+        "Nothing: the function decides what is trained."
+
+
+def call(make_learner: Callable[[], Learner]) -> Learner:
+    "The Learner. Raises UserCodeError, with file and line, for anything that the function raises."
+    try:
+        learn = make_learner()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserCodeError(place_of(error)) from error
+    name = getattr(make_learner, "__name__", "the function")
+    if not isinstance(learn, Learner):
+        raise UserCodeError(f"{name} returned {type(learn).__name__}; expected a fastai Learner")
+    if len(learn.dls.loaders) < 2 or not len(learn.dls.valid):
+        raise UserCodeError(f"the Learner of {name} has no validation data; schedules are compared on them")
+    if not len(learn.dls.train):
+        raise UserCodeError(f"the Learner of {name} has no training batch; choose a smaller batch size")
+    return learn
+
+
+def place_of(error: Exception) -> str:
+    "An exception as one line: the last line of the user's code that it passed, and what it says."
+    frames = traceback.extract_tb(error.__traceback__)
+    libraries = ("site-packages", "dist-packages", str(Path(__file__).parents[2]), str(Path(torch.__file__).parents[1]))
+    own = [frame for frame in frames if not any(part in frame.filename for part in (*libraries, "<frozen"))]
+    if isinstance(error, SyntaxError) and error.filename:
+        where = f"{error.filename}, line {error.lineno}: "
+    else:
+        frame = own[-1] if own else None
+        where = f"{_file(frame.filename)}, line {frame.lineno}, in {frame.name}: " if frame else ""
+    return printable(f"{where}{type(error).__name__}: {first_line(error)}")
+
+
+def _file(name: str) -> str:
+    return "the notebook" if "ipykernel" in name or name.startswith("<ipython") else name
+
+
+def try_one_batch(learn: Learner) -> None:
+    "Train and validate on one batch, so that an error of the user's code is met before anything is written."
+    stage("Trying one batch")
+    try:
+        with learn.no_bar(), learn.no_logging():
+            learn.fit(1, cbs=ShortEpochCallback(pct=0.0))
+    except Exception as error:
+        raise UserCodeError(f"while training on one batch: {place_of(error)}") from error
+
+
+def identity(learn: Learner) -> dict:
+    "What the numbers of a Learner depend on, as far as it can be seen: short texts and hashes."
+    model = getattr(learn, "arch", None)
+    arch = model if isinstance(model, str) else getattr(model, "__name__", type(learn.model).__name__)
+    return {
+        "data": type(learn.dls).__name__,
+        "arch": arch,
+        "bs": learn.dls.train.bs,
+        "batches": len(learn.dls.train),
+        "loss": _without_addresses(learn.loss_func),
+        "optimizer": _without_addresses(learn.opt_func),
+        "wd": learn.wd,
+        "transforms": _hash([_without_addresses(learn.dls.train), *_pipelines(learn.dls.train)]),
+        "model": _hash([str(learn.model)]),
+        "weights": _hash(learn.model.state_dict().values()),
+        "first batch": _hash(_first_batch(learn)),
+    }
+
+
+def _first_batch(learn: Learner) -> Iterator[Any]:
+    try:
+        batch = next(iter(learn.dls.train))
+    except Exception as error:
+        raise UserCodeError(f"while reading the first batch: {place_of(error)}") from error
+    return _leaves(batch)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _leaves(part)
+    else:
+        yield value
+
+
+def _hash(values: Any) -> str:
+    found = hashlib.sha256()
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            array = value.detach().as_subclass(torch.Tensor).cpu().contiguous()
+            found.update(array.flatten().view(torch.uint8).numpy().tobytes() if array.numel() else b"")
+        else:
+            found.update(str(value).encode())
+    return found.hexdigest()[:12]
+
+
+def _pipelines(loader: Any) -> list[str]:
+    return [_without_addresses(getattr(loader, name, "")) for name in ("after_item", "before_batch", "after_batch")]
+
+
+def _without_addresses(value: Any) -> str:
+    "A text that is the same in every process."
+    name = getattr(value, "__name__", None) or str(value)
+    return re.sub(r" at 0x[0-9a-f]+", "", name)
+
+
+def _code(make_learner: Callable) -> dict[str, str]:
+    "A hash of the function's source, comments excluded, where there is one."
+    import ast
+    import textwrap
+
+    function = make_learner.function() if isinstance(make_learner, FromFile) else make_learner
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return {}
+    return {"code": _hash([ast.dump(tree)])}
+
+
+def _count(loader: Any) -> int:
+    "Items of a loader; batches where it does not know its items."
+    try:
+        return int(loader.n)
+    except (AttributeError, TypeError):
+        return len(loader)
+
+
+def _warnings(learn: Learner, changed: list[str]) -> Iterator[str]:
+    if changed:
+        yield (
+            f"the Learner is not the same twice for the same seed: {', '.join(changed)} differ. Pairs of runs with the "
+            "same seed differ by more than their schedule, so more seeds are needed"
+        )
+    if any(isinstance(cb, EarlyStoppingCallback) for cb in learn.cbs):
+        yield "the Learner stops early: a run may end before its schedule does, and schedules end with their lowest LR"
+
+
+@cache
+def scratch_folder() -> Path:
+    "A folder for what the Learner's callbacks save, of this process alone, deleted at its end."
+    folder = Path(tempfile.mkdtemp(prefix="lrlab-models-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
