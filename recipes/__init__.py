@@ -7,6 +7,7 @@
 from importlib import import_module
 
 _HOME = {
+    "compare_schedules": "lrlab.recipes.studies.compare.own_learner",
     "build": "lrlab.recipes.kitchen.workloads",
     "decide": "lrlab.recipes.kitchen.stats.decide",
     "guarantee": "lrlab.recipes.kitchen.stats.decide",

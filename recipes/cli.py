@@ -8,9 +8,11 @@ A recipe is a file beside this one with a `main`, declared with the option types
 
 import ast
 import functools
+import hashlib
 import importlib
 import inspect
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -29,6 +31,9 @@ ORDER = (
     "compare", "lr-find", "one-cycle", "learning-rate", "transfer", "transfer-vs-scratch", "snapshot-ensemble",
     "gradient-descent", "report", "doctor", "speed", "claims",
 )  # fmt: skip
+SAME_QUESTION = {"jobs", "engine", "address", "no_cache", "out", "fresh", "quick", "minutes", "until_decided"}
+BY_VALUE = {"data", "arch", "learner"}  # whose value says enough in the name of a folder
+LONGEST = 60  # characters that a folder's name gets from options
 STOPPED = 130  # the exit code after Ctrl-C
 OVERVIEW = """\
 lrlab finds a learning rate, a schedule and a number of epochs for your own images, and shows the evidence.
@@ -52,11 +57,14 @@ def recipes() -> dict[str, str]:
     return {name: (doc or "").partition("\n")[0] for name, doc in docs.items()}
 
 
-def recipe(**presets: dict[str, Any]) -> Callable[[Callable], Callable]:
+def recipe(grows: tuple[str, ...] = (), **presets: dict[str, Any]) -> Callable[[Callable], Callable]:
     """Make a function a recipe: read its options, show progress, print the `text` of its result.
 
     A preset is what an option that was given changes in the defaults of others: `quick={"epochs": 1}`. What was passed
     explicitly wins over every preset, and an earlier preset wins over a later one. None means: not given.
+
+    Without `out`, another question has another folder: what was given becomes a part of its name. `grows` names the
+    options that extend a folder instead.
     """
 
     def decorate(main: Callable) -> Callable:
@@ -65,12 +73,14 @@ def recipe(**presets: dict[str, Any]) -> Callable[[Callable], Callable]:
         @functools.wraps(main)
         def call(*args, **kwargs):
             bound = signature.bind(*args, **kwargs)
-            values = {name: value for name, value in bound.arguments.items() if value is not None}
+            values = given = {name: value for name, value in bound.arguments.items() if value is not None}
             for option, preset in presets.items():
                 if values.get(option):
                     values = preset | values
             bound.arguments = values
             bound.apply_defaults()
+            if "out" in signature.parameters and "out" not in given and bound.arguments["out"]:
+                bound.arguments["out"] += name_question({k: v for k, v in given.items() if k not in grows})
             bound.arguments = {name: read_option(signature.parameters[name], v) for name, v in bound.arguments.items()}
             with spinner("Loading"):
                 result = main(*bound.args, **bound.kwargs)
@@ -81,6 +91,22 @@ def recipe(**presets: dict[str, Any]) -> Callable[[Callable], Callable]:
         return call
 
     return decorate
+
+
+def name_question(given: dict[str, Any]) -> str:
+    """The end of a folder's name, from the options that were given and change the question.
+
+    >>> name_question({"data": "~/my photos", "bs": 32, "tune": True, "jobs": 2})
+    '-my_photos-bs_32-tune'
+    """
+    words = []
+    for name, value in given.items():
+        if name in SAME_QUESTION or value is False:
+            continue
+        word = "" if value is True else Path(str(value)).name if name in BY_VALUE else str(value)
+        words.append(re.sub(r"[^A-Za-z0-9.]+", "_", word if name in BY_VALUE else f"{name} {word}".strip()).strip("_"))
+    text = "".join(f"-{word}" for word in words if word)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -16,6 +16,7 @@ from lrlab.recipes.kitchen.schedule_names import DEFAULT_SCHEDULES, QUICK_SCHEDU
 
 ENGINES = ("local", "ray")
 TUNE_POINTS, TUNE_SEEDS = 5, 2
+MOST_SEEDS = 50  # in the time of `minutes`
 
 Tune = Annotated[bool, o.Option("Comparison", "", "Tune the peak LR of every schedule on one grid around lr_find's")]
 TunePoints = Annotated[Any, o.Option("Comparison", "N", "Peak LRs in the grid, at first [default: 5]", o.number(3, 15))]
@@ -34,6 +35,10 @@ Address = Annotated[
 @cli.recipe(
     quick={"epochs": 2, "seeds": 2, "schedules": QUICK_SCHEDULES, "out": "results/compare-quick"},
     tune={"lr_max": "find"},
+    learner={**dict.fromkeys(("data", "arch", "precision")), "lr_max": "find"},
+    minutes={"seeds": MOST_SEEDS},
+    until_decided={"seeds": 8},
+    grows=("seeds", "schedules", "epochs"),
 )
 def main(
     data: o.Data = "solar",
@@ -42,11 +47,14 @@ def main(
     seeds: o.Seeds = 3,
     schedules: o.Schedules = DEFAULT_SCHEDULES,
     lr_max: o.LrMax = "slice(3e-6,3e-3)",
-    judge: o.Judge = "accuracy",
+    judge: o.Judge = None,
     tolerance: o.Tolerance = None,
+    minutes: o.Minutes = None,
+    until_decided: o.UntilDecided = False,
     tune: Tune = False,
     tune_points: TunePoints = None,
     tune_seeds: TuneSeeds = None,
+    learner: o.Learner = None,
     weights: o.Weights = None,
     bs: o.BatchSize = None,
     size: o.Size = None,
@@ -64,19 +72,30 @@ def main(
     if not tune and (tune_points or tune_seeds):
         raise UserError("`tune_points` and `tune_seeds` are for `tune`")
 
-    from lrlab.recipes.kitchen import schedule_names, workloads
+    from lrlab.recipes.kitchen import learner_workload, schedule_names
     from lrlab.recipes.kitchen.grid import tuning
     from lrlab.recipes.kitchen.grid.place import place_for
     from lrlab.recipes.studies.compare import study
 
     question = study.Question(
-        workload=workloads.make_workload(data, arch, size, bs, precision, weights, cache=not no_cache),
+        workload=learner_workload.choose_workload(
+            learner,
+            data=data,
+            arch=arch,
+            size=size,
+            bs=bs,
+            precision=precision,
+            weights=weights,
+            cache=not no_cache,
+        ),
         seeds=seeds,
         schedules={budget: schedule_names.parse_schedules(schedules, budget) for budget in epochs},
         lr_max=lr_max,
         threads=threads,
         judge=judge,
         tolerance=tolerance,
+        minutes=minutes,
+        until_decided=until_decided,
         tuning=tuning.Tuning(tune_points or TUNE_POINTS, tune_seeds or TUNE_SEEDS) if tune else None,
     )
     return study.answer(question, out, place_for(engine, jobs, address), fresh)

@@ -13,6 +13,7 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.options import GROUPS, Option
 from lrlab.recipes.kitchen.text import did_you_mean
 
+OTHER_NAMES_OF_LR = ("--learning-rate", "--lr", "--max-lr")
 KINDS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "yes or no"}
 
 
@@ -92,6 +93,8 @@ def explain(error: CycloptsError, app: App) -> str:
     name = error.argument.name if error.argument else ""
     if isinstance(error, exceptions.UnknownOptionError):
         typed = error.token.keyword or error.token.value
+        if typed.replace("_", "-") in OTHER_NAMES_OF_LR and "--lr-max" in options:
+            return f"there is no option {typed}; did you mean --lr-max?"
         return f"there is no option {typed}" + (did_you_mean(typed, options) or f" (see {app.name[0]} --help)")
     if isinstance(error, exceptions.UnusedCliTokensError):
         extra = (error.unused_tokens or [""])[0]

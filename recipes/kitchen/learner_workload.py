@@ -2,11 +2,9 @@
 
 import atexit
 import hashlib
-import importlib.util
 import inspect
 import re
 import shutil
-import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
@@ -16,70 +14,35 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fastai.basics import Learner
+from fastai.basics import Callback, CancelTrainException, CancelValidException, Learner
 from fastai.callback.tracker import EarlyStoppingCallback
-from fastai.callback.training import ShortEpochCallback
 from fastai.torch_core import set_seed
 
 from lrlab.callbacks.random_state import seed_loaders
 from lrlab.recipes.kitchen.errors import UserCodeError, UserError
+from lrlab.recipes.kitchen.from_file import FromFile
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.stage import stage
 from lrlab.recipes.kitchen.store.tables import by_column
-from lrlab.recipes.kitchen.text import first_line, printable
+from lrlab.recipes.kitchen.text import printable, shorten
+from lrlab.recipes.kitchen.workloads import Workload, make_workload
 
 SPLITS = ("train", "valid", "test")
 CHECKED_SEED = 0
 
 
-@dataclass(frozen=True)
-class FromFile:
-    "The function `name` of a Python file, which every process imports for itself."
+def choose_workload(learner: FromFile | None, *, cache: bool = True, **image_options: Any) -> Workload:
+    """The workload of `learner`, or that of the `image_options`, which a Learner excludes.
 
-    file: str
-    name: str
-
-    @classmethod
-    def parse(cls, text: str, argument: str = "learner") -> "FromFile":
-        """
-        >>> FromFile.parse("train.py:make_learner").name
-        'make_learner'
-        """
-        file, colon, name = str(text).rpartition(":")
-        if not colon or not name.isidentifier() or not file:
-            raise UserError(f"`{argument}` {text}: expected FILE.py:FUNCTION, such as train.py:make_learner")
-        path = Path(file).expanduser()
-        if not path.is_file():
-            raise UserError(f"`{argument}` {text}: there is no file {path}")
-        return cls(str(path.resolve()), name)
-
-    @property
-    def __name__(self) -> str:
-        return self.name
-
-    def function(self) -> Callable[[], Learner]:
-        module = _module(self.file)
-        found = getattr(module, self.name, None)
-        if not callable(found):
-            raise UserError(f"`learner` {self.file}:{self.name}: there is no function {self.name} in that file")
-        return found
-
-    def __call__(self) -> Learner:
-        return self.function()()
-
-
-@cache
-def _module(file: str) -> Any:
-    "The module of a file, imported once per process. Modules beside it can be imported, as for a script."
-    prepare_torchvision()
-    path = Path(file)
-    sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-    sys.modules[path.stem] = module  # what is pickled names its module
-    spec.loader.exec_module(module)  # type: ignore[union-attr]
-    return module
+    Raises UserError for bad options.
+    """
+    if learner is None:
+        return make_workload(**image_options, cache=cache)
+    given = [name for name, value in image_options.items() if value is not None]
+    if given:
+        raise UserError(f"`learner` brings its own data and model; leave out `{given[0]}`")
+    return LearnerWorkload(learner)
 
 
 @dataclass(frozen=True)
@@ -108,6 +71,10 @@ class LearnerWorkload:
     make_learner: Callable[[], Learner]
 
     pretrained = False  # a Learner knows its own layers
+
+    def __reduce__(self):
+        "The function may import torchvision where it is unpickled."
+        return _rebuild, (_PrepareTorchvision(), self.make_learner)
 
     @cached_property
     def name(self) -> str:
@@ -159,6 +126,17 @@ class LearnerWorkload:
         "Nothing: the function decides what is trained."
 
 
+class _PrepareTorchvision:
+    "Unpickled, it prepares torchvision, before what follows it is unpickled."
+
+    def __reduce__(self):
+        return prepare_torchvision, ()
+
+
+def _rebuild(_prepared: bool, make_learner: Callable[[], Learner]) -> LearnerWorkload:
+    return LearnerWorkload(make_learner)
+
+
 def call(make_learner: Callable[[], Learner]) -> Learner:
     "The Learner. Raises UserCodeError, with file and line, for anything that the function raises."
     try:
@@ -187,7 +165,8 @@ def place_of(error: Exception) -> str:
     else:
         frame = own[-1] if own else None
         where = f"{_file(frame.filename)}, line {frame.lineno}, in {frame.name}: " if frame else ""
-    return printable(f"{where}{type(error).__name__}: {first_line(error)}")
+    said = [line for line in str(error).strip().splitlines() if not line.startswith("Exception occured in `")]
+    return printable(f"{where}{type(error).__name__}: {shorten(said[0], 300) if said else 'no message'}")
 
 
 def _file(name: str) -> str:
@@ -199,9 +178,18 @@ def try_one_batch(learn: Learner) -> None:
     stage("Trying one batch")
     try:
         with learn.no_bar(), learn.no_logging():
-            learn.fit(1, cbs=ShortEpochCallback(pct=0.0))
+            learn.fit(1, cbs=FirstBatchAlone())
     except Exception as error:
         raise UserCodeError(f"while training on one batch: {place_of(error)}") from error
+
+
+class FirstBatchAlone(Callback):
+    "End training and validation after their first batch, when the metrics have seen it."
+
+    order = 60  # after fastai's Recorder
+
+    def after_batch(self):
+        raise CancelTrainException if self.training else CancelValidException
 
 
 def identity(learn: Learner) -> dict:

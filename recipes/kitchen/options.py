@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.from_file import FromFile
 from lrlab.recipes.kitchen.learning_rates import parse_lr, parse_one_lr
 from lrlab.recipes.kitchen.schedule_names import NAMES, split_schedules
 from lrlab.recipes.kitchen.stats.measures import Measure
@@ -185,6 +186,11 @@ def parse_tolerance(value: Any, name: str = "tolerance") -> float:
     return tolerance
 
 
+def parse_minutes(value: Any, name: str = "minutes") -> float:
+    "A positive number of minutes."
+    return number(0.1, 100_000.0)(value, name)
+
+
 def as_text(value: Any, name: str) -> str:
     return str(value)
 
@@ -258,6 +264,16 @@ Tolerance = Annotated[
         "Difference that does not matter: 0.01 or 1% [default: 1 point of accuracy, 2 % of a loss]",
         parse_tolerance,
     ),
+]
+Minutes = Annotated[
+    Any, Option("Comparison", "N", "Three seeds first; then more for open schedules while time lasts", parse_minutes)
+]
+UntilDecided = Annotated[
+    bool, Option("Comparison", "", "Three seeds first; then more, up to --seeds, for open schedules only")
+]
+Learner = Annotated[
+    Any,
+    Option("Data", "FILE:FUNCTION", "Makes your own fastai Learner, such as train.py:make_learner", FromFile.parse),
 ]
 Precision = Annotated[
     Any,

@@ -114,6 +114,12 @@ BAD = {
         ("OneCycle(*[0.3])", "--schedules"),
         ("(" * 500 + ")" * 500, "--schedules"),
     ],
+    "learner": [
+        ("nowhere.py:make_learner", "there is no file nowhere.py"),
+        ("make_learner", "expected FILE.py:FUNCTION"),
+        ("train.py:make learner", "expected FILE.py:FUNCTION"),
+    ],
+    "minutes": [("0", "expected a number from 0.1"), ("nan", "expected a number"), ("soon", "expected a number")],
     "judge": [
         ("my_cost", "--judge my_cost: is higher or lower better"),
         ("", "--judge is empty"),
@@ -212,7 +218,7 @@ BAD = {
     "repeats": [("0", WHOLE), ("-1", WHOLE), ("1000", WHOLE), ("x", WHOLE)],
     "out": [("", "--out is empty"), ("\0", "null character"), ("file.txt", "--out file.txt: cannot be written")],
 }
-FLAGS = {"fresh", "quick", "tune", "no_cache"}
+FLAGS = {"fresh", "quick", "tune", "no_cache", "until_decided"}
 ELSEWHERE = {"doctor", "report"}  # recipes without these options, or whose options their own tests try
 NAMES = [name for name in cli.recipes() if name not in ELSEWHERE]
 PRETRAINED = {"transfer", "transfer-vs-scratch"}  # recipes for which `small` is itself a mistake
@@ -296,7 +302,7 @@ LINES = [  # whole command lines
     (["Compare"], "did you mean compare"),
     (["compare", "--epohcs", "3"], "did you mean --epochs"),
     (["compare", "--lrmax", "3"], "did you mean --lr-max"),
-    (["compare", "--learning-rate", "3"], "no option --learning-rate .see lrlab compare --help"),
+    (["compare", "--learning-rate", "3"], "no option --learning-rate; did you mean --lr-max"),
     (["compare", "--s", "3"], "no option --s; did you mean --"),
     (["compare", "--epochs"], "--epochs needs a value"),
     (["compare", "--epochs", "3", "--epochs", "4"], "--epochs is given twice"),

@@ -40,7 +40,7 @@ MEMORY_PER_RUN_GB = 2.0  # where no run has been measured
 class Question(Protocol):
     "Everything that the numbers of a recipe depend on. A frozen dataclass."
 
-    workload: Workload
+    workload: Any  # a Workload
     seeds: list[int]
     threads: int | None  # processor threads of a run; None: every core
 
@@ -58,7 +58,7 @@ class Study:
 
     store: Store
     question: Any  # a Question
-    workload: Workload
+    workload: Any  # the Workload of the question, resolved
     image_set: Any  # the data of the workload: an ImageSet, or what is known of a Learner's
     place: Place = field(default_factory=Place)
     _planned: dict[str, None] = field(default_factory=dict)  # the ids of the runs of this command

@@ -73,5 +73,5 @@ def packed(arrays: dict[str, np.ndarray]) -> bytes | None:
         np.min_scalar_type(int(targets.max())) if targets.dtype.kind == "i" and targets.min() >= 0 else targets.dtype
     )
     stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays | {"targets": targets.astype(small)})
+    np.savez_compressed(stream, **(arrays | {"targets": targets.astype(small)}))  # type: ignore[arg-type]
     return stream.getvalue()

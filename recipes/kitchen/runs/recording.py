@@ -131,7 +131,7 @@ class EpochLog(QuickCallback):
                 "step": self.train_iter,
                 "lr": float(self.opt.hypers[-1]["lr"]),
                 "valid_loss": measures.pop("loss"),
-                "accuracy": measures.pop("accuracy", None),
+                "accuracy": measures.pop("accuracy", math.nan),
                 "seconds": round(time.perf_counter() - self.started, 3),
                 **measures,
             }

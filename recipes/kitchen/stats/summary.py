@@ -19,20 +19,21 @@ def summarize(
     judge: str = "accuracy",
     tolerance: float | None = None,
     level: float = LEVEL,
+    looks: int = 1,
 ) -> pd.DataFrame:
     """One row per budget and schedule: the longest budget first, and within a budget the recommended schedule first.
 
     The columns of `decide` come first. `diff` is the difference to the schedule `reference` (default: the first of the
-    table), paired by seed, with an interval at Holm's level over all schedules. `judge` is as `decide` takes it.
-    Schedules are judged on the test images if every finished run was measured on them, else on the validation images
-    (`measured_on`). Raises UserError if no run has the measure.
+    table), paired by seed, with an interval at Holm's level over all schedules. `judge` and `looks` are as `decide`
+    takes them. Schedules are judged on the test images if every finished run was measured on them, else on the
+    validation images (`measured_on`). Raises UserError if no run has the measure.
     """
     if runs.empty:
         return pd.DataFrame(columns=SUMMARY_COLUMNS)
     reference = runs.schedule.iloc[0] if reference is None else reference
     runs = runs.assign(**{Measure.of(judge).name: judged(runs, judge)}, budget=runs.get("budget", 0))
     budgets = sorted(runs.budget.unique(), reverse=True)
-    tables = [_summarize_budget(runs[runs.budget == n], reference, judge, tolerance, level) for n in budgets]
+    tables = [_summarize_budget(runs[runs.budget == n], reference, judge, tolerance, level, looks) for n in budgets]
     measured_on = "test" if has_test(runs, judge) else "validation"
     return pd.concat(tables, ignore_index=True).assign(measured_on=measured_on, judge=judge)[SUMMARY_COLUMNS]
 
@@ -61,9 +62,9 @@ def has_test(runs: pd.DataFrame, judge: str = "accuracy") -> bool:
 
 
 def _summarize_budget(
-    runs: pd.DataFrame, reference: str, judge: str, tolerance: float | None, level: float
+    runs: pd.DataFrame, reference: str, judge: str, tolerance: float | None, level: float, looks: int
 ) -> pd.DataFrame:
-    table = decide(runs, judge, tolerance, level)
+    table = decide(runs, judge, tolerance, level, looks)
     by_schedule = runs.groupby("schedule")
     lost = {status: (runs.status == status).groupby(runs.schedule).sum() for status in ("diverged", "failed")}
     return table.assign(

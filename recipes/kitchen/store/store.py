@@ -171,7 +171,7 @@ class Store:
         to be stored.
         """
         file = self.runs / run_id / "predictions.npz"
-        return dict(np.load(file)) if file.exists() else {}
+        return dict(np.load(file, allow_pickle=False)) if file.exists() else {}
 
     def once(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         "The table `name`.csv of this folder, which is made and written if it is not there yet."

@@ -106,5 +106,6 @@ def by_column(measures: Mapping[str, float]) -> dict[str, float]:
         if name == "error_rate" and is_rate:
             columns["accuracy"] = 1.0 - float(value)
         else:
-            columns[f"metric_{name}" if name in RESERVED else name] = float(value)
+            column = name.lstrip("_")  # fastai calls its rmse _rmse
+            columns[f"metric_{column}" if column in RESERVED else column] = float(value)
     return columns

@@ -17,7 +17,7 @@ from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.schedule_names import named_schedule
 from lrlab.recipes.kitchen.stats.tuning import tuning_scores
 from lrlab.recipes.kitchen.store.tables import RunResult, run_table
-from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload
 from lrlab.recipes.studies.claims.bench import TUNED, Bench
 from lrlab.recipes.studies.learning_rate import study as lr_lesson
 from lrlab.recipes.studies.learning_rate.diagnosis import diagnose, guessing_loss
@@ -113,7 +113,7 @@ def averaging(bench: Bench) -> Tables:
     return [bench.of_model("average", runs, "average"), bench.of_model("last iterate", runs, "last")]
 
 
-def train_averaged(run: Run, image_set: ImageSet, workload: Workload) -> RunResult:
+def train_averaged(run: Run, image_set: ImageSet, workload: ImageWorkload) -> RunResult:
     "One run; `models.csv` has its last iterate and the average of its weights at the ends of the later epochs."
     recording = Recording()
     learn = workload.learner(run.seed, image_set)
@@ -167,7 +167,7 @@ def fifth(image_set: ImageSet) -> ImageSet:
     return replace(image_set, splits=image_set.splits | {"train": few})
 
 
-def steps_per_epoch(workload: Workload, image_set: ImageSet) -> int:
+def steps_per_epoch(workload: ImageWorkload, image_set: ImageSet) -> int:
     "Whole batches of the training images."
     return len(image_set.splits["train"]) // workload.batch_size(image_set)
 

@@ -22,7 +22,7 @@ from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.store.tables import RUN_COLUMNS, RunRow, run_table
-from lrlab.recipes.kitchen.workloads import Workload, make_workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload, make_workload
 from lrlab.recipes.studies.claims import figure as claims_figure
 from lrlab.recipes.studies.claims import page as claims_page
 from lrlab.recipes.studies.claims.bench import QUICK, Bench, Evidence, Scale
@@ -45,7 +45,7 @@ COLUMNS = (
 class Question:
     "`seeds` None: SEEDS, or MANY_SEEDS on small data."
 
-    workloads: list[Workload]
+    workloads: list[ImageWorkload]
     claims: list[Claim]
     seeds: list[int] | None
     scale: Scale
@@ -68,7 +68,7 @@ class Question:
         "The schedules whose tuned lr_max some claim uses."
         return tuple(dict.fromkeys(label for claim in self.claims for label in claim.schedules))
 
-    def to_dict(self, workload: Workload, image_set: ImageSet) -> dict:
+    def to_dict(self, workload: ImageWorkload, image_set: ImageSet) -> dict:
         "What the numbers of one workload depend on. Not the claims: another claim continues with the same runs."
         return workload.to_dict(image_set) | {
             "seeds": self.seeds_of(image_set),
@@ -91,7 +91,7 @@ class Answer:
         return 130 if self.stopped else 0
 
 
-def parse_workloads(data: str, precision: str, cache: bool = True) -> list[Workload]:
+def parse_workloads(data: str, precision: str, cache: bool = True) -> list[ImageWorkload]:
     "The workloads of a comma list. Raises UserError for none, or one twice."
     names = [name.strip() for name in str(data).split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
@@ -123,7 +123,7 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
         return replace(_tell(top, question, data, rows, tables), stopped=stopped)
 
 
-def _workload(store: Store, question: Question, workload: Workload, image_set: ImageSet, jobs: int) -> tuple:
+def _workload(store: Store, question: Question, workload: ImageWorkload, image_set: ImageSet, jobs: int) -> tuple:
     "The rows of claims.csv of one workload, its runs, and whether it was stopped before all was trained."
     precision, workload = workload.precision, workload.resolve(image_set)
     manifest = Manifest("claims", question.to_dict(workload, image_set), image_set.describe(), **environment())

@@ -92,6 +92,8 @@ def _fitted(lines: list[str], imports: list[str], learner: list[str], advice: Ad
 
 def _own_learner(name: str) -> tuple[list[str], list[str]]:
     "Import and call of a function of the user's own; `name` is such as `make_learner of train.py`."
+    if name == "learn":  # the Learner at hand
+        return [], []
     function, _, file = name.partition(" of ")
     imports = [f"from {Path(file).stem} import {function}"] if file and function.isidentifier() else []
     return imports, [f"learn = {function}()" if function.isidentifier() else f"# learn: {function}"]

@@ -146,6 +146,13 @@ def rules(results: Results) -> list[str]:
         f"One precision ({question.get('precision', 'that of the Learner')}) and "
         f"{plural(question['threads'], 'processor thread')} for every run: the last bits of a sum depend on them.",
     ]
+    if results.looks > 1:
+        followed.append(
+            f"These runs are judged {results.looks} times in all, after the first seeds and after more. Each time "
+            "spends an equal part of the 5 % that a word may be wrong."
+        )
+    if results.config.get("second_stage"):
+        followed.append(results.config["second_stage"]["text"])
     if question.get("head_epochs") and question["arch"] != "small":
         epochs = plural(question["head_epochs"], "epoch")
         followed.append(f"Before every run the new head was trained alone for {epochs}, beyond the budget.")

@@ -4,8 +4,9 @@ Nothing here trains. `make_report` computes; `report_text`, `report_html` and th
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +25,8 @@ from lrlab.recipes.studies.compare.pictures import Gallery, Picture
 from lrlab.recipes.studies.compare.ranking import Ranking, rankings, words_used
 from lrlab.recipes.studies.compare.results import Results, merge, read
 from lrlab.recipes.studies.compare.samples import png_uri
+
+SHOWN = "schedule n mean low high behind behind_low behind_high verdict".split()  # of the summary, in a notebook
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class Report:
 
 def make_report(results: Results) -> Report:
     "Compute everything that the terminal, the page and the figures show."
-    summary = summarize(results.runs, results.reference, results.measure.judge, results.tolerance)
+    judge, tolerance = results.measure.judge, results.tolerance
+    summary = summarize(results.runs, results.reference, judge, tolerance, looks=results.looks)
     ranks, best = rankings(results, summary), advice(results, summary)
     of_best = next((rank for rank in ranks if best and rank.epochs == best.epochs), ranks[0])
     left, gallery = results.planned - len(results.runs), Gallery(results, summary, ranks)
@@ -91,16 +95,24 @@ def _warnings(data: dict) -> list[str]:
     return [*map(str, data.get("warnings", [])), *(f"{name} cannot be read: {why}" for name, why in unreadable)]
 
 
-@dataclass
+@dataclass(repr=False)
 class Result:
-    "The answer of a results folder: `runs` and `summary` are DataFrames, `plot()` shows the figure in a notebook."
+    "The answer of a results folder. It shows itself in a notebook."
 
-    out: Path
-    runs: pd.DataFrame
-    summary: pd.DataFrame
-    text: str
+    out: Path  # the folder
+    runs: pd.DataFrame  # one row per run
+    epochs: pd.DataFrame  # one row per epoch of every run
+    summary: pd.DataFrame  # one row per schedule, the recommended one first, with its word
+    text: str  # what the terminal shows
+    verdict: str  # the decision in one sentence
+    best: Advice | None  # the recommended schedule, its call, lr_max and epochs; None if no run finished
+    code: str  # trains with it
     stopped: bool = False  # by Ctrl-C, before all runs were done
-    report: Report | None = field(default=None, repr=False)
+
+    @property
+    def report(self) -> Path:
+        "The page that shows everything; it opens offline."
+        return self.out / "report.html"
 
     @property
     def exit_code(self) -> int:
@@ -111,10 +123,14 @@ class Result:
         "comparison.png, as a notebook shows it."
         return Image((self.out / "comparison.png").read_bytes())
 
+    def __repr__(self) -> str:
+        return self.text
+
     def _repr_html_(self) -> str:
-        "What a notebook shows: the figure and the table."
-        table = self.summary.round(4).to_html(index=False, border=0)
-        return f'<img alt="comparison" style="max-width:100%" src="{png_uri(self.plot())}">{table}'
+        "What a notebook shows: the verdict, the figure and the table."
+        table = self.summary[SHOWN].round(4).to_html(index=False, border=0)
+        image = f'<img alt="comparison" style="max-width:100%" src="{png_uri(self.plot())}">'
+        return f"<p><strong>{escape(self.verdict)}</strong></p>{image}{table}"
 
 
 class Image(bytes):
@@ -155,4 +171,6 @@ def write(results: Results, out: Path, stopped: bool = False) -> Result:
     for name, fig in report.files().items():
         style.save(fig, out / f"{name}.png")
     write_atomically(out / "report.html", report_html.render(report))
-    return Result(out, results.runs, report.summary, report_text.render(report, out), stopped, report)
+    text = report_text.render(report, out)
+    verdict, answer = report.rankings[0].notes[0], (report.advice, report.code)
+    return Result(out, results.runs, results.epochs, report.summary, text, verdict, *answer, stopped)

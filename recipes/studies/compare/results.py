@@ -12,7 +12,7 @@ from lrlab.recipes.kitchen.store.tables import CYCLE_COLUMNS, EPOCH_COLUMNS, RUN
 from lrlab.recipes.kitchen.text import printable, printable_json
 from lrlab.recipes.studies.compare import samples
 
-FREE = ("seeds", "schedules", "epochs")  # what folders may differ in and still be merged
+FREE = ("seeds", "schedules", "epochs", "looks")  # what folders may differ in and still be merged
 ORIGIN = ("command", "date", "versions", "machine", "device", "commit")
 
 
@@ -44,6 +44,11 @@ class Results:
     def tolerance(self) -> float | None:
         "The difference that does not matter, in the units that `decide` takes; None for its default."
         return self.question.get("tolerance")
+
+    @property
+    def looks(self) -> int:
+        "How often these runs are judged in all."
+        return self.question.get("looks", 1)
 
     @property
     def majority(self) -> float:
@@ -135,6 +140,8 @@ def merge(parts: list[Results], names: list[str]) -> Results:
             schedules.setdefault(budget, {}).update(labels)
     question["schedules"] = {budget: schedules[budget] for budget in sorted(schedules, key=int)}
     question["epochs"] = [int(budget) for budget in question["schedules"]]
+    looks = max(part.looks for part in parts)
+    question |= {"looks": looks} if looks > 1 else {}
     runs = _once(concat([part.runs for part in parts], RUN_COLUMNS), ["run_id"])
     notes = [part.config["tuned"] for part in parts if part.config.get("tuned")]
     tuned = {"tuned": _tuned(notes)} if notes else {}

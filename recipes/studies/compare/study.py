@@ -1,5 +1,6 @@
 """A comparison from question to answer: find the LR, tune it if asked, train every schedule from every seed, report."""
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,10 @@ from lrlab.recipes.kitchen.stats.measures import Measure, lower_is_better
 from lrlab.recipes.kitchen.store.manifest import FILE, Manifest
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.kitchen.workloads import Workload
-from lrlab.recipes.studies.compare import samples
+from lrlab.recipes.studies.compare import samples, stages
 from lrlab.recipes.studies.compare.report import Result, redraw
 
-GROWS = ("seeds", "schedules", "epochs")  # what a later command may extend
+GROWS = ("seeds", "schedules", "epochs", "looks")  # what a later command may extend
 LR_FIND_SEED = 0  # whatever the seeds of the comparison, so that folders with other seeds can be merged
 
 
@@ -40,13 +41,23 @@ class Question:
     tuning: Tuning | None = None
     judge: Measure | None = None  # None: `default_measure`
     tolerance: float | None = None  # None: the default of `decide`
+    minutes: float | None = None  # for more seeds of the schedules that are open after the first ones
+    until_decided: bool = False  # the same, without a limit of time
+    looks: int = 1  # how often the runs are judged in all
+
+    @property
+    def has_stages(self) -> bool:
+        "Whether schedules that are decided after the first seeds get no more."
+        return (self.until_decided or self.minutes is not None) and len(self.seeds) > stages.FIRST_SEEDS
 
     def to_dict(self, image_set: Any) -> dict:
         judged = {} if self.judge in (None, Measure()) else {"judge": self.judge.judge}
         tolerated = {} if self.tolerance is None else {"tolerance": self.tolerance}
+        looks = {} if self.looks == 1 else {"looks": self.looks}
         return {
             **judged,
             **tolerated,
+            **looks,
             **self.workload.to_dict(image_set),
             "epochs": list(self.schedules),
             "seeds": self.seeds,
@@ -63,6 +74,8 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
     Raises UserError before any training if a schedule cannot run in this budget or the folder cannot be used, and
     KeyboardInterrupt if it was stopped before a single run was finished.
     """
+    started = time.monotonic()
+    question = replace(question, looks=1 + question.has_stages)
     question = question if fresh else extend(question, Path(out))
     with open_study("compare", question, out, place, fresh, settle, split_folders, GROWS) as study:
         if isinstance(study.image_set, ImageSet):
@@ -70,7 +83,7 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
         study.store.update(lint=lint(study))
         centre = _lr_max(study)
         try:
-            _train(study, centre)
+            _train(study, centre, started)
         except Stopped:
             if study.store.manifest.plan is None or not study.store.complete():  # not even the tuning is done
                 raise KeyboardInterrupt from None
@@ -99,8 +112,12 @@ def extend(question: Question, out: Path) -> Question:
         if changed:
             raise Refused(f"`out` {out}: there {changed[0]} is {held[changed[0]]!r}; choose another `out`")
         held |= asked
-    extended = replace(question, seeds=seeds, schedules={n: schedules[n] for n in sorted(schedules)})
-    if extended != question:
+    looks = manifest.question.get("looks", 1)
+    if len(seeds) > len(manifest.question["seeds"]):
+        looks += 1  # the runs that are there have been judged before
+    sorted_schedules = {n: schedules[n] for n in sorted(schedules)}
+    extended = replace(question, seeds=seeds, schedules=sorted_schedules, looks=max(looks, question.looks))
+    if (extended.seeds, extended.schedules) != (question.seeds, question.schedules):
         budgets = ", ".join(map(str, extended.schedules))
         names = len({label for held in schedules.values() for label in held})
         print(
@@ -110,19 +127,37 @@ def extend(question: Question, out: Path) -> Question:
     return extended
 
 
-def _train(study: Study, centre: LearningRate) -> None:
+def _train(study: Study, centre: LearningRate, started: float) -> None:
     question = study.question
     lr_of = {budget: dict.fromkeys(own, centre) for budget, own in question.schedules.items()}
     if question.tuning:
         lr_of = tune_schedules(study, question.schedules, question.tuning, centre, measure=question.judge)
-    runs = [
-        run
-        for budget, own in question.schedules.items()
-        for run in plan_runs(own, lr_of[budget], question.seeds, budget)
-    ]
     budgets = ", ".join(map(str, question.schedules))
     lr = "each schedule's own lr_max" if question.tuning else f"lr_max {centre}"
-    study.train(runs, f"runs ({budgets} epochs each, {lr})")
+    what = f"runs ({budgets} epochs each, {lr})"
+
+    def train(schedules: stages.Schedules, seeds: list[int]) -> None:
+        plans = (plan_runs(own, lr_of[budget], seeds, budget) for budget, own in schedules.items())
+        study.train([run for plan in plans for run in plan], what)
+
+    if not question.has_stages:
+        train(question.schedules, question.seeds)
+        return
+    first, later = question.seeds[: stages.FIRST_SEEDS], question.seeds[stages.FIRST_SEEDS :]
+    train(question.schedules, first)
+    if study.store.manifest.second_stage is None:
+        still_open = stages.open_schedules(study, question.schedules)
+        seeds = stages.more_seeds(study, still_open, later, started)
+        labels = {str(budget): list(own) for budget, own in still_open.items()}
+        text = stages.describe(still_open, seeds, question.minutes)
+        study.store.update(second_stage={"schedules": labels, "seeds": seeds, "text": text})
+    second = study.store.manifest.second_stage or {}
+    print(second["text"])
+    chosen = {
+        int(n): {label: question.schedules[int(n)][label] for label in own} for n, own in second["schedules"].items()
+    }
+    if chosen and second["seeds"]:
+        train(chosen, second["seeds"])
 
 
 def settle(question: Question, data: Any, learn: Learner) -> Question:

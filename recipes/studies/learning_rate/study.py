@@ -10,7 +10,7 @@ from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Study, open_study
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.plan import Run
-from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload
 from lrlab.recipes.studies.learning_rate.report import Answer, redraw
 
 
@@ -18,7 +18,7 @@ from lrlab.recipes.studies.learning_rate.report import Answer, redraw
 class Question:
     "Everything that the numbers depend on."
 
-    workload: Workload
+    workload: ImageWorkload
     lr: float | None  # None: chosen by an LR range test
     high: float
     low: float

@@ -15,7 +15,7 @@ from lrlab.recipes.kitchen.runs.lr_range_test import STEPS, quiet_range_test, su
 from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.stage import stage
 from lrlab.recipes.kitchen.text import plural
-from lrlab.recipes.kitchen.workloads import Workload, using_threads
+from lrlab.recipes.kitchen.workloads import ImageWorkload, using_threads
 from lrlab.recipes.studies.one_cycle.report import OneCycleRun, redraw
 
 
@@ -23,7 +23,7 @@ from lrlab.recipes.studies.one_cycle.report import OneCycleRun, redraw
 class Question:
     "Everything that the numbers depend on."
 
-    workload: Workload
+    workload: ImageWorkload
     epochs: int
     lr_max: LearningRate | None  # None: chosen by an LR range test
     seed: int

@@ -17,7 +17,7 @@ from lrlab.callbacks import SnapshotEnsemble
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.learner.precision import autocast
 from lrlab.recipes.kitchen.runs.plan import Run
-from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload
 
 RESOLUTION = 9  # points on a side
 STATISTICS_BATCHES = 4  # training batches for the batch-norm statistics of a point
@@ -36,7 +36,9 @@ class Path(Callback):
         self.points.append(_vector(self.learn.model))
 
 
-def measure(cyclic: Run, constant: Run, image_set: ImageSet, workload: Workload) -> tuple[pd.DataFrame, pd.DataFrame]:
+def measure(
+    cyclic: Run, constant: Run, image_set: ImageSet, workload: ImageWorkload
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The plane (x, y, valid_loss) and the paths (schedule, epoch, x, y, away) of two runs from the same weights.
 
     `away` is a point's distance from the plane; the unit of all is the distance between the first two of the three

@@ -9,7 +9,7 @@ from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
 from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.store.tables import RunResult
-from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload
 
 NO_MODELS = pd.DataFrame(columns=["model", "valid_loss", "accuracy"])
 
@@ -24,7 +24,7 @@ def plan(lr_max: float, epochs: int, cycles: int, seeds: list[int]) -> list[Run]
     return plan_runs(schedules, lr_max, seeds, epochs)
 
 
-def train(run: Run, image_set: ImageSet, workload: Workload) -> RunResult:
+def train(run: Run, image_set: ImageSet, workload: ImageWorkload) -> RunResult:
     "Train one run. `models.csv` has the validation scores of each model that it gives."
     recording = Recording()
     ensemble = SnapshotEnsemble() if run.arm == "sgdr" else None

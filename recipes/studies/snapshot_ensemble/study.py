@@ -8,7 +8,7 @@ from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Study, open_study
 from lrlab.recipes.kitchen.runs.plan import Run
-from lrlab.recipes.kitchen.workloads import Workload, using_threads
+from lrlab.recipes.kitchen.workloads import ImageWorkload, using_threads
 from lrlab.recipes.studies.snapshot_ensemble import loss_plane
 from lrlab.recipes.studies.snapshot_ensemble import runs as snapshots
 from lrlab.recipes.studies.snapshot_ensemble.report import Answer, redraw
@@ -18,7 +18,7 @@ from lrlab.recipes.studies.snapshot_ensemble.report import Answer, redraw
 class Question:
     "Everything that the numbers depend on."
 
-    workload: Workload
+    workload: ImageWorkload
     epochs: int
     cycles: int
     lr_max: float

@@ -12,7 +12,7 @@ from lrlab.recipes.kitchen.runs.frozen_body import head_learner
 from lrlab.recipes.kitchen.runs.lr_range_test import STEPS, quiet_range_test
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.store.tables import RunResult
-from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload
 from lrlab.recipes.studies.transfer.arms import ARMS
 from lrlab.recipes.studies.transfer.report import Answer, redraw
 from lrlab.recipes.studies.transfer.train import plan, train_arm
@@ -24,7 +24,7 @@ ALL_LAYERS = {"slice", "one_high_lr", "one_low_lr", "gradual"}  # the arms that 
 class Question:
     "Everything that the numbers depend on."
 
-    workload: Workload
+    workload: ImageWorkload
     epochs: int  # after one for the head
     lr: LearningRate  # a slice
     low: float

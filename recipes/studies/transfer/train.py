@@ -13,7 +13,7 @@ from lrlab.recipes.kitchen.runs.frozen_body import head_learner
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.store.tables import RunResult
-from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload
 
 MOMS = (0.95, 0.85)  # as fastai's fit_one_cycle cycles them
 
@@ -27,7 +27,7 @@ def plan(arms: Sequence[str], lr: LearningRate, low: float, epochs: int, seeds: 
     ]
 
 
-def train_arm(run: Run, image_set: ImageSet, workload: Workload, head_lr: float) -> RunResult:
+def train_arm(run: Run, image_set: ImageSet, workload: ImageWorkload, head_lr: float) -> RunResult:
     "The head stage, which `scratch` skips, then the epochs of the arm."
     recording = Recording()
     learn = workload.learner(run.seed, image_set)

@@ -11,7 +11,7 @@ from lrlab.recipes.kitchen.grid.study import open_study
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.train import train_run
 from lrlab.recipes.kitchen.store.tables import RunResult
-from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload
 from lrlab.recipes.studies.transfer_vs_scratch.report import STARTS, Answer, redraw
 
 
@@ -19,7 +19,7 @@ from lrlab.recipes.studies.transfer_vs_scratch.report import STARTS, Answer, red
 class Question:
     "Everything that the numbers depend on."
 
-    workload: Workload
+    workload: ImageWorkload
     lrs: list[float]
     budgets: list[int]
     seeds: list[int]
@@ -29,7 +29,7 @@ class Question:
         workload = self.workload.to_dict(image_set)
         return workload | {name: value for name, value in vars(self).items() if name != "workload"}
 
-    def workload_of(self, start: str) -> Workload:
+    def workload_of(self, start: str) -> ImageWorkload:
         "All layers train from the first epoch on, so that both starts have the same budget."
         return replace(self.workload, head_epochs=0, scratch=start == "scratch")
 

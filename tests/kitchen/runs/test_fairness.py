@@ -7,7 +7,7 @@ from fastai.callback.core import Callback
 from lrlab import callbacks
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.train import train_run
-from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload
 from tests.conftest import write_images
 
 SCHEDULES = [
@@ -35,7 +35,7 @@ class Fingerprint(Callback):
             self.seen.update(self.learn.yb[0].numpy().tobytes())
 
 
-class Watched(Workload):
+class Watched(ImageWorkload):
     "A workload whose Learners are fingerprinted."
 
     def learner(self, seed=0, image_set=None):

@@ -1,0 +1,163 @@
+"""A Learner of the user's own: the same for the same seed, and errors of the user's code shown as theirs."""
+
+import random
+import textwrap
+from functools import partial
+from itertools import count
+
+import pytest
+import torch
+from fastai.basics import DataLoaders, Learner, Metric, nn
+from fastai.data.load import DataLoader
+from fastai.losses import CrossEntropyLossFlat, MSELossFlat
+from fastai.metrics import accuracy, error_rate, rmse
+
+from lrlab.recipes.kitchen.errors import UserCodeError, UserError
+from lrlab.recipes.kitchen.from_file import FromFile
+from lrlab.recipes.kitchen.learner_workload import LearnerWorkload, choose_workload, identity
+from lrlab.recipes.kitchen.runs.plan import plan_runs
+from lrlab.recipes.kitchen.runs.train import train_run
+from lrlab.recipes.kitchen.schedule_names import parse_schedules
+
+X = torch.randn(96, 4, generator=torch.Generator().manual_seed(0))
+LABELS = (X.sum(1) > 0).long()
+
+
+def loaders(y=LABELS, **kwargs):
+    items = list(zip(X, y, strict=True))
+    return DataLoaders.from_dsets(items[:64], items[64:], bs=8, **({"num_workers": 0} | kwargs))
+
+
+def classifier(dls=None, metrics=accuracy, **kwargs):
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 2))
+    return Learner(dls or loaders(), model, loss_func=CrossEntropyLossFlat(), metrics=metrics, **kwargs)
+
+
+MADE_ONCE = loaders()
+
+
+@pytest.mark.parametrize("make", [classifier, lambda: classifier(MADE_ONCE)], ids=["new loaders", "loaders made once"])
+def test_the_same_seed_gives_the_same_run_whatever_came_before(make):
+    workload = LearnerWorkload(make)
+    one, two = plan_runs(parse_schedules("sgdr", 3), 1e-2, [3, 4], 3)
+    first = train_run(one, None, workload)
+    other = train_run(two, None, workload)
+    random.random(), torch.rand(5), list(MADE_ONCE.train)
+    again = train_run(one, None, workload)
+    assert again.steps.equals(first.steps) and again.epochs.drop(columns="seconds").equals(
+        first.epochs.drop(columns="seconds")
+    )
+    assert not other.steps.loss.equals(first.steps.loss)
+    assert first.row.accuracy == pytest.approx(first.epochs.accuracy.iloc[-1]) and 0 < first.row.measures["brier"] < 2
+
+
+def noisy(items):
+    return torch.stack([x + torch.rand(4) for x, _ in items]), torch.stack([y for _, y in items])
+
+
+def test_augmentation_in_worker_processes_is_the_same_for_the_same_seed():
+    def make():
+        items = list(zip(X, LABELS, strict=True))
+        train, valid = (
+            DataLoader(part, bs=8, num_workers=n, create_batch=noisy, shuffle=n > 0)
+            for part, n in ((items[:64], 2), (items[64:], 0))
+        )
+        return classifier(DataLoaders(train, valid))
+
+    first, second = (identity(LearnerWorkload(make).learner(5))["first batch"] for _ in range(2))
+    assert first == second != identity(LearnerWorkload(make).learner(6))["first batch"]
+
+
+def top_2(preds, targets):
+    return accuracy(preds, targets)
+
+
+def test_what_is_known_before_any_training():
+    make = partial(classifier, metrics=[error_rate, top_2])
+    data = LearnerWorkload(make).load()
+    assert data.describe()["images"] == {"train": 64, "valid": 32} and data.metrics == ("accuracy", "top_2")
+    assert data.identity["bs"] == 8 and data.identity["loss"] == "FlattenedLoss of CrossEntropyLoss()"
+    assert data.identity == LearnerWorkload(make).load().identity
+
+
+def test_a_learner_that_is_not_the_same_twice_is_told():
+    calls = count()
+
+    def make():
+        learn = classifier()
+        with torch.no_grad():
+            learn.model[0].bias += next(calls)
+        return learn
+
+    data = LearnerWorkload(make).load()
+    assert "weights differ" in data.warnings[0] and "weights" not in data.identity and "first batch" in data.identity
+
+
+def raises_in_metric(preds, targets):
+    return preds[:, 7].mean()
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: 1 / 0, "line .*ZeroDivisionError: division by zero"),
+        (loaders, "returned DataLoaders; expected a fastai Learner"),
+        (lambda: classifier(DataLoaders(loaders().train)), "no validation data"),
+        (lambda: classifier(metrics=raises_in_metric), "in raises_in_metric: IndexError"),
+        (lambda: Learner(loaders(), nn.Linear(5, 2), loss_func=CrossEntropyLossFlat()), "on one batch: .*RuntimeError"),
+    ],
+)
+def test_errors_of_the_users_code_name_the_place(make, says):
+    with pytest.raises(UserCodeError, match=says) as raised:
+        LearnerWorkload(make).load()
+    assert raised.value.exit_code == 1 and "\n" not in str(raised.value)
+
+
+def test_a_function_of_a_file(tmp_path):
+    (tmp_path / "parts.py").write_text("from tests.kitchen.test_learner_workload import classifier\n")
+    file = tmp_path / "train_it.py"
+    file.write_text(
+        "from parts import classifier\n\n\ndef make():\n    return classifier()\n\n\ndef bad():\n    return x\n"
+    )
+    workload = choose_workload(FromFile.parse(f"{file}:make"), data=None, arch=None)
+    assert workload.name == "make of train_it.py" and isinstance(workload.learner(0), Learner)
+    with pytest.raises(UserCodeError, match=r"train_it.py, line 9, in bad: NameError: name 'x' is not defined"):
+        LearnerWorkload(FromFile.parse(f"{file}:bad")).load()
+    with pytest.raises(UserError, match="no function other"):
+        LearnerWorkload(FromFile.parse(f"{file}:other")).load()
+    with pytest.raises(UserError, match="leave out `arch`"):
+        choose_workload(FromFile.parse(f"{file}:make"), data=None, arch="small")
+    file.with_name("broken.py").write_text(textwrap.dedent("def make(:\n"))
+    with pytest.raises(UserCodeError, match=r"broken.py, line 1: SyntaxError"):
+        LearnerWorkload(FromFile.parse(f"{tmp_path}/broken.py:make")).load()
+
+
+class Largest(Metric):
+    "A metric with a state, as those of fastai that accumulate."
+
+    name = "largest"
+
+    def reset(self):
+        self.found = 0.0
+
+    def accumulate(self, learn):
+        self.found = max(self.found, float(learn.pred.max()))
+
+    @property
+    def value(self):
+        return self.found
+
+
+def test_a_regression_has_its_own_measures_and_no_accuracy():
+    def make():
+        model = nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))
+        return Learner(loaders(X.sum(1)), model, loss_func=MSELossFlat(), metrics=[rmse, Largest()])
+
+    (run,) = plan_runs(parse_schedules("cosine", 2), 1e-2, [0], 2)
+    result = train_run(run, None, LearnerWorkload(make))
+    assert (
+        result.row.accuracy is None
+        and result.row.status == "ok"
+        and list(result.epochs.columns[-2:]) == ["rmse", "largest"]
+    )
+    assert result.row.measures["rmse"] == pytest.approx(result.row.valid_loss**0.5, rel=1e-4)

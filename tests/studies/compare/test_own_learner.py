@@ -1,0 +1,120 @@
+"""`compare_schedules`: a comparison on a Learner of the user's own, from Python and from the command line."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+
+from lrlab.callbacks import CosineDecay
+from lrlab.recipes import cli, compare, compare_schedules
+from lrlab.recipes.kitchen.errors import Refused, UserError
+from lrlab.recipes.studies.compare import stages
+from tests.kitchen.test_learner_workload import classifier
+
+ASKED = {"epochs": 2, "schedules": "constant,cosine", "lr_max": 1e-2, "seeds": 3}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    return compare_schedules(classifier, **ASKED, jobs=1, out=tmp_path_factory.mktemp("own") / "out")
+
+
+def test_the_result_has_everything_and_shows_itself(first):
+    assert (
+        first.summary.schedule.isin(["constant", "cosine"]).all() and len(first.runs) == 6 and len(first.epochs) == 12
+    )
+    assert first.best.schedule == first.summary.schedule[0] and first.verdict in repr(first)
+    assert first.report.exists() and "fit_schedule(2," in first.code and "learn = classifier()" in first.code
+    page = first._repr_html_()
+    assert page.count("<tr") == 3 and first.verdict in page and "data:image/png;base64," in page
+    assert json.loads((first.out / "config.json").read_text())["question"]["learner"] == "classifier"
+
+
+def test_native_values_and_other_processes_give_the_same_numbers(first, tmp_path):
+    "A function that cannot be imported elsewhere goes to the processes by value."
+    answer = compare_schedules(
+        lambda: classifier(),
+        epochs=[2],
+        schedules=["constant", "cosine"],
+        lr_max=0.01,
+        seeds=[0, 1, 2],
+        jobs=2,
+        out=tmp_path,
+    )
+    columns = ["schedule", "seed", "train_loss", "valid_loss", "accuracy"]
+    order = ["schedule", "seed"]
+    pd.testing.assert_frame_equal(
+        answer.runs[columns].sort_values(order, ignore_index=True),
+        first.runs[columns].sort_values(order, ignore_index=True),
+    )
+
+
+def test_another_learner_in_the_folder_is_refused_and_more_seeds_extend_it(first, capsys):
+    with pytest.raises(Refused, match="learner = 'classifier'"):
+        compare_schedules(lambda: classifier(metrics=[]), **ASKED, jobs=1, out=first.out)
+    more = compare_schedules(classifier, **ASKED | {"seeds": 4}, jobs=1, out=first.out)
+    assert "To do: 2 runs" in capsys.readouterr().out and set(more.summary.n) == {4}
+    assert json.loads((first.out / "config.json").read_text())["question"]["looks"] == 2
+
+
+def test_what_judges_is_the_first_metric_or_what_is_asked_for(tmp_path):
+    by_loss = compare_schedules(classifier, **ASKED, metric="loss", tolerance="5%", jobs=1, out=tmp_path / "loss")
+    assert set(by_loss.summary.judge) == {"-loss"} and "validation loss" in by_loss.text
+    assert by_loss.summary["mean"].tolist() == sorted(by_loss.summary["mean"])
+    with pytest.raises(UserError, match="no run has it; the runs have accuracy, loss, brier"):
+        compare_schedules(classifier, **ASKED, metric="dice", jobs=1, out=tmp_path / "dice")
+    assert not (tmp_path / "dice").exists()
+
+
+def test_on_the_learner_at_hand_everything_is_put_back():
+    learn = classifier()
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(1, 1e-2)
+    before = {name: value.clone() for name, value in learn.model.state_dict().items()}
+    values, steps = list(learn.recorder.values), learn.opt.state_dict()["state"]
+    random_numbers = torch.get_rng_state()
+    result = learn.compare_schedules(2, schedules=[CosineDecay(), "constant"], lr_max=1e-2, seeds=2)
+    assert set(result.runs.schedule) == {"CosineDecay(floor=0.0)", "constant"} and len(result.runs) == 4
+    assert all(torch.equal(value, before[name]) for name, value in learn.model.state_dict().items())
+    assert list(learn.recorder.values) == values and torch.equal(torch.get_rng_state(), random_numbers)
+    assert str(learn.opt.state_dict()["state"]) == str(steps)
+
+
+def test_more_seeds_go_to_the_open_schedules_only(tmp_path):
+    asked = ASKED | {"schedules": "constant,cosine,exponential,one_cycle", "seeds": 5}
+    answer = compare_schedules(classifier, **asked, tolerance=0.001, minutes=10, jobs=1, out=tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    kept = set(config["second_stage"]["schedules"].get("2", []))
+    counts = answer.runs.groupby("schedule").seed.nunique()
+    assert config["question"]["looks"] == 2 and kept, "nothing was open: choose a smaller tolerance"
+    assert (counts[list(kept)] == 5).all() and (counts.drop(list(kept)) == stages.FIRST_SEEDS).all()
+    assert "After 3 seeds, 2 seeds more for" in (tmp_path / "report.html").read_text()
+
+
+def test_on_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").write_text(
+        "from tests.kitchen.test_learner_workload import classifier\n\n\ndef make():\n    return classifier()\n"
+    )
+    line = "--epochs 1 --seeds 1 --schedules constant,cosine --lr-max 1e-2 --jobs 1".split()
+    assert cli.main(["compare", "--learner", "train.py:make", *line]) == 0
+    printed = capsys.readouterr().out
+    assert "from train import make" in printed and (tmp_path / "results" / "compare-lr_max_1e_2-train.py_make").exists()
+    (tmp_path / "train.py").write_text("def make():\n    return nothing\n")
+    from lrlab.recipes.kitchen import from_file
+
+    from_file._module.cache_clear()
+    assert cli.main(["compare", "--learner", "train.py:make", *line, "--out", "new"]) == 1
+    assert capsys.readouterr().err.startswith(f"lrlab: {tmp_path / 'train.py'}, line 2, in make: NameError")
+    assert not (tmp_path / "new").exists()
+    assert cli.main(["compare", "--learner", "train.py:make", "--data", "digits"]) == 2
+    assert "leave out --data" in capsys.readouterr().err
+
+
+def test_equal_curves_are_trained_once(capsys, tmp_path):
+    result = compare.main(
+        data="digits:60", epochs=2, seeds=1, schedules="cosine,sgdr", jobs=1, size=8, lr_max=1e-3, out=tmp_path
+    )
+    assert list(result.runs.schedule) == ["cosine"]
+    assert "In 2 epochs, sgdr has the same curve as cosine: it is left out." in capsys.readouterr().out
