@@ -110,18 +110,21 @@ class ImageWorkload:
         "Everything about the data and the model that the numbers depend on; JSON types."
         fields = asdict(self.resolve(images))
         del fields["cache"]  # where the pixels are stored changes nothing
-        return fields | {"size": images.size, "pixels": images.card.fingerprint}
+        split = {} if images.has_own_split else {"split": "by seed"}
+        return fields | {"size": images.size, "pixels": images.card.fingerprint} | split
 
     def facts(self) -> dict:
         return {"arch_library": library_of(self.arch), "torchvision_compat": prepare_torchvision()}
 
     def learner(self, seed: int = 0, images: ImageSet | None = None):
-        """A new Learner. The same seed gives the same initial weights, batch order and augmentation.
+        """A new Learner. The same seed gives the same initial weights, batch order, augmentation, and split.
+
+        The split is the data's own where they have one.
 
         A caller that has loaded the images already passes them as `images`.
         """
         images = self.load_images() if images is None else images
-        resolved = self.resolve(images)
+        resolved, images = self.resolve(images), images.split_by(seed)
         set_seed(seed)  # before the DataLoaders, whose batch order comes from Python's random
         dls = make_dataloaders(images, resolved.bs, colour=is_pretrained(self.arch), pretrained=self.pretrained)
         model = create(self.arch, len(images.classes), images.channels, images.size, self.pretrained, self.weights)

@@ -29,9 +29,9 @@ def solar(size: int, cache: bool = True) -> ImageSet:
         source="Deitsch et al., Solar Energy 185 (2019); label: defect probability > 0.5",
         licence="CC BY-NC-SA 4.0",
     )
-    splits = stratified_split([f"{label}{kind}" for label, kind in zip(labels, cell_types, strict=True)])
-    names = tuple(row[0] for row in rows)
-    return ImageSet("solar", pixels, labels, ("functional", "defective"), splits, names, "dihedral", card)
+    strata = np.array([f"{label}{kind}" for label, kind in zip(labels, cell_types, strict=True)])
+    names, splits = tuple(row[0] for row in rows), stratified_split(strata)
+    return ImageSet("solar", pixels, labels, ("functional", "defective"), splits, names, "dihedral", card, strata)
 
 
 def digits(size: int, cache: bool = True) -> ImageSet:
@@ -53,4 +53,4 @@ def digits(size: int, cache: bool = True) -> ImageSet:
     labels = raw.target.astype(np.int64)
     names = tuple(f"digit {i}" for i in range(len(labels)))
     classes = tuple(str(digit) for digit in range(10))
-    return ImageSet("digits", pixels, labels, classes, stratified_split(labels), names, "none", card)
+    return ImageSet("digits", pixels, labels, classes, stratified_split(labels), names, "none", card, labels)

@@ -10,7 +10,7 @@ import numpy as np
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.options import check_range
 
-SPLIT_SEED = 42  # The split belongs to the data: it is the same for every run, whatever the seed of the run.
+SPLIT_SEED = 42  # of the split that describes data without one of their own; every run splits them by its own seed
 VALID_SHARE = 0.25
 STATS_IMAGES = 2000  # training images that the mean and standard deviation of the pixels are computed from
 
@@ -41,6 +41,25 @@ class ImageSet:
     files: tuple[str, ...]  # where each row came from
     flips: str = "horizontal"  # which flips keep the label: "none", "horizontal" or "dihedral"
     card: Card = field(default_factory=Card)
+    strata: np.ndarray | None = None  # [n] of data without a split of their own: what every split keeps in its shares
+
+    @property
+    def has_own_split(self) -> bool:
+        "Whether the data came with a split, or one was chosen for good."
+        return self.strata is None
+
+    def split_by(self, seed: int) -> "ImageSet":
+        """Another split of the training and validation images, the same for the same seed; a given split is kept.
+
+        Over many seeds every image is validated on, so that an interval over seeds also covers which images are
+        validated on (Bouthillier et al. 2021, arXiv:2103.03098). The parts keep their sizes, every stratum its share.
+        """
+        if self.strata is None:
+            return self
+        rows = np.sort(np.concatenate([self.splits["train"], self.splits["valid"]]))
+        share = len(self.splits["valid"]) / len(rows)
+        again = {name: rows[found] for name, found in stratified_split(self.strata[rows], share, seed).items()}
+        return replace(self, splits=self.splits | again)
 
     @property
     def size(self) -> int:
@@ -79,6 +98,7 @@ class ImageSet:
             "size": self.size,
             "channels": self.channels,
             "majority": self.majority(),
+            **({} if self.has_own_split else {"split": "by seed"}),
         }
 
 

@@ -53,7 +53,8 @@ def load_listing(
     files = tuple(printable(file.relative_to(root)) for file in listing.files)
     reasons = {files[i]: reason for i, reason in unreadable.items()}
     card = replace(card, unreadable=reasons, warnings=(*listing.remarks, *_warn_of_unreadable(reasons, len(files))))
-    return ImageSet(name, pixels, labels, listing.classes, splits, files, flips, card)
+    strata = None if listing.has_split else labels
+    return ImageSet(name, pixels, labels, listing.classes, splits, files, flips, card, strata)
 
 
 def _warn_of_unreadable(reasons: dict[str, str], count: int) -> list[str]:

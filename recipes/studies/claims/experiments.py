@@ -164,7 +164,7 @@ def fifth(image_set: ImageSet) -> ImageSet:
     "The same images with a fifth of the training images, of every class."
     rows = image_set.splits["train"]
     few = rows[stratified_sample(image_set.labels[rows], SHARE)]
-    return replace(image_set, splits=image_set.splits | {"train": few})
+    return replace(image_set, splits=image_set.splits | {"train": few}, strata=None)
 
 
 def steps_per_epoch(workload: ImageWorkload, image_set: ImageSet) -> int:

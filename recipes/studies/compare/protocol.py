@@ -128,11 +128,13 @@ def rules(results: Results) -> list[str]:
     measured = f"validation {what}; there is no test set"
     if "test" in images:
         measured = f"test {what}, by which nothing was chosen"
+    is_split_by_seed = results.config["data"].get("split") == "by seed"
     followed = [
         "Equal budgets: every schedule makes the same number of optimizer steps and is planned to finish within them. "
         "Several budgets are trained separately, never read off a longer run (Li et al. 2020, arXiv:1905.04753).",
-        "Same seed, same start: every schedule gets the same initial weights, batch order and augmentation. So "
-        "differences are taken within a seed.",
+        "Same seed, same start: every schedule gets the same initial weights, batch order and augmentation"
+        f"{', and the same split into training and validation images' * is_split_by_seed}. So differences are taken "
+        "within a seed.",
         f"{lr_find_words(results)}{tuning_words(results) or ' ' + lr_rule(results)}",
         f"Judged by {results.measure.label} after the last step, on the {measured}. runs.csv also has the best epoch; "
         "nothing is ranked by it.",
@@ -167,6 +169,10 @@ def limits(results: Results) -> list[str]:
         "arXiv:2007.01547).",
         "Weight decay, momentum, batch size and augmentation were the same for all and not tuned.",
     ]
+    if results.config["data"].get("split") != "by seed":
+        known.append(
+            "One fixed set of validation data: the intervals cover other seeds, and not which data are validated on."
+        )
     if len(results.runs) < results.planned:
         known.append(
             "Not finished: means over different seeds also differ by the luck of the seeds. The paired differences use "

@@ -30,7 +30,7 @@ def repeated(image_set: ImageSet, copies: int) -> ImageSet:
         name: np.concatenate([rows + n * copy for copy in range(copies)]) for name, rows in image_set.splits.items()
     }
     images, labels = (np.concatenate([array] * copies) for array in (image_set.images, image_set.labels))
-    return replace(image_set, images=images, labels=labels, splits=splits, files=image_set.files * copies)
+    return replace(image_set, images=images, labels=labels, splits=splits, files=image_set.files * copies, strata=None)
 
 
 def measure(runs: int, copies: int, data: str = "solar") -> dict[str, float]:

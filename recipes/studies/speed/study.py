@@ -67,7 +67,7 @@ def measure(
 
 def _grid(epochs: int, repeats: int, jobs: int) -> list[tuple]:
     "(a), (a') and (b): seconds per run of the default comparison and its accuracy, in turns; what starting costs each."
-    image_set = ImageWorkload().load_images()
+    image_set = _one_split(ImageWorkload())
     workload = ImageWorkload().resolve(image_set)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -103,9 +103,14 @@ def _solar_folder() -> Path:
     return Path(elpv_dataset.__file__).parent / "data"
 
 
+def _one_split(workload: ImageWorkload) -> ImageSet:
+    "The images with one split for all seeds, which the rivals can be given too."
+    return replace(workload.load_images(), strata=None)
+
+
 def _factors(repeats: int) -> list[tuple]:
     "What each step from the stock loop to lrlab's brings: one process, one epoch, images per second."
-    image_set = ImageWorkload().load_images()
+    image_set = _one_split(ImageWorkload())
     colour = replace(image_set, images=np.repeat(np.asarray(image_set.images), 3, axis=3))
     files = rivals.image_table(image_set, list(image_set.files))
 
@@ -132,7 +137,7 @@ def _one_process(repeats: int, large: bool) -> list[tuple]:
     "(b) in one process of one thread against (c), the bare loop with the same settings, in turns."
     rows = []
     for arch, size, epochs in [("small", None, 3), *([(LARGE, LARGE_SIZE, 1)] if large else [])]:
-        image_set = ImageWorkload(arch=arch, size=size).load_images()
+        image_set = _one_split(ImageWorkload(arch=arch, size=size))
         workload = ImageWorkload(arch=arch, size=size, head_epochs=0).resolve(image_set)
         for repeat in range(repeats):
             use_threads(1)
@@ -160,7 +165,7 @@ def _constant(seeds: Iterable[int], epochs: int) -> list[Run]:
 
 def _processes(repeats: int, jobs: int) -> list[tuple]:
     "The same runs in one process and in several, images per second in all; `jobs` processes exist already."
-    image_set = ImageWorkload().load_images()
+    image_set = _one_split(ImageWorkload())
     workload, seeds, rows = ImageWorkload().resolve(image_set), list(range(2 * jobs)), []
     images = len(seeds) * (len(image_set.splits["train"]) // rivals.BS) * rivals.BS
     arms = {

@@ -1,5 +1,7 @@
 """Images from names and folders, decoded once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,6 +10,7 @@ from lrlab.recipes.kitchen.data import catalog as data
 from lrlab.recipes.kitchen.data import decode
 from lrlab.recipes.kitchen.data import pixel_cache as cache
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.workloads import ImageWorkload
 from tests.conftest import write_images
 
 
@@ -180,3 +183,24 @@ def test_a_half_written_cache_entry_is_made_again(tmp_path, monkeypatch):
     (tmp_path / "key" / "images.npy").write_bytes(b"half")
     array, _ = cache.cached_array("key", lambda file: np.save(file, np.arange(3)) or {})
     assert list(array) == [0, 1, 2]
+
+
+def test_images_without_a_split_are_split_by_the_seed_of_the_run():
+    "Equal sizes and shares, other images for another seed, over many seeds all of them; a given split is kept."
+    workload = ImageWorkload("solar:200", size=16)
+    images = workload.load_images()
+    first, same, other = (images.split_by(seed) for seed in (0, 0, 1))
+    assert (first.splits["valid"] == same.splits["valid"]).all()
+    assert set(first.splits["valid"]) != set(other.splits["valid"])
+    for split in ("train", "valid"):
+        assert first.class_counts(split) == other.class_counts(split)
+        rows = np.concatenate([first.splits[name] for name in ("train", "valid")])
+        assert sorted(rows) == sorted(np.concatenate([images.splits[name] for name in ("train", "valid")]))
+    seen = set().union(*(images.split_by(seed).splits["valid"] for seed in range(40)))
+    assert len(seen) > 0.99 * len(rows)
+    assert replace(images, strata=None).split_by(1).splits is images.splits
+    assert workload.to_dict(images)["split"] == "by seed" and "split" not in workload.to_dict(
+        replace(images, strata=None)
+    )
+    labels = [workload.learner(seed, images).dls.valid_ds.items for seed in (0, 1)]
+    assert list(labels[0]) == first.splits["valid"].tolist() != list(labels[1])

@@ -19,7 +19,7 @@ def trained():
     workload = ImageWorkload("digits:200", precision="fp32")
     image_set = workload.load_images()
     (run,) = plan_runs(parse_schedules("sgdr", 2), 3e-3, [0], 2)
-    return train_run(run, image_set, workload.resolve(image_set)), image_set
+    return train_run(run, image_set, workload.resolve(image_set)), image_set.split_by(0)
 
 
 def test_the_measures_of_a_run_can_be_computed_from_its_folder(trained, tmp_path):
