@@ -14,12 +14,16 @@ from lrlab.recipes.kitchen import options as o
 NumIt = Annotated[Any, o.Option("Training", "N", "Steps of each test", o.number(6, 100_000))]
 
 
-@cli.recipe(quick={"seeds": 2, "num_it": 30, "out": "results/lr_find-quick"})
+@cli.recipe(
+    quick={"seeds": 2, "num_it": 30, "out": "results/lr_find-quick"},
+    learner=dict.fromkeys(("data", "arch", "precision")),
+)
 def main(
     data: o.Data = "solar",
     arch: o.Arch = "small",
     seeds: o.Seeds = 3,
     num_it: NumIt = 100,
+    learner: o.Learner = None,
     bs: o.BatchSize = None,
     size: o.Size = None,
     precision: o.Precision = "auto",
@@ -29,10 +33,11 @@ def main(
     quick: o.Quick = False,
 ):
     "Find a learning rate: the loss against the LR for several seeds, and what fastai's four rules suggest."
-    from lrlab.recipes.kitchen import workloads
+    from lrlab.recipes.kitchen.learner_workload import choose_workload
     from lrlab.recipes.studies.lr_find import study
 
-    workload = workloads.make_workload(data, arch, size, bs, precision, cache=not no_cache)
+    images = {"data": data, "arch": arch, "size": size, "bs": bs, "precision": precision}
+    workload = choose_workload(learner, **images, cache=not no_cache)
     return study.answer(study.Question(workload, seeds, num_it), out, fresh)
 
 

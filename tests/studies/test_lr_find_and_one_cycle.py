@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 
 from lrlab.recipes import cli
+from lrlab.recipes.kitchen.learning_rates import format_number
+from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.studies.lr_find import report as lr_find_report
 from tests.studies.drawing import check_words, drawn
 
@@ -49,6 +51,26 @@ def test_another_question_in_the_same_folder_is_refused(folder, tmp_path, capsys
     assert "bs = 64, this command has bs = 32" in capsys.readouterr().err
     assert cli.main([*command(out, seeds=1, num_it=6, bs=32), "--fresh"]) == 0
     assert pd.read_csv(out / "lr_find.csv").seed.nunique() == 1
+
+
+def test_every_recipe_suggests_the_same_lr_over_the_same_seeds(tmp_path, capsys):
+    "Whatever the threads and seeds of their runs."
+    few = ["--data", "digits:200", "--size", "8", "--bs", "16"]
+    alone, arch = ["--seeds", "1", "--epochs", "1", "--jobs", "1"], ["--arch", "small"]
+    commands = {
+        "lr-find": few,
+        "one-cycle": [*few, *arch, "--epochs", "1", "--seed", "7"],
+        "compare": [*few, *alone, "--schedules", "cosine", "--threads", "2"],
+    }
+    found = {}
+    for recipe, options in commands.items():
+        assert cli.main([recipe, *options, "--out", str(tmp_path / recipe)]) == 0
+        manifest = Manifest.read(tmp_path / recipe)
+        found[recipe] = manifest.lr_find, manifest.lr_find_range
+        assert set(pd.read_csv(tmp_path / recipe / "lr_find.csv").seed) == {0, 1, 2}
+    (lr, (low, high)), *others = found.values()
+    assert all(other == (lr, [low, high]) for other in others) and low <= lr <= high
+    assert f"lr_find suggests {format_number(lr)} ({format_number(low)} to" in capsys.readouterr().out
 
 
 def test_one_cycle_trains_and_tells(tmp_path, capsys):

@@ -15,8 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+import pandas as pd
 from fastai.basics import Learner
 
+from lrlab.callbacks import LRRange
 from lrlab.recipes.kitchen.data.dataloaders import train_device
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.place import Place
@@ -24,7 +26,7 @@ from lrlab.recipes.kitchen.grid.progress import show_progress
 from lrlab.recipes.kitchen.grid.runner import run_tasks, was_killed
 from lrlab.recipes.kitchen.machine.environment import environment, fitting_jobs
 from lrlab.recipes.kitchen.models.layer_groups import group_names
-from lrlab.recipes.kitchen.runs.lr_range_test import range_test, suggested_lr
+from lrlab.recipes.kitchen.runs.lr_range_test import TEST_SEEDS, range_test, robust_lr
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.train import Task, attempt, train_run
 from lrlab.recipes.kitchen.stage import stage
@@ -120,26 +122,28 @@ class Study:
         complete = self.store.complete()
         return [complete[run.run_id] for run in runs]
 
-    def find_lr(self, seed: int, test: Callable | None = None) -> float | None:
-        """The suggestion of an LR range test, which is made once per folder.
+    def find_lr(self, test: Callable[[int], LRRange] | None = None) -> float | None:
+        """The median suggestion of LR range tests from three seeds, which are made once per folder.
 
-        `test()` makes it (default: on a fresh Learner). Writes lr_find.csv. None where no rule suggests an LR.
+        `test(seed)` makes one (default: on a fresh Learner). They use every core, whatever the runs do, so that every
+        recipe suggests the same. Writes lr_find.csv. None where no rule suggests an LR.
         """
         file = self.store.out / "lr_find.csv"
         if not file.exists():
             start = time.perf_counter()
-            test = test or partial(range_test, self.workload, seed, self.image_set)
-            with using_threads(self.question.threads):
-                made = test()
-            curve = made.to_df()
-            cost = {"steps": len(curve), "seconds": round(time.perf_counter() - start, 2)}
-            self.store.update(lr_find=suggested_lr(made), lr_find_cost=cost)
-            write_atomically(file, curve.to_csv(index=False))
+            test = test or partial(range_test, self.workload, image_set=self.image_set)
+            with using_threads():
+                tests = {seed: test(seed) for seed in TEST_SEEDS}
+            curves = pd.concat([made.to_df().assign(seed=seed) for seed, made in tests.items()], ignore_index=True)
+            lr, ends = robust_lr(tests.values())
+            cost = {"steps": len(curves), "seconds": round(time.perf_counter() - start, 2)}
+            self.store.update(lr_find=lr, lr_find_range=ends, lr_find_cost=cost)
+            write_atomically(file, curves.to_csv(index=False))
         return self.store.manifest.lr_find
 
-    def require_lr(self, seed: int, argument: str) -> float:
-        "`find_lr`, or UserError where the test suggests none and the user left `argument` open."
-        found = self.find_lr(seed)
+    def require_lr(self, argument: str) -> float:
+        "`find_lr`, or UserError where the tests suggest none and the user left `argument` open."
+        found = self.find_lr()
         if found is None:
             raise UserError(
                 f"`{argument}` find: the LR range test suggests no LR on this data; give `{argument}` a number"

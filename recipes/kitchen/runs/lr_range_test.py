@@ -1,17 +1,29 @@
-"""The LR range test of a workload: a fresh Learner, the same LRs and steps wherever it runs."""
+"""The LR range test of a workload: the same seeds, LRs and steps in every recipe, so that all suggest the same LR.
+
+One test depends on its seed: its suggestion may be ten times another seed's. The median of three is robust, and their
+range says how far it can be trusted (results/reference/lr_find).
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
 
 from lrlab.callbacks import lr_range_test
-from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.learner.quick_learner import QuickLearner
 from lrlab.recipes.kitchen.stage import stage
 from lrlab.recipes.kitchen.workloads import Workload
 
 STEPS = 100
+TEST_SEEDS = (0, 1, 2)
 
 
-def range_test(workload: Workload, seed: int, image_set: ImageSet, num_it: int = STEPS):
-    "An LR range test of a fresh Learner."
-    return quiet_range_test(workload.learner(seed, image_set), num_it)
+def range_test(workload: Workload, seed: int, image_set: Any, num_it: int = STEPS):
+    "An LR range test of a fresh Learner, as it is when a schedule starts: the head of a pretrained one is trained."
+    learn = workload.learner(seed, image_set)
+    with learn.no_bar(), learn.no_logging():
+        workload.warm_up_head(learn)
+    return quiet_range_test(learn, num_it)
 
 
 def quiet_range_test(learn, num_it: int = STEPS):
@@ -24,7 +36,20 @@ def quiet_range_test(learn, num_it: int = STEPS):
     return test
 
 
-def suggested_lr(test) -> float | None:
-    "The LR of the valley rule to two digits, else that of the first rule that suggests one."
-    rules = [test.suggestions.get("valley"), *test.suggestions.values()]
-    return next((float(f"{lr:.1e}") for lr in rules if lr), None)
+def suggested_lr(suggestions: Mapping[str, float | None]) -> float | None:
+    "The LR of the valley rule, else that of the first rule that suggests one."
+    return next((lr for lr in [suggestions.get("valley"), *suggestions.values()] if lr), None)
+
+
+def robust_lr(tests: Iterable) -> tuple[float | None, list[float]]:
+    """The median of what range tests suggest, and the lowest and highest, all to two digits; None and [] for nothing.
+
+    >>> from types import SimpleNamespace
+    >>> robust_lr(SimpleNamespace(suggestions={"valley": lr}) for lr in (1e-3, 4e-2, 2e-3))
+    (0.002, [0.001, 0.04])
+    """
+    found = [lr for test in tests if (lr := suggested_lr(test.suggestions))]
+    if not found:
+        return None, []
+    median, low, high = (float(f"{lr:.1e}") for lr in (np.median(found), min(found), max(found)))
+    return median, [low, high]

@@ -15,7 +15,6 @@ from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.schedule_names import named_schedule
 from lrlab.recipes.kitchen.store.tables import RunRow
 from lrlab.recipes.studies.claims.verdict import READING_COLUMNS
-from lrlab.recipes.studies.compare.study import LR_FIND_SEED
 
 TUNED = ("constant", "linear", "cosine", "triangular", "sgdr", "step", "one_cycle")
 
@@ -107,7 +106,7 @@ class Bench:
     @property
     def suggested_lr(self) -> float:
         "The suggestion of the LR range test, which is made once per workload."
-        lr = self.study.find_lr(LR_FIND_SEED)
+        lr = self.study.find_lr()
         if lr is None:
             raise UserError(f"`data` {self.image_set.name}: the LR range test suggests no LR there; choose other data")
         return lr

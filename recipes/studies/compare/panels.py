@@ -205,12 +205,15 @@ def tuning_grid(
     return small_multiples(look, names, draw, wide, "lr_max (log scale)", f"validation {measure.label}")
 
 
-def lr_find(curve: pd.DataFrame, suggestion: float | None) -> Figure:
-    "The loss of the LR range test against the LR, and where its suggestion lies."
+def lr_find(curves: pd.DataFrame, suggestion: float | None, ends: list[float]) -> Figure:
+    "The losses of the LR range tests against the LR, one line per seed, and where their suggestions lie."
     figure = Figure(figsize=(2 * PANEL[0] + 0.3, 2.8), layout="constrained")
     ax = figure.subplots()
-    ax.plot(curve.lr, curve.loss, color=style.COLOURS[1], lw=1.9)
-    start, low = curve.loss.iloc[: max(1, len(curve) // 10)].mean(), curve.loss.min()
+    for _, curve in curves.groupby("seed") if "seed" in curves else [(0, curves)]:
+        ax.plot(curve.lr, curve.loss, color=style.COLOURS[1], lw=1.6, alpha=0.8)
+    start, low = curves.loss[curves.lr < 10 * curves.lr.min()].mean(), curves.loss.min()
+    if ends and ends[0] < ends[1]:
+        ax.axvspan(*ends, color=style.OTHERS, alpha=0.35, lw=0)
     ax.set(xscale="log", ylim=(low - 0.12 * (start - low + 1e-9), start + 0.6 * (start - low + 1e-9)))
     if suggestion:
         ax.axvline(suggestion, color=style.SOFT, lw=1, ls="--")

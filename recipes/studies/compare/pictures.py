@@ -116,8 +116,10 @@ class Gallery:
         return Picture("lr", title, note, self.lrs.grid, "schedules", f"{protocol.where(self.results)}. {note}")
 
     def _lr_find_picture(self) -> Picture:
-        draw = partial(panels.lr_find, self.results.lr_find, self.results.config.get("lr_find"))
-        return Picture("lr-find", "LR range test (lr_find)", "Dashed: the LR that the valley rule suggests.", draw)
+        config = self.results.config
+        draw = partial(panels.lr_find, self.results.lr_find, config.get("lr_find"), config.get("lr_find_range", []))
+        note = "One line per seed. Dashed: the median of what the valley rule suggests. Grey band: its range."
+        return Picture("lr-find", "LR range test (lr_find)", note, draw)
 
     def _tuning_picture(self, scores: pd.DataFrame) -> Picture:
         chosen = self.results.config.get("tuned", {}).get("chosen", {}).get(str(self.budget), {})

@@ -3,12 +3,12 @@
 import pandas as pd
 
 from lrlab.recipes.kitchen.figures.captions import data_caption
-from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
+from lrlab.recipes.kitchen.learning_rates import LearningRate, found_words
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.compare.results import Results
 
 ENOUGH_SEEDS = 5
-FAR = 3.0  # lr_find's suggestion is worth a sentence if it differs from the LR that was used by this factor
+FAR = 3.0  # an LR outside lr_find's range by this factor is worth a sentence
 
 
 def caption(results: Results, runs: pd.DataFrame) -> str:
@@ -51,7 +51,7 @@ def _used_lrs(results: Results) -> list[str]:
 def lr_find_words(results: Results) -> str:
     "What lr_find suggested, and its cost."
     cost, found = results.config.get("lr_find_cost", {}), results.config.get("lr_find")
-    suggested = f"suggested {format_number(found)}" if found else "suggested nothing"
+    suggested = f"suggested {found_words(found, results.config.get('lr_find_range', []))}"
     return f"lr_find ({cost.get('steps', '?')} steps, {cost.get('seconds', 0):.0f} s) {suggested}."
 
 
@@ -198,8 +198,9 @@ def _far_from_suggestion(results: Results) -> list[str]:
     found, used = results.config.get("lr_find"), _used_lrs(results)
     if not found or len(used) != 1:
         return []
-    ratio = found / LearningRate.parse(used[0]).peak
-    if 1 / FAR < ratio < FAR:
+    peak, (low, high) = LearningRate.parse(used[0]).peak, results.config.get("lr_find_range") or (found, found)
+    if low / FAR < peak < high * FAR:
         return []
-    times = f"{ratio:.0f} times" if ratio > 1 else f"1/{1 / ratio:.0f} of"
-    return [f"lr_find suggests {format_number(found)}, {times} the lr_max of all runs. Another may change the order."]
+    where = "below" if peak < low else "above"
+    suggested = found_words(found, results.config.get("lr_find_range", []))
+    return [f"lr_max of all runs is far {where} what lr_find suggests, {suggested}. Another may change the order."]

@@ -14,7 +14,7 @@ from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Stopped, Study, open_study
 from lrlab.recipes.kitchen.grid.tuning import Tuning, tune_schedules
-from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
+from lrlab.recipes.kitchen.learning_rates import LearningRate, found_words
 from lrlab.recipes.kitchen.machine.environment import peak_memory
 from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.schedule_names import parse_schedule
@@ -26,7 +26,6 @@ from lrlab.recipes.studies.compare import samples, stages
 from lrlab.recipes.studies.compare.report import Result, redraw
 
 GROWS = ("seeds", "schedules", "epochs", "looks")  # what a later command may extend
-LR_FIND_SEED = 0  # whatever the seeds of the comparison, so that folders with other seeds can be merged
 
 
 @dataclass(frozen=True)
@@ -223,10 +222,10 @@ def split_folders(image_set: Any) -> dict:
 
 def _lr_max(study: Study) -> LearningRate:
     "The LR range test, once per folder. Its suggestion is used where the question leaves lr_max open."
-    found = study.find_lr(LR_FIND_SEED)
+    found = study.find_lr()
     if study.store.manifest.memory_per_run_gb is None:
         study.store.update(memory_per_run_gb=round(peak_memory() / 1e9, 2))
-    print(f"lr_find suggests {'no LR' if found is None else format_number(found)}", flush=True)
+    print(f"lr_find suggests {found_words(found, study.store.manifest.lr_find_range)}", flush=True)
     if study.question.lr_max is not None:
         return study.question.lr_max
-    return study.workload.spread(study.require_lr(LR_FIND_SEED, "lr_max"))
+    return study.workload.spread(study.require_lr("lr_max"))

@@ -48,7 +48,7 @@ def _right_lr(study: Study) -> float:
     question = study.question
     if question.lr is not None:
         return question.lr
-    lr = study.require_lr(question.seeds[0], "lr")
+    lr = study.require_lr("lr")
     check_order(question.low, lr, question.high, suggested=True)
     return lr
 

@@ -14,7 +14,7 @@ RULES = {  # fastai's rules, in words
 }
 
 
-def draw(curves: pd.DataFrame, suggestions: pd.DataFrame, lr: float | None, where: str) -> Figure:
+def draw(curves: pd.DataFrame, suggestions: pd.DataFrame, lr: float | None, ends: list[float], where: str) -> Figure:
     "The loss against the LR, one line per seed, and below it what every rule suggests for every seed."
     fig = Figure(figsize=(9, 5), layout="constrained")
     loss, rules = fig.subplots(2, 1, sharex=True, height_ratios=(3, 1.1))
@@ -33,11 +33,13 @@ def draw(curves: pd.DataFrame, suggestions: pd.DataFrame, lr: float | None, wher
     rules.set_yticklabels(list(RULES))
     rules.grid(axis="y", color="#EEEEEE")
     for ax in (loss, rules):
+        if ends and ends[0] < ends[1]:
+            ax.axvspan(*ends, color=style.OTHERS, alpha=0.35, lw=0)
         if lr:
             ax.axvline(lr, color=style.SOFT, lw=1, ls="--")
         style.plain(ax)
     title = f"The range test suggests an LR of about {format_number(lr)}" if lr else "The range test suggests no LR"
-    dashed = " Dashed: the median over seeds of the valley rule." if lr else ""
+    dashed = " Dashed: the median over seeds of the valley rule. Grey band: its range." if lr else ""
     rules_in_words = "; ".join(f"{rule}: {words}" for rule, words in RULES.items())
     style.frame(fig, title, f"{where}.{dashed} Dots: fastai's rules on every seed ({rules_in_words}).")
     return fig

@@ -16,7 +16,7 @@ from lrlab.recipes.studies.lr_find import figure
 
 @dataclass
 class RangeTests:
-    "`curves`: seed, step, lr, loss; `suggestions`: seed, rule, lr; `lr`: the median of the valley rule."
+    "`curves`: lr, loss, seed; `suggestions`: seed, rule, lr; `lr`: their median, by the valley rule where it has one."
 
     curves: pd.DataFrame
     suggestions: pd.DataFrame
@@ -29,14 +29,14 @@ def redraw(store: Store) -> RangeTests:
     if not (store.out / "suggestions.csv").exists():
         raise UserError(f"{store.out}: no finished test yet; the same command continues")
     curves, table = (pd.read_csv(store.out / f"{name}.csv") for name in ("lr_find", "suggestions"))
-    valley = table[table.rule == "valley"].lr
-    lr = float(f"{valley.median():.1e}") if len(valley) else None
-    caption = workload_caption(store.manifest.to_dict())
-    style.save(figure.draw(curves, table, lr, caption), store.out / "lr_find.png")
-    return RangeTests(curves, table, lr, _text(table, lr, store.out))
+    manifest = store.manifest
+    lr, ends = manifest.lr_find, manifest.lr_find_range
+    caption = workload_caption(manifest.to_dict())
+    style.save(figure.draw(curves, table, lr, ends, caption), store.out / "lr_find.png")
+    return RangeTests(curves, table, lr, _text(table, lr, ends, store.out))
 
 
-def _text(table: pd.DataFrame, lr: float | None, out: Path) -> str:
+def _text(table: pd.DataFrame, lr: float | None, ends: list[float], out: Path) -> str:
     rows = [
         {"rule": rule, "lowest": f"{lrs.min():.1e}", "median": f"{lrs.median():.1e}", "highest": f"{lrs.max():.1e}",
          "n": len(lrs)}
@@ -44,5 +44,7 @@ def _text(table: pd.DataFrame, lr: float | None, out: Path) -> str:
     ]  # fmt: skip
     answer = "No rule suggests an LR: the loss never fell. Look at the figure."
     if lr:
-        answer = f"Use it: lr_max = {format_number(lr)} (the valley rule, median over seeds)"
+        answer = f"Use it: lr_max = {format_number(lr)}, the median over seeds."
+        if ends and ends[0] < ends[1]:
+            answer += f" Single seeds suggest {format_number(ends[0])} to {format_number(ends[1])}."
     return "\n".join([text_table(rows) if rows else "", "", answer, f"Figure: {out / 'lr_find.png'}"]).lstrip()

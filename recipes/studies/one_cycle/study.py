@@ -7,11 +7,9 @@ import pandas as pd
 from fastai.interpret import ClassificationInterpretation
 
 from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.study import Study, open_study
-from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
+from lrlab.recipes.kitchen.learning_rates import LearningRate, found_words
 from lrlab.recipes.kitchen.models.layer_groups import group_names
-from lrlab.recipes.kitchen.runs.lr_range_test import STEPS, quiet_range_test, suggested_lr
 from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.stage import stage
 from lrlab.recipes.kitchen.text import plural
@@ -49,18 +47,14 @@ def answer(question: Question, out: Path | str, fresh: bool = False) -> OneCycle
 
 def _train(study: Study) -> None:
     question, workload = study.question, study.workload
+    found = study.find_lr()
+    print(f"lr_find suggests {found_words(found, study.store.manifest.lr_find_range)}")
+    used = question.lr_max or workload.spread(study.require_lr("lr_max"))
     learn = workload.learner(question.seed, study.image_set)
     with learn.no_bar():
         if workload.pretrained:
             stage(f"Training the head alone, {plural(workload.head_epochs, 'epoch')}")
         workload.warm_up_head(learn)
-        test = quiet_range_test(learn, STEPS)
-        study.store.write_tables(lr_find=test.to_df())
-        valley = suggested_lr(test)
-        print(f"lr_find suggests {'no LR' if valley is None else format_number(valley)}")
-        used = workload.spread(valley) if question.lr_max is None and valley is not None else question.lr_max
-        if used is None:
-            raise UserError("`lr_max` find: the LR range test suggests no LR on this data; give `lr_max` a number")
         print(f"learn.fit_one_cycle({question.epochs}, {used})")
         recording = Recording()
         groups = len(learn.splitter(learn.model))
@@ -69,7 +63,7 @@ def _train(study: Study) -> None:
         matrix = ClassificationInterpretation.from_learner(learn).confusion_matrix()
     steps = recording.history.to_df()
     study.store.write_tables(epochs=recording.epochs.to_df(steps), steps=steps)
-    study.store.update(groups=group_names(groups), lr_find=valley, lr_max=str(used))
+    study.store.update(groups=group_names(groups), lr_max=str(used))
     classes = study.image_set.classes
     confusion = pd.DataFrame(matrix, index=classes, columns=classes)
     study.store.write_tables(confusion=confusion.reset_index(names=""))  # last: the run is complete if it is there

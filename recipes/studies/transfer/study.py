@@ -43,7 +43,7 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
     with open_study("transfer", question, out, Place(jobs=jobs), fresh) as study:
         question = study.question
         if ALL_LAYERS & set(question.arms):
-            study.find_lr(question.seeds[0], partial(_range_test, question, study.image_set, find_steps))
+            study.find_lr(partial(_range_test, question, study.image_set, find_steps))
         runs = plan(question.arms, question.lr, question.low, question.epochs, question.seeds)
         study.train(runs, task=partial(_train, question=question))
         return redraw(study.store)
@@ -54,9 +54,9 @@ def _train(run: Run, image_set: ImageSet, question: Question) -> RunResult:
     return train_arm(run, image_set, workload, question.workload.head_lr)
 
 
-def _range_test(question: Question, image_set: ImageSet, steps: int):
+def _range_test(question: Question, image_set: ImageSet, steps: int, seed: int):
     "The tutorial's LR range test: after the head stage, with all layers unfrozen."
-    learn = question.workload.learner(question.seeds[0], image_set)
+    learn = question.workload.learner(seed, image_set)
     head = head_learner(learn, question.seeds[0])
     with head.no_bar(), head.no_logging():
         head.fit_one_cycle(1, question.workload.head_lr)
