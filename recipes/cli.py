@@ -17,12 +17,14 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError
 
 from lrlab.recipes.kitchen.command_line import command_line, explain, read_option, refuse_empty
 from lrlab.recipes.kitchen.errors import UserError, with_options
+from lrlab.recipes.kitchen.image_source import image_source
+from lrlab.recipes.kitchen.options import SOURCE, Data
 from lrlab.recipes.kitchen.stage import spinner
 from lrlab.recipes.kitchen.text import did_you_mean, printable
 
@@ -32,7 +34,7 @@ ORDER = (
     "gradient-descent", "report", "doctor", "speed", "claims",
 )  # fmt: skip
 SAME_QUESTION = {"jobs", "engine", "address", "no_cache", "out", "fresh", "quick", "minutes", "until_decided"}
-BY_VALUE = {"data", "arch", "learner"}  # whose value says enough in the name of a folder
+BY_VALUE = {"data", "arch", "learner", "labels", "train"}  # whose value says enough in the name of a folder
 LONGEST = 60  # characters that a folder's name gets from options
 STOPPED = 130  # the exit code after Ctrl-C
 OVERVIEW = """\
@@ -68,7 +70,7 @@ def recipe(grows: tuple[str, ...] = (), **presets: dict[str, Any]) -> Callable[[
     """
 
     def decorate(main: Callable) -> Callable:
-        signature = inspect.signature(main)
+        signature = _with_source(inspect.signature(main))
 
         @functools.wraps(main)
         def call(*args, **kwargs):
@@ -82,15 +84,40 @@ def recipe(grows: tuple[str, ...] = (), **presets: dict[str, Any]) -> Callable[[
             if "out" in signature.parameters and "out" not in given and bound.arguments["out"]:
                 bound.arguments["out"] += name_question({k: v for k, v in given.items() if k not in grows})
             bound.arguments = {name: read_option(signature.parameters[name], v) for name, v in bound.arguments.items()}
+            _join_source(bound, given)
             with spinner("Loading"):
                 result = main(*bound.args, **bound.kwargs)
             print(result.text)
             return result
 
         call.presets = presets  # type: ignore[attr-defined]
+        call.__signature__ = signature  # type: ignore[attr-defined]
         return call
 
     return decorate
+
+
+def _with_source(signature: inspect.Signature) -> inspect.Signature:
+    "With the options that say where labels and splits are, where a recipe has `data`."
+    if not _takes_source(signature):
+        return signature
+    extra = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[Any, option])
+        for name, option in SOURCE.items()
+    ]
+    return signature.replace(parameters=[*signature.parameters.values(), *extra])
+
+
+def _takes_source(signature: inspect.Signature) -> bool:
+    return "data" in signature.parameters and signature.parameters["data"].annotation == Data
+
+
+def _join_source(bound: inspect.BoundArguments, given: dict[str, Any]) -> None:
+    "Put `data` and the options beside it together: a recipe takes them as one."
+    if _takes_source(bound.signature):
+        options = {name: bound.arguments.pop(name) for name in SOURCE}
+        data = bound.arguments["data"] if "data" in given or not any(options.values()) else None
+        bound.arguments["data"] = image_source(data, **options)
 
 
 def name_question(given: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ LAYERS = [  # of recipes/kitchen, from the top; a layer imports from itself and 
     {"runs"},
     {"workloads", "learner_workload"},
     {"learner", "models", "data"},
-    {"store", "stats", "figures", "machine", "schedule_names", "options", "from_file", "command_line"},
+    {"store", "stats", "figures", "machine", "schedule_names", "options", "from_file", "image_source", "command_line"},
     {"learning_rates"},
     {"errors", "text", "stage"},
 ]

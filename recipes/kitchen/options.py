@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.from_file import FromFile
+from lrlab.recipes.kitchen.image_source import ImageSource
 from lrlab.recipes.kitchen.learning_rates import parse_lr, parse_one_lr
 from lrlab.recipes.kitchen.schedule_names import NAMES, split_schedules
 from lrlab.recipes.kitchen.stats.measures import Measure
@@ -195,6 +196,10 @@ def as_text(value: Any, name: str) -> str:
     return str(value)
 
 
+def as_data(value: Any, name: str) -> Any:
+    return value if isinstance(value, ImageSource) else str(value)
+
+
 def pretrained_name(value: Any, name: str) -> str:
     "Any architecture but small, which has no pretrained weights."
     if str(value) == "small":
@@ -208,7 +213,14 @@ DATA_HELP = "solar, digits, fashion_mnist, a fastai dataset, or a folder of imag
 ARCH_HELP = "small (from scratch), or a pretrained model: efficientnet_lite0, or one of torchvision or timm"
 SEEDS_HELP = "How many seeds, or which ones: 0,5,7"
 
-Data = Annotated[Any, Option("Data", "NAME|FOLDER", DATA_HELP, as_text)]
+Data = Annotated[Any, Option("Data", "NAME|FOLDER", DATA_HELP, as_data)]
+SOURCE = {  # of the images, for every recipe with images; image_source puts them together with `data`
+    "labels": Option("Data", "FILE", "Table of files and labels: labels.csv, or labels.csv:file,label", as_text),
+    "label_re": Option("Data", "PATTERN", "The label in the file names, as a group: ^(.+)_\\d+", as_text),
+    "train": Option("Data", "FOLDER", "Images to train on, one folder per class; with --valid", as_text),
+    "valid": Option("Data", "FOLDER", "Images to validate on", as_text),
+    "test": Option("Data", "FOLDER", "Images to test on", as_text),
+}
 Size = Annotated[
     Any, Option("Data", "PIXELS", "Image side length in pixels [default: as the dataset]", number(8, 2048))
 ]

@@ -17,6 +17,7 @@ from lrlab.recipes.kitchen.data.catalog import load, split_count
 from lrlab.recipes.kitchen.data.dataloaders import default_batch_size, make_dataloaders
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.image_source import OPTIONS, ImageSource, image_source
 from lrlab.recipes.kitchen.learner.fused_adam import FusedAdam
 from lrlab.recipes.kitchen.learner.precision import check_precision, resolve_precision
 from lrlab.recipes.kitchen.learner.quick_learner import PlainCrossEntropy, QuickLearner
@@ -70,7 +71,7 @@ class Workload(Protocol):
 class ImageWorkload:
     "Images by the name of a data set or folder, and a model by its name."
 
-    data: str = "solar"
+    data: str | ImageSource = "solar"
     arch: str = "small"
     size: int | None = None
     bs: int | None = None  # default: 64, or less so that an epoch has at least 8 steps
@@ -91,7 +92,7 @@ class ImageWorkload:
 
     def load_images(self) -> ImageSet:
         stage("Reading images")
-        default = 96 if split_count(self.data)[0] == "solar" and is_pretrained(self.arch) else None
+        default = 96 if split_count(str(self.data))[0] == "solar" and is_pretrained(self.arch) else None
         return load(self.data, self.size or default, self.cache)
 
     def resolve(self, images: ImageSet) -> "ImageWorkload":
@@ -108,7 +109,8 @@ class ImageWorkload:
 
     def to_dict(self, images: ImageSet) -> dict:
         "Everything about the data and the model that the numbers depend on; JSON types."
-        fields = asdict(self.resolve(images))
+        fields = asdict(replace(self.resolve(images), data=str(self.data)))
+        fields |= self.data.given() if isinstance(self.data, ImageSource) else {}
         del fields["cache"]  # where the pixels are stored changes nothing
         split = {} if images.has_own_split else {"split": "by seed"}
         return fields | {"size": images.size, "pixels": images.card.fingerprint} | split
@@ -151,17 +153,22 @@ def build(
     precision: str = "auto",  # "fp32", "bf16", "fp16" (GPU), or "auto": see `resolve_precision`
     cache: bool = True,  # Keep the decoded images on disk
     weights: str | None = None,  # A .pth or .safetensors file of pretrained weights; default: ImageNet's
+    **labelled: str,  # Where labels and splits are, as on the command line: labels, label_re, train, valid, test
 ):
     "Make a fastai Learner. Everything of fastai works with it: `show_batch`, `lr_find`, `fit_one_cycle`, `export`."
     prepare_torchvision()
     import fastai.vision.all  # noqa: F401  (registers show_results and plot_top_losses of images)
 
     check_range("seed", seed, 0, 2**32 - 1)
-    return make_workload(data, arch, size, bs, precision, weights, cache).learner(seed)
+    unknown = next((name for name in labelled if name not in OPTIONS), None)
+    if unknown:
+        raise TypeError(f"build() got an unexpected keyword argument {unknown!r}")
+    source = image_source(None if "train" in labelled and data == "solar" else data, **labelled)
+    return make_workload(source, arch, size, bs, precision, weights, cache).learner(seed)
 
 
 def make_workload(
-    data: str,
+    data: str | ImageSource,
     arch: str,
     size: int | None,
     bs: int | None,
@@ -170,7 +177,7 @@ def make_workload(
     cache: bool = True,
 ) -> ImageWorkload:
     "An ImageWorkload. Raises UserError for an impossible number, an unknown name or a bad file of weights."
-    data = str(data)
+    data = data if isinstance(data, ImageSource) else str(data)
     if bs is not None:
         check_range("bs", bs, 2, 65536)  # batch norm needs two images
     if size is not None:

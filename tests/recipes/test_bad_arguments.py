@@ -119,6 +119,11 @@ BAD = {
         ("make_learner", "expected FILE.py:FUNCTION"),
         ("train.py:make learner", "expected FILE.py:FUNCTION"),
     ],
+    "labels": [("nowhere.csv", "there is no such file"), ("", "--labels is empty")],
+    "label_re": [("(", "no regular expression"), ("cat", "expected a group for the label")],
+    "train": [("nowhere", "names another folder")],
+    "valid": [("nowhere", "names another folder")],
+    "test": [("nowhere", "names another folder")],
     "minutes": [("0", "expected a number from 0.1"), ("nan", "expected a number"), ("soon", "expected a number")],
     "judge": [
         ("my_cost", "--judge my_cost: is higher or lower better"),

@@ -14,7 +14,9 @@ from lrlab.recipes.kitchen.data.fashion_mnist import fashion_mnist
 from lrlab.recipes.kitchen.data.fastai_datasets import DEFAULT_SIZE, LABELLED, UNLABELLED, load_fastai
 from lrlab.recipes.kitchen.data.image_folder import load_folder
 from lrlab.recipes.kitchen.data.image_set import ImageSet, part_of
+from lrlab.recipes.kitchen.data.labels import load_source
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.image_source import ImageSource
 from lrlab.recipes.kitchen.options import check_range
 from lrlab.recipes.kitchen.text import did_you_mean
 
@@ -36,7 +38,7 @@ DATASETS: dict[str, Dataset] = {
 FOLDER_SIZE = 64  # pixels
 
 
-def load(name: str = "solar", size: int | None = None, cache: bool = True) -> ImageSet:
+def load(name: str | ImageSource = "solar", size: int | None = None, cache: bool = True) -> ImageSet:
     """Load a dataset by its name, or a folder of images. `size` is in pixels; every dataset has a default.
 
     "cifar:2000" is about 2,000 images of each split. What is odd about the images is in `card.warnings`, and printed
@@ -46,14 +48,20 @@ def load(name: str = "solar", size: int | None = None, cache: bool = True) -> Im
     >>> images.images.shape, len(images.classes)
     ((1797, 16, 16, 1), 10)
     """
-    name = str(name)
     if size is not None:
         check_range("size", size, 8, 2048)
+    if isinstance(name, ImageSource):
+        return _told(_checked(load_source(name, size or FOLDER_SIZE, cache), None))
+    name = str(name)
     source, count = split_count(name)
     if source in DATASETS:
         images = _load_dataset(source, size, cache, count)
     else:
         images = _checked(load_folder(_find_folder(source), size or FOLDER_SIZE, cache), count)
+    return _told(images)
+
+
+def _told(images: ImageSet) -> ImageSet:
     for warning in images.card.warnings:
         _print_once(f"Note on {images.name}: {warning}.")
     return images

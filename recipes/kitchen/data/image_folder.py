@@ -50,6 +50,15 @@ def _list_folder(folder: Path) -> Listing:
     if not folder.is_dir():
         raise UserError(f"`data` {folder}: a file; expected a folder of images, with one folder per class")
     splits, remarks = _splits(folder)
+    return _list(folder, splits, remarks)
+
+
+def list_splits(folder: Path, splits: dict[str, Path]) -> Listing:
+    "List the images of one folder per split, each with one folder per class; `folder` stands for them in errors."
+    return _list(folder, splits, [])
+
+
+def _list(folder: Path, splits: dict[str, Path], remarks: list[str]) -> Listing:
     found = {split: _files_by_class(where) for split, where in splits.items()}
     classes = tuple(sorted({c for by_class in found.values() for c, files in by_class.items() if files}))
     _check(folder, splits, found, classes)
@@ -97,10 +106,10 @@ def _files_by_class(folder: Path) -> FilesByClass:
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
-    return (file for file in _files_below(folder) if file.suffix.lower() in SUFFIXES)
+    return (file for file in files_below(folder) if file.suffix.lower() in SUFFIXES)
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
     "All files at any depth, through links. A link that leads back to a folder above is followed once."
     seen = {str(parent) for parent in Path(os.path.realpath(folder)).parents}
     for where, folders, files in os.walk(folder, followlinks=True, onerror=_raise):
@@ -149,12 +158,18 @@ def _describe_contents(folder: Path) -> str:
     "What the folder holds instead of folders with images."
     loose = sum(_is_image(f) for f in folder.iterdir())
     if loose:
-        return f"its {loose} images lie outside class folders; put those of each class into a folder of their own"
+        tables = sorted(f for f in folder.iterdir() if f.suffix.lower() in (".csv", ".tsv"))
+        if tables:
+            return f"its {loose} images lie outside class folders; label them by a table: `labels` {tables[0]}"
+        return (
+            f"its {loose} images lie outside class folders; put those of each class into a folder of their own, or "
+            "name a table (`labels`) or a pattern of their names (`label_re`)"
+        )
     for where in find_splits(folder).values() or subfolders(folder):
         loose = sum(_is_image(f) for f in where.iterdir())
         if loose:
             return f"the {loose} images of {printable(where.name)} lie outside class folders"
-    others = Counter(file.suffix.lower() for file in _files_below(folder))
+    others = Counter(file.suffix.lower() for file in files_below(folder))
     suffix, count = others.most_common(1)[0] if others else ("", 0)
     seen = f"it has {count} {printable(suffix)} files; " if suffix else ""
     return f"{seen}expected one folder per class with {', '.join(sorted(SUFFIXES))} files"
@@ -173,7 +188,7 @@ def _excluded(splits: dict[str, Path], found: dict[str, FilesByClass], classes: 
         file.suffix.lower()
         for where in splits.values()
         for subfolder in subfolders(where)
-        for file in _files_below(subfolder)
+        for file in files_below(subfolder)
         if _is_other_image(file)
     )
     remarks += [

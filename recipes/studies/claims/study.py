@@ -215,7 +215,7 @@ def _side(reading: str, mean: float, lr: str, note: str, lead: bool) -> str:
 
 def command(claim: Claim, question: Question) -> str:
     "What measures this claim alone, with the question's own options where they differ from the defaults."
-    data = ",".join(workload.data for workload in question.workloads)
+    data = ",".join(str(workload.data) for workload in question.workloads)
     options = ["--claims", claim.name]
     options += ["--data", data] if data != DATA else []
     options += ["--seeds", ",".join(map(str, question.seeds))] if question.seeds else []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lrlab.recipes.kitchen.image_source import OPTIONS
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.compare.results import Results
@@ -117,7 +118,10 @@ def callbacks_in(call: str) -> set[str]:
 
 def _built_learner(config: dict) -> list[str]:
     question = config["question"] | {"data": _where(config)}
-    keys = ["data", "arch", "size", "bs", *(["weights"] if question.get("weights") else [])]
+    given = [name for name in ("weights", *OPTIONS) if question.get(name)]
+    keys = ["data", "arch", "size", "bs", *given]
+    if "train" in given:
+        keys.remove("data")
     arguments = ", ".join(f"{key}={question[key]!r}" for key in keys)
     return [f"learn = build({arguments})  # or your own Learner", *_warm_up(question)]
 

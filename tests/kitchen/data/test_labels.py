@@ -1,0 +1,173 @@
+"""Labels in a table, in the names of files, or in one folder for each split."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lrlab.recipes import build, cli
+from lrlab.recipes.kitchen.data import catalog
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.image_source import ImageSource, image_source
+from lrlab.recipes.kitchen.store.manifest import Manifest
+from tests.conftest import write_images
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    "24 images, cat_00.png to cat_11.png and dog_00.png to dog_11.png."
+    folder = tmp_path_factory.mktemp("photos")
+    for i, name in enumerate(("cat", "dog")):
+        write_images(folder / "made" / name, 12, seed=i, size=12)
+        for number, file in enumerate(sorted((folder / "made" / name).iterdir())):
+            shutil.move(file, folder / f"{name}_{number:02}.png")
+    shutil.rmtree(folder / "made")
+    return folder
+
+
+def load(source):
+    return catalog.load(source, 12, cache=False)
+
+
+def names(photos):
+    return sorted(file.stem for file in photos.glob("*.png"))
+
+
+TABLES = {
+    "plain": ("train.csv", "image,label\n", "{name}.png,{label}\n"),
+    "without suffixes": ("train.csv", "id,breed\n", "{name},{label}\n"),
+    "semicolons, BOM and other columns": ("t.csv", "\ufeffnumber;file name;class\n", "7;{name}.png;{label}\n"),
+    "tabs and a folder above": ("t.tsv", "path\ttarget\n", "data\\photos\\{name}.png\t{label}\n"),
+    "labels as numbers": ("t.csv", "filename,y\n", "./{name}.png,{number}.0\n"),
+    "no known names": ("t.csv", "what,which\n", "{label},{name}.png\n"),
+    "upper case": ("t.csv", "Image,Label\n", " {name}.png , {label}\n"),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_tables_as_people_have_them(photos, tmp_path, kind):
+    name, head, row = TABLES[kind]
+    rows = [row.format(name=n, label=n[:3], number=int(n[0] == "d")) for n in names(photos)]
+    (tmp_path / name).write_text(head + "".join(rows), encoding="utf-8")
+    images = load(ImageSource(str(photos), labels=str(tmp_path / name)))
+    by_label = {images.classes[label]: file[:3] for label, file in zip(images.labels, images.files, strict=True)}
+    assert by_label in ({"cat": "cat", "dog": "dog"}, {"0": "cat", "1": "dog"})
+    assert len(images.labels) == 24 and not images.has_own_split and images.card.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("column", "values"), [("is_valid", ("True", "False")), ("is_valid", ("1", "0")), ("split", ("val", "train"))]
+)
+def test_a_column_with_the_split_is_honoured(photos, tmp_path, column, values):
+    rows = [f"{n}.png,{n[:3]},{values[int(n[-2:]) < 9]}\n" for n in names(photos)]
+    (tmp_path / "t.csv").write_text(f"file,label,{column}\n" + "".join(rows))
+    images = load(ImageSource(str(photos), labels=str(tmp_path / "t.csv")))
+    assert images.has_own_split and {images.files[row][4:6] for row in images.splits["valid"]} == {"09", "10", "11"}
+    assert images.class_counts("train") == {"cat": 9, "dog": 9}
+
+
+def test_what_cannot_be_used_is_named_and_excluded(photos, tmp_path):
+    known = names(photos)[:-1]
+    rows = [f"{n}.png,{n[:3]}\n" for n in known] + ["gone.png,cat\n", f"{known[0]}.png,cat\n", f"{known[1]}.png,\n"]
+    (tmp_path / "t.csv").write_text("file,label\n" + "".join(rows))
+    images = load(ImageSource(str(photos), labels=str(tmp_path / "t.csv")))
+    said = "\n".join(images.card.warnings)
+    assert len(images.labels) == 23
+    for remark in (
+        "1 rows of t.csv name no image and are excluded (gone.png)",
+        "have no label",
+        "repeat",
+        "1 images are not",
+    ):
+        assert remark in said
+
+
+def test_columns_can_be_named_and_a_table_can_lie_with_the_images(photos, tmp_path):
+    folder = shutil.copytree(photos, tmp_path / "photos")
+    rows = [f"{n}.png,{n[:3]},{n[-1]}\n" for n in names(photos)]
+    (folder / "t.csv").write_text("file,label,digit\n" + "".join(rows))
+    assert load(image_source(None, labels=f"{folder}/t.csv")).classes == ("cat", "dog")
+    assert len(load(image_source(None, labels=f"{folder}/t.csv:file,digit")).classes) == 10
+    with pytest.raises(UserError, match=r"label them by a table: `labels` .*t\.csv"):
+        catalog.load(str(folder), 12)
+
+
+BAD_TABLES = {
+    "one column": ("file\na\n", "expected a header and rows"),
+    "no images": ("file,label\nx.png,a\ny.png,b\n", "no column names images below"),
+    "several labels": ("file,label\ncat_00,a|b\ncat_01,a\ncat_02,b\n", "several labels for an image"),
+    "two rows": ("file,label\ncat_00,a\ncat_00,b\ncat_01,a\n", "has two labels, a and b"),
+    "one class": ("file,label\ncat_00,a\ncat_01,a\n", "holds 1 class"),
+    "numbers": ("file,label\n{numbers}", "different values for 12 images, which are no classes"),
+    "empty": ("", "cannot be read as a table"),
+    "split": ("file,label,split\n{trained}", "or none to validate on"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_TABLES)
+def test_tables_that_label_nothing_are_refused_in_a_sentence(photos, tmp_path, kind, capsys):
+    text, says = BAD_TABLES[kind]
+    numbers = "".join(f"cat_{i:02},{i / 7}\n" for i in range(12))
+    trained = "".join(f"cat_{i:02},{i % 2},train\n" for i in range(12))
+    (tmp_path / "t.csv").write_text(text.replace("{trained}", trained).replace("{numbers}", numbers))
+    argv = ["compare", "--data", str(photos), "--labels", str(tmp_path / "t.csv"), "--out", str(tmp_path / "out")]
+    assert cli.main(argv) == 2
+    said = capsys.readouterr().err
+    assert says in said.splitlines()[-1] and not (tmp_path / "out").exists()
+
+
+def test_labels_in_the_names_of_files(photos):
+    images = load(ImageSource(str(photos), label_re=r"^(.+)_\d+\.png$"))
+    assert images.classes == ("cat", "dog") and len(images.labels) == 24
+    some = load(ImageSource(str(photos), label_re=r"^(...)_0([0-5])"))
+    assert len(some.labels) == 12 and "12 images do not match the pattern" in some.card.warnings[0]
+    for pattern, says in [
+        ("(", "no regular expression"),
+        ("cat", "expected a group"),
+        ("^(x)", "matches none of the 24"),
+    ]:
+        with pytest.raises(UserError, match=says):
+            load(image_source(str(photos), label_re=pattern))
+    with pytest.raises(UserError, match="a label of its own"):
+        load(ImageSource(str(photos), label_re=r"^(.+)\.png"))
+
+
+def test_a_folder_for_each_split(tmp_path):
+    for split, n in (("here/learning", 8), ("there", 4), ("elsewhere/exam", 2)):
+        for i, name in enumerate(("left", "right")):
+            write_images(tmp_path / split / name, n, seed=i + n, size=12)
+    folders = {"train": "here/learning", "valid": "there", "test": "elsewhere/exam"}
+    images = load(image_source(None, **{name: str(tmp_path / where) for name, where in folders.items()}))
+    assert {name: len(rows) for name, rows in images.splits.items()} == {"train": 16, "valid": 8, "test": 4}
+    with pytest.raises(UserError, match="there is no such folder"):
+        load(image_source(None, train=str(tmp_path / "here/learning"), valid=str(tmp_path / "nowhere")))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"train": "a"}, "expected `train` and `valid`"),
+        ({"data": "x", "train": "a", "valid": "b"}, "names another folder"),
+        ({"labels": "t.csv", "label_re": "(a)", "data": "x"}, "two ways to label"),
+        ({"label_re": "(a)"}, "needs `data`"),
+    ],
+)
+def test_options_that_contradict_each_other(options, says):
+    with pytest.raises(UserError, match=says):
+        image_source(options.pop("data", None), **options)
+
+
+def test_a_recipe_resumes_and_prints_code_that_runs(photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{n},{n[:3]}\n" for n in names(photos)]
+    Path("labels.csv").write_text("id,label\n" + "".join(rows))
+    line = ["compare", "--data", str(photos), "--labels", "labels.csv", "--size", "12", "--bs", "8", "--jobs", "1"]
+    line += "--epochs 1 --seeds 1 --schedules cosine --lr-max 1e-3 --out out".split()
+    assert cli.main(line) == 0 and Manifest.read(Path("out")).question["labels"] == "labels.csv"
+    code = capsys.readouterr().out
+    assert "labels='labels.csv'" in code
+    assert cli.main(line) == 0 and "To do" not in capsys.readouterr().out
+    learn = build(data=str(photos), labels="labels.csv", size=12, bs=8)
+    assert list(learn.dls.vocab) == ["cat", "dog"]
+    Path("labels.csv").write_text("id,label\n" + "".join(rows[1:]))
+    assert cli.main(line) == 2 and "pixels" in capsys.readouterr().err
