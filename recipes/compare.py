@@ -17,6 +17,7 @@ from lrlab.recipes.kitchen.schedule_names import DEFAULT_SCHEDULES, QUICK_SCHEDU
 ENGINES = ("local", "ray")
 TUNE_POINTS, TUNE_SEEDS = 5, 2
 MOST_SEEDS = 50  # in the time of `minutes`
+FIRST_SIZE = 48  # pixels of the solar cells, so that the first comparison of a new user takes two minutes
 
 Tune = Annotated[bool, o.Option("Comparison", "", "Tune the peak LR of every schedule on one grid around lr_find's")]
 TunePoints = Annotated[Any, o.Option("Comparison", "N", "Peak LRs in the grid, at first [default: 5]", o.number(3, 15))]
@@ -43,8 +44,8 @@ Address = Annotated[
 def main(
     data: o.Data = "solar",
     arch: o.Arch = "small",
-    epochs: o.Budgets = 7,
-    seeds: o.Seeds = 3,
+    epochs: o.Budgets = 4,
+    seeds: o.Seeds = 5,
     schedules: o.Schedules = DEFAULT_SCHEDULES,
     lr_max: o.LrMax = "slice(3e-6,3e-3)",
     judge: o.Judge = None,
@@ -82,7 +83,7 @@ def main(
             learner,
             data=data,
             arch=arch,
-            size=size,
+            size=FIRST_SIZE if (data, arch, size) == ("solar", "small", None) else size,
             bs=bs,
             precision=precision,
             weights=weights,

@@ -35,7 +35,7 @@ NAMES = {
     "rex": "Rex()",
     "inverse_sqrt": "InverseSqrt(warmup='10%')",
 }
-DEFAULT_SCHEDULES = "constant,step,exponential,cosine,triangular,triangular2,sgdr,one_cycle"
+DEFAULT_SCHEDULES = "constant,step,linear,cosine,triangular,triangular2,sgdr,one_cycle"
 QUICK_SCHEDULES = "constant,step,cosine,one_cycle"  # in 2 epochs, sgdr is one cosine
 # What a constructor call may call, and nothing else.
 CALLS = (

@@ -26,7 +26,7 @@ from lrlab.recipes.kitchen.grid.progress import show_progress
 from lrlab.recipes.kitchen.grid.runner import run_tasks, was_killed
 from lrlab.recipes.kitchen.machine.environment import environment, fitting_jobs
 from lrlab.recipes.kitchen.models.layer_groups import group_names
-from lrlab.recipes.kitchen.runs.lr_range_test import TEST_SEEDS, range_test, robust_lr
+from lrlab.recipes.kitchen.runs.lr_range_test import TEST_SEEDS, TEST_THREADS, range_test, robust_lr
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.train import Task, attempt, train_run
 from lrlab.recipes.kitchen.stage import stage
@@ -125,14 +125,14 @@ class Study:
     def find_lr(self, test: Callable[[int], LRRange] | None = None) -> float | None:
         """The median suggestion of LR range tests from three seeds, which are made once per folder.
 
-        `test(seed)` makes one (default: on a fresh Learner). They use every core, whatever the runs do, so that every
+        `test(seed)` makes one (default: on a fresh Learner). They use one thread, whatever the runs do, so that every
         recipe suggests the same. Writes lr_find.csv. None where no rule suggests an LR.
         """
         file = self.store.out / "lr_find.csv"
         if not file.exists():
             start = time.perf_counter()
             test = test or partial(range_test, self.workload, image_set=self.image_set)
-            with using_threads():
+            with using_threads(TEST_THREADS):
                 tests = {seed: test(seed) for seed in TEST_SEEDS}
             curves = pd.concat([made.to_df().assign(seed=seed) for seed, made in tests.items()], ignore_index=True)
             lr, ends = robust_lr(tests.values())

@@ -16,6 +16,7 @@ from lrlab.recipes.kitchen.workloads import Workload
 
 STEPS = 100
 TEST_SEEDS = (0, 1, 2)
+TEST_THREADS = 1  # more are faster alone, and much slower beside other work; the last bits of a sum depend on them
 
 
 def range_test(workload: Workload, seed: int, image_set: Any, num_it: int = STEPS):
