@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lrlab.recipes.kitchen.errors import UserError
@@ -87,17 +86,6 @@ def format_number(lr: float) -> str:
     shortest = next(f"{lr:.{n}e}" for n in range(17) if float(f"{lr:.{n}e}") == lr)
     digits, exponent = shortest.split("e")
     return digits + (f"e{int(exponent)}" if int(exponent) else "")
-
-
-def found_words(lr: float | None, ends: Sequence[float] = ()) -> str:
-    """What LR range tests suggest, with the range over their seeds.
-
-    >>> found_words(4.4e-3, [3.1e-3, 6e-3]), found_words(None)
-    ('4.4e-3 (3.1e-3 to 6e-3 over seeds)', 'no LR')
-    """
-    if lr is None:
-        return "no LR"
-    return format_number(lr) + (f" ({' to '.join(map(format_number, ends))} over seeds)" if ends else "")
 
 
 def _two_digits(lr: float) -> float:

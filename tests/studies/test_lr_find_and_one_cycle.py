@@ -1,13 +1,16 @@
 """The recipes lr-find and one-cycle from the command line to the files, on scikit-learn's digits."""
 
 import shutil
+from io import StringIO
 
 import pandas as pd
 import pytest
 
 from lrlab.recipes import cli
 from lrlab.recipes.kitchen.learning_rates import format_number
+from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.store.manifest import Manifest
+from lrlab.recipes.studies.compare import panels
 from lrlab.recipes.studies.lr_find import report as lr_find_report
 from tests.studies.drawing import check_words, drawn
 
@@ -53,26 +56,6 @@ def test_another_question_in_the_same_folder_is_refused(folder, tmp_path, capsys
     assert pd.read_csv(out / "lr_find.csv").seed.nunique() == 1
 
 
-def test_every_recipe_suggests_the_same_lr_over_the_same_seeds(tmp_path, capsys):
-    "Whatever the threads and seeds of their runs."
-    few = ["--data", "digits:200", "--size", "8", "--bs", "16"]
-    alone, arch = ["--seeds", "1", "--epochs", "1", "--jobs", "1"], ["--arch", "small"]
-    commands = {
-        "lr-find": few,
-        "one-cycle": [*few, *arch, "--epochs", "1", "--seed", "7"],
-        "compare": [*few, *alone, "--schedules", "cosine", "--threads", "2"],
-    }
-    found = {}
-    for recipe, options in commands.items():
-        assert cli.main([recipe, *options, "--out", str(tmp_path / recipe)]) == 0
-        manifest = Manifest.read(tmp_path / recipe)
-        found[recipe] = manifest.lr_find, manifest.lr_find_range
-        assert set(pd.read_csv(tmp_path / recipe / "lr_find.csv").seed) == {0, 1, 2}
-    (lr, (low, high)), *others = found.values()
-    assert all(other == (lr, [low, high]) for other in others) and low <= lr <= high
-    assert f"lr_find suggests {format_number(lr)} ({format_number(low)} to" in capsys.readouterr().out
-
-
 def test_one_cycle_trains_and_tells(tmp_path, capsys):
     out = tmp_path / "out"
     options = "--data digits --arch small --epochs 2 --lr-max 1e-2".split()
@@ -83,4 +66,38 @@ def test_one_cycle_trains_and_tells(tmp_path, capsys):
     assert steps.lr.max() == pytest.approx(1e-2, rel=1e-2) and steps.lr.iloc[-1] < 1e-4
     assert confusion.to_numpy().trace() / confusion.to_numpy().sum() == pytest.approx(epochs.accuracy.iloc[-1])
     assert (out / "one_cycle.png").exists()
-    assert "learn.fit_one_cycle(2, 1e-2)" in capsys.readouterr().out
+    told, found = capsys.readouterr().out, LRSuggestion.of_config(Manifest.read(out).to_dict())
+    assert "learn.fit_one_cycle(2, 1e-2)" in told and f"Used: lr_max = 1e-2; lr_find suggests {found}." in told
+
+
+def test_every_recipe_makes_the_same_range_tests_and_suggests_the_same_lr(tmp_path, capsys):
+    "Whatever seeds and threads it trains with."
+    few = ["--data=digits:200", "--size=8", "--bs=16"]
+    commands = {
+        "lr-find": [],
+        "one-cycle": ["--arch=small", "--epochs=1", "--lr-max=find", "--seed=5"],
+        "compare": ["--schedules=constant", "--epochs=1", "--seeds=4,", "--jobs=1", "--threads=2", "--lr-max=1e-6"],
+    }
+    for recipe, options in commands.items():
+        assert cli.main([recipe, *few, *options, f"--out={tmp_path / recipe}"]) == 0
+    found = {recipe: Manifest.read(tmp_path / recipe) for recipe in commands}
+    curves = {(tmp_path / recipe / "lr_find.csv").read_text() for recipe in commands}
+    assert len(curves) == 1 and pd.read_csv(StringIO(curves.pop())).seed.unique().tolist() == [0, 1, 2]
+    assert len({(one.lr_find, *one.lr_find_range) for one in found.values()}) == 1
+    low, high = found["compare"].lr_find_range
+    assert low <= found["compare"].lr_find <= high and low < high
+    assert found["compare"].lr_find_cost["tests"] == 3
+    assert found["one-cycle"].lr_max == format_number(found["compare"].lr_find)
+    suggestion, told = LRSuggestion.of_config(found["compare"].to_dict()), capsys.readouterr().out
+    assert told.count(f"lr_find suggests {suggestion}") >= 3 and "(1 seed" not in str(suggestion)
+    assert f"Warning: the LR in use, 1e-6, is {suggestion.distance(1e-6)}." in told
+    limit = f"The lr_max of all runs, 1e-6, is {suggestion.distance(1e-6)}. Another may change the order."
+    assert limit in (tmp_path / "compare" / "report.html").read_text()
+
+
+def test_curves_without_a_seed_are_still_drawn(folder):
+    "lrlab 1.0 wrote those of one seed, and one number into the manifest."
+    curves = pd.read_csv(folder / "lr_find.csv").query("seed == 0").drop(columns="seed")
+    fig = panels.lr_find(curves, LRSuggestion.of_config({"lr_find": 4e-3}))
+    curve, dashed = fig.axes[0].lines
+    assert len(curve.get_xdata()) == len(curves) and list(dashed.get_xdata()) == [4e-3, 4e-3]

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-import pandas as pd
 from fastai.basics import Learner
 
 from lrlab.callbacks import LRRange
@@ -24,18 +23,21 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.progress import show_progress
 from lrlab.recipes.kitchen.grid.runner import run_tasks, was_killed
+from lrlab.recipes.kitchen.learning_rates import format_number
 from lrlab.recipes.kitchen.machine.environment import environment, fitting_jobs
 from lrlab.recipes.kitchen.models.layer_groups import group_names
-from lrlab.recipes.kitchen.runs.lr_range_test import TEST_SEEDS, TEST_THREADS, range_test, robust_lr
+from lrlab.recipes.kitchen.runs.lr_range_test import SEEDS, STEPS, curves, range_tests, suggest
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.train import Task, attempt, train_run
 from lrlab.recipes.kitchen.stage import stage
+from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.store.tables import RunRow
-from lrlab.recipes.kitchen.workloads import Workload, using_threads
+from lrlab.recipes.kitchen.workloads import Workload
 
+LR_FIND = "lr_find.csv"  # the curves of the LR range tests
 MEMORY_PER_RUN_GB = 2.0  # where no run has been measured
 
 
@@ -122,24 +124,32 @@ class Study:
         complete = self.store.complete()
         return [complete[run.run_id] for run in runs]
 
-    def find_lr(self, test: Callable[[int], LRRange] | None = None) -> float | None:
-        """The median suggestion of LR range tests from three seeds, which are made once per folder.
+    def find_lr(self, in_use: float | None = None, num_it: int = STEPS) -> float | None:
+        """The suggestion of LR range tests, which are made once per folder. None if no seed suggests an LR.
 
-        `test(seed)` makes one (default: on a fresh Learner). They use one thread, whatever the runs do, so that every
-        recipe suggests the same. Writes lr_find.csv. None where no rule suggests an LR.
+        Says if the LR `in_use` is far from their range.
         """
-        file = self.store.out / "lr_find.csv"
-        if not file.exists():
-            start = time.perf_counter()
-            test = test or partial(range_test, self.workload, image_set=self.image_set)
-            with using_threads(TEST_THREADS):
-                tests = {seed: test(seed) for seed in TEST_SEEDS}
-            curves = pd.concat([made.to_df().assign(seed=seed) for seed, made in tests.items()], ignore_index=True)
-            lr, ends = robust_lr(tests.values())
-            cost = {"steps": len(curves), "seconds": round(time.perf_counter() - start, 2)}
-            self.store.update(lr_find=lr, lr_find_range=ends, lr_find_cost=cost)
-            write_atomically(file, curves.to_csv(index=False))
-        return self.store.manifest.lr_find
+        if not (self.store.out / LR_FIND).exists():
+            self.test_lrs(SEEDS, num_it)
+        found = LRSuggestion.of_config(self.store.manifest.to_dict())
+        print(f"lr_find suggests {found}", flush=True)
+        if in_use and (distance := found.distance(in_use)):
+            print(f"Warning: the LR in use, {format_number(in_use)}, is {distance}.", flush=True)
+        return found.lr
+
+    def test_lrs(self, seeds: Sequence[int], num_it: int) -> dict[int, LRRange]:
+        "Make the LR range test of every seed. Writes lr_find.csv, and what they suggest into the manifest."
+        start = time.perf_counter()
+        tests = range_tests(self.workload, self.image_set, seeds, num_it)
+        seconds, table, found = time.perf_counter() - start, curves(tests), suggest(tests)
+        self.store.update(
+            lr_find=found.lr,
+            lr_find_range=found.range,
+            lr_find_by_seed={str(seed): lr for seed, lr in found.by_seed.items()},
+            lr_find_cost={"tests": len(tests), "steps": len(table), "seconds": round(seconds, 2)},
+        )
+        write_atomically(self.store.out / LR_FIND, table.to_csv(index=False))
+        return tests
 
     def require_lr(self, argument: str) -> float:
         "`find_lr`, or UserError where the tests suggest none and the user left `argument` open."

@@ -1,56 +1,55 @@
-"""The LR range test of a workload: the same seeds, LRs and steps in every recipe, so that all suggest the same LR.
+"""The LR range tests of a workload: the same Learners, seeds, LRs, steps and threads in every recipe.
 
-One test depends on its seed: its suggestion may be ten times another seed's. The median of three is robust, and their
-range says how far it can be trusted (results/reference/lr_find).
+So every recipe suggests the same LR for the same data, model and settings.
 """
 
-from collections.abc import Iterable, Mapping
+import gc
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
+import pandas as pd
 
-from lrlab.callbacks import lr_range_test
+from lrlab.callbacks import LRRange, lr_range_test
 from lrlab.recipes.kitchen.learner.quick_learner import QuickLearner
 from lrlab.recipes.kitchen.stage import stage
-from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
+from lrlab.recipes.kitchen.workloads import Workload, using_threads
 
+SEEDS = (0, 1, 2)  # whatever seeds are trained, so that folders with other seeds can be merged
 STEPS = 100
-TEST_SEEDS = (0, 1, 2)
-TEST_THREADS = 1  # more are faster alone, and much slower beside other work; the last bits of a sum depend on them
+THREADS = 1  # The last bits of a sum depend on the threads, and after some steps at high LRs the whole curve does.
 
 
-def range_test(workload: Workload, seed: int, image_set: Any, num_it: int = STEPS):
-    "An LR range test of a fresh Learner, as it is when a schedule starts: the head of a pretrained one is trained."
-    learn = workload.learner(seed, image_set)
+def range_tests(workload: Workload, data: Any, seeds: Sequence[int] = SEEDS, num_it: int = STEPS) -> dict[int, LRRange]:
+    "The LR range test of every seed, each on a fresh Learner."
+    tests = {}
+    with using_threads(THREADS):
+        for n, seed in enumerate(seeds, start=1):
+            stage(f"LR range test {n} of {len(seeds)}")
+            tests[seed] = range_test(workload, seed, data, num_it)
+            gc.collect()  # a Learner and its callbacks refer to each other
+    return tests
+
+
+def range_test(workload: Workload, seed: int, data: Any, num_it: int = STEPS) -> LRRange:
+    """The LR range test of a fresh Learner, in the state in which a schedule begins: a pretrained model has its head.
+
+    A line on stderr says if batches did not fit into memory.
+    """
+    learn = workload.learner(seed, data)
     with learn.no_bar(), learn.no_logging():
         workload.warm_up_head(learn)
-    return quiet_range_test(learn, num_it)
-
-
-def quiet_range_test(learn, num_it: int = STEPS):
-    "An LR range test without progress bars. A line on stderr says if batches did not fit into memory."
-    stage("LR range test")
-    with learn.no_bar():
         test = lr_range_test(learn, num_it=num_it)
     if isinstance(learn, QuickLearner):
         learn.parts.print_note()
     return test
 
 
-def suggested_lr(suggestions: Mapping[str, float | None]) -> float | None:
-    "The LR of the valley rule, else that of the first rule that suggests one."
-    return next((lr for lr in [suggestions.get("valley"), *suggestions.values()] if lr), None)
+def suggest(tests: dict[int, LRRange]) -> LRSuggestion:
+    "The LR of the valley rule for every seed, as one suggestion."
+    return LRSuggestion({seed: test.suggestions["valley"] for seed, test in tests.items()})
 
 
-def robust_lr(tests: Iterable) -> tuple[float | None, list[float]]:
-    """The median of what range tests suggest, and the lowest and highest, all to two digits; None and [] for nothing.
-
-    >>> from types import SimpleNamespace
-    >>> robust_lr(SimpleNamespace(suggestions={"valley": lr}) for lr in (1e-3, 4e-2, 2e-3))
-    (0.002, [0.001, 0.04])
-    """
-    found = [lr for test in tests if (lr := suggested_lr(test.suggestions))]
-    if not found:
-        return None, []
-    median, low, high = (float(f"{lr:.1e}") for lr in (np.median(found), min(found), max(found)))
-    return median, [low, high]
+def curves(tests: dict[int, LRRange]) -> pd.DataFrame:
+    "One row for every step: lr, loss, seed."
+    return pd.concat([test.to_df().assign(seed=seed) for seed, test in tests.items()])

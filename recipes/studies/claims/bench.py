@@ -105,7 +105,7 @@ class Bench:
 
     @property
     def suggested_lr(self) -> float:
-        "The suggestion of the LR range test, which is made once per workload."
+        "The suggestion of the LR range tests, which are made once per workload."
         lr = self.study.find_lr()
         if lr is None:
             raise UserError(f"`data` {self.image_set.name}: the LR range test suggests no LR there; choose other data")

@@ -8,6 +8,7 @@ import pandas as pd
 
 from lrlab.recipes.kitchen.image_source import OPTIONS
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
+from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.compare.results import Results
 
@@ -62,8 +63,8 @@ def _why(results: Results, summary: pd.DataFrame, best: pd.Series) -> str:
 def no_advice(results: Results) -> str:
     "What to say where no run finished."
     used = " or ".join(dict.fromkeys(map(results.acting_lr, results.runs.lr_max)))
-    found = results.config.get("lr_find")
-    hint = f" lr_find suggests {format_number(found)}." if found else ""
+    found = LRSuggestion.of_config(results.config)
+    hint = f" lr_find suggests {found}." if found.lr else ""
     return f"No run finished, so there is nothing to recommend. The runs used lr_max = {used}.{hint}"
 
 

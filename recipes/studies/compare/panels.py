@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter, NullLocator, PercentFormatter
 
 from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.figures.lr_find_panel import draw_curves
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
+from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.summary import judged
 from lrlab.recipes.studies.compare.ranking import judgement
@@ -205,24 +207,15 @@ def tuning_grid(
     return small_multiples(look, names, draw, wide, "lr_max (log scale)", f"validation {measure.label}")
 
 
-def lr_find(curves: pd.DataFrame, suggestion: float | None, ends: list[float]) -> Figure:
-    "The losses of the LR range tests against the LR, one line per seed, and where their suggestions lie."
+def lr_find(curves: pd.DataFrame, found: LRSuggestion) -> Figure:
+    "The losses of the LR range tests against the LR, and what they suggest."
     figure = Figure(figsize=(2 * PANEL[0] + 0.3, 2.8), layout="constrained")
     ax = figure.subplots()
-    for _, curve in curves.groupby("seed") if "seed" in curves else [(0, curves)]:
-        ax.plot(curve.lr, curve.loss, color=style.COLOURS[1], lw=1.6, alpha=0.8)
-    start, low = curves.loss[curves.lr < 10 * curves.lr.min()].mean(), curves.loss.min()
-    if ends and ends[0] < ends[1]:
-        ax.axvspan(*ends, color=style.OTHERS, alpha=0.35, lw=0)
-    ax.set(xscale="log", ylim=(low - 0.12 * (start - low + 1e-9), start + 0.6 * (start - low + 1e-9)))
-    if suggestion:
-        ax.axvline(suggestion, color=style.SOFT, lw=1, ls="--")
-        text = f" {format_number(suggestion)}"
-        ax.text(suggestion, 0.97, text, transform=ax.get_xaxis_transform(), fontsize=10, va="top")
+    draw_curves(ax, curves, found)
+    ax.text(0.02, 0.97, str(found), transform=ax.transAxes, fontsize=10, va="top")
     ax.set_xlabel("learning rate (log scale)", fontsize=10)
-    ax.set_ylabel("smoothed training loss", fontsize=10)
+    ax.yaxis.label.set_fontsize(10)
     ax.tick_params(labelsize=9)
-    style.plain(ax)
     return figure
 
 

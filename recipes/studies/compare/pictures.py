@@ -8,6 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.figures.lr_find_panel import DASHED
+from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.stats.measures import Measure, lower_is_better
 from lrlab.recipes.kitchen.stats.tuning import tuning_scores
 from lrlab.recipes.kitchen.store.tables import EPOCH_COLUMNS
@@ -116,10 +118,8 @@ class Gallery:
         return Picture("lr", title, note, self.lrs.grid, "schedules", f"{protocol.where(self.results)}. {note}")
 
     def _lr_find_picture(self) -> Picture:
-        config = self.results.config
-        draw = partial(panels.lr_find, self.results.lr_find, config.get("lr_find"), config.get("lr_find_range", []))
-        note = "One line per seed. Dashed: the median of what the valley rule suggests. Grey band: its range."
-        return Picture("lr-find", "LR range test (lr_find)", note, draw)
+        draw = partial(panels.lr_find, self.results.lr_find, LRSuggestion.of_config(self.results.config))
+        return Picture("lr-find", "LR range test (lr_find)", DASHED, draw)
 
     def _tuning_picture(self, scores: pd.DataFrame) -> Picture:
         chosen = self.results.config.get("tuned", {}).get("chosen", {}).get(str(self.budget), {})

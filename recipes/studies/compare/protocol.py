@@ -3,12 +3,12 @@
 import pandas as pd
 
 from lrlab.recipes.kitchen.figures.captions import data_caption
-from lrlab.recipes.kitchen.learning_rates import LearningRate, found_words
+from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.compare.results import Results
 
 ENOUGH_SEEDS = 5
-FAR = 3.0  # an LR outside lr_find's range by this factor is worth a sentence
 
 
 def caption(results: Results, runs: pd.DataFrame) -> str:
@@ -50,9 +50,8 @@ def _used_lrs(results: Results) -> list[str]:
 
 def lr_find_words(results: Results) -> str:
     "What lr_find suggested, and its cost."
-    cost, found = results.config.get("lr_find_cost", {}), results.config.get("lr_find")
-    suggested = f"suggested {found_words(found, results.config.get('lr_find_range', []))}"
-    return f"lr_find ({cost.get('steps', '?')} steps, {cost.get('seconds', 0):.0f} s) {suggested}."
+    cost, found = results.config.get("lr_find_cost", {}), LRSuggestion.of_config(results.config)
+    return f"lr_find ({cost.get('steps', '?')} steps, {cost.get('seconds', 0):.0f} s) suggested {found}."
 
 
 def tuning_words(results: Results) -> str:
@@ -194,13 +193,9 @@ def limits(results: Results) -> list[str]:
 
 
 def _far_from_suggestion(results: Results) -> list[str]:
-    "A sentence if lr_find suggests a very different LR than the one that every schedule used."
-    found, used = results.config.get("lr_find"), _used_lrs(results)
-    if not found or len(used) != 1:
+    "A sentence if the LR that every schedule used is far from the range that lr_find suggests."
+    used = _used_lrs(results)
+    if len(used) != 1:
         return []
-    peak, (low, high) = LearningRate.parse(used[0]).peak, results.config.get("lr_find_range") or (found, found)
-    if low / FAR < peak < high * FAR:
-        return []
-    where = "below" if peak < low else "above"
-    suggested = found_words(found, results.config.get("lr_find_range", []))
-    return [f"lr_max of all runs is far {where} what lr_find suggests, {suggested}. Another may change the order."]
+    distance = LRSuggestion.of_config(results.config).distance(LearningRate.parse(used[0]).peak)
+    return [f"The lr_max of all runs, {used[0]}, is {distance}. Another may change the order."] if distance else []

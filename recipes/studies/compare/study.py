@@ -14,7 +14,7 @@ from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Stopped, Study, open_study
 from lrlab.recipes.kitchen.grid.tuning import Tuning, tune_schedules
-from lrlab.recipes.kitchen.learning_rates import LearningRate, found_words
+from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.machine.environment import peak_memory
 from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.schedule_names import parse_schedule
@@ -221,11 +221,12 @@ def split_folders(image_set: Any) -> dict:
 
 
 def _lr_max(study: Study) -> LearningRate:
-    "The LR range test, once per folder. Its suggestion is used where the question leaves lr_max open."
-    found = study.find_lr()
+    "The LR range tests, once per folder. Their suggestion is used where the question leaves lr_max open."
+    lr_max = study.question.lr_max
+    if lr_max is None:
+        lr_max = study.workload.spread(study.require_lr("lr_max"))
+    else:
+        study.find_lr(in_use=lr_max.peak)
     if study.store.manifest.memory_per_run_gb is None:
         study.store.update(memory_per_run_gb=round(peak_memory() / 1e9, 2))
-    print(f"lr_find suggests {found_words(found, study.store.manifest.lr_find_range)}", flush=True)
-    if study.question.lr_max is not None:
-        return study.question.lr_max
-    return study.workload.spread(study.require_lr("lr_max"))
+    return lr_max

@@ -19,7 +19,7 @@ class Question:
     "Everything that the numbers depend on."
 
     workload: ImageWorkload
-    lr: float | None  # None: chosen by an LR range test
+    lr: float | None  # None: chosen by LR range tests
     high: float
     low: float
     epochs: int
@@ -44,7 +44,7 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
 
 
 def _right_lr(study: Study) -> float:
-    "The given LR, or the suggestion of one LR range test, made once per folder."
+    "The given LR, or the suggestion of the LR range tests, made once per folder."
     question = study.question
     if question.lr is not None:
         return question.lr

@@ -9,6 +9,7 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.captions import workload_caption
 from lrlab.recipes.kitchen.learning_rates import format_number
+from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import text_table
 from lrlab.recipes.studies.lr_find import figure
@@ -16,11 +17,12 @@ from lrlab.recipes.studies.lr_find import figure
 
 @dataclass
 class RangeTests:
-    "`curves`: lr, loss, seed; `suggestions`: seed, rule, lr; `lr`: their median, by the valley rule where it has one."
+    "`curves`: lr, loss, seed; `suggestions`: seed, rule, lr; `lr` and `lr_range`: of the valley rule over seeds."
 
     curves: pd.DataFrame
     suggestions: pd.DataFrame
     lr: float | None
+    lr_range: list[float]
     text: str
 
 
@@ -29,22 +31,21 @@ def redraw(store: Store) -> RangeTests:
     if not (store.out / "suggestions.csv").exists():
         raise UserError(f"{store.out}: no finished test yet; the same command continues")
     curves, table = (pd.read_csv(store.out / f"{name}.csv") for name in ("lr_find", "suggestions"))
-    manifest = store.manifest
-    lr, ends = manifest.lr_find, manifest.lr_find_range
-    caption = workload_caption(manifest.to_dict())
-    style.save(figure.draw(curves, table, lr, ends, caption), store.out / "lr_find.png")
-    return RangeTests(curves, table, lr, _text(table, lr, ends, store.out))
+    valley = table[table.rule == "valley"].set_index("seed").lr
+    found = LRSuggestion({int(seed): valley.get(seed) for seed in curves.seed.unique()})
+    caption = workload_caption(store.manifest.to_dict())
+    style.save(figure.draw(curves, table, found, caption), store.out / "lr_find.png")
+    return RangeTests(curves, table, found.lr, found.range, _text(table, found, store.out))
 
 
-def _text(table: pd.DataFrame, lr: float | None, ends: list[float], out: Path) -> str:
+def _text(table: pd.DataFrame, found: LRSuggestion, out: Path) -> str:
     rows = [
         {"rule": rule, "lowest": f"{lrs.min():.1e}", "median": f"{lrs.median():.1e}", "highest": f"{lrs.max():.1e}",
          "n": len(lrs)}
         for rule, lrs in table.groupby("rule", sort=False).lr
     ]  # fmt: skip
     answer = "No rule suggests an LR: the loss never fell. Look at the figure."
-    if lr:
-        answer = f"Use it: lr_max = {format_number(lr)}, the median over seeds."
-        if ends and ends[0] < ends[1]:
-            answer += f" Single seeds suggest {format_number(ends[0])} to {format_number(ends[1])}."
+    if found.lr:
+        answer = f"lr_find suggests {found}: the valley rule, median over seeds.\n"
+        answer += f"Use it: lr_max = {format_number(found.lr)}"
     return "\n".join([text_table(rows) if rows else "", "", answer, f"Figure: {out / 'lr_find.png'}"]).lstrip()

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from lrlab.recipes.kitchen.grid.study import Study, open_study
-from lrlab.recipes.kitchen.runs.lr_range_test import TEST_THREADS, range_test, robust_lr
-from lrlab.recipes.kitchen.workloads import Workload, using_threads
+from lrlab.recipes.kitchen.runs.lr_range_test import THREADS
+from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.lr_find.report import RangeTests, redraw
 
 
@@ -19,7 +19,7 @@ class Question:
     workload: Workload
     seeds: list[int]
     num_it: int  # steps of every test
-    threads: int = TEST_THREADS
+    threads: int = THREADS
 
     def to_dict(self, image_set: Any) -> dict:
         return {**self.workload.to_dict(image_set), "seeds": self.seeds, "num_it": self.num_it}
@@ -34,11 +34,6 @@ def answer(question: Question, out: Path | str, fresh: bool = False) -> RangeTes
 
 
 def _measure(study: Study) -> None:
-    question = study.question
-    with using_threads(TEST_THREADS):
-        tests = {seed: range_test(study.workload, seed, study.image_set, question.num_it) for seed in question.seeds}
+    tests = study.test_lrs(study.question.seeds, study.question.num_it)
     found = [(s, rule, lr) for s, test in tests.items() for rule, lr in test.suggestions.items() if lr]
-    lr, ends = robust_lr(tests.values())
-    study.store.update(lr_find=lr, lr_find_range=ends)
-    study.store.write_tables(lr_find=pd.concat([test.to_df().assign(seed=seed) for seed, test in tests.items()]))
     study.store.write_tables(suggestions=pd.DataFrame(found, columns=["seed", "rule", "lr"]))

@@ -8,6 +8,8 @@ import pandas as pd
 
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import text_table
@@ -45,4 +47,13 @@ def _text(epochs: pd.DataFrame, manifest: Manifest, out: Path) -> str:
     answer = f"{last.accuracy:.1%} after the last epoch; always answering the most frequent class: {majority:.1%}."
     if not np.isfinite(last.valid_loss):
         answer = f"It diverged: the loss is not a number. lr_max = {manifest.lr_max} is too high for this model."
-    return "\n".join([text_table(rows), "", answer, f"Figure: {out / 'one_cycle.png'}"])
+    return "\n".join([text_table(rows), "", answer, *_lr_words(manifest), f"Figure: {out / 'one_cycle.png'}"])
+
+
+def _lr_words(manifest: Manifest) -> list[str]:
+    "The LR that was used, and what lr_find suggests."
+    found, used = LRSuggestion.of_config(manifest.to_dict()), manifest.lr_max
+    if used is None:
+        return []
+    distance = found.distance(LearningRate.parse(used).peak)
+    return [f"Used: lr_max = {used}, {distance}." if distance else f"Used: lr_max = {used}; lr_find suggests {found}."]

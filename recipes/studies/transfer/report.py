@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lrlab.recipes.kitchen.figures import style
-from lrlab.recipes.kitchen.learning_rates import format_number
+from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.stats.summary import summarize
 from lrlab.recipes.kitchen.store.reading import extra_table, failures, not_failed, stored_runs
 from lrlab.recipes.kitchen.store.store import Store
@@ -106,6 +106,6 @@ def _text(runs: pd.DataFrame, summary: pd.DataFrame, moved: pd.DataFrame, store:
     lines = [text_table(accuracies), "", text_table(movement), ""]
     lines += [f"{arm}: {what}." for arm, what in ARMS.items() if arm in set(summary.schedule)]
     if (store.out / "lr_find.csv").exists():
-        found = store.manifest.lr_find
-        lines.append(f"lr_find after the head stage suggests {'no LR' if found is None else format_number(found)}.")
+        found = LRSuggestion.of_config(store.manifest.to_dict())
+        lines.append(f"lr_find after the head stage suggests {found}.")
     return "\n".join([*lines, "", f"{finding(summary)}.", *details(summary), f"Figure: {store.out / 'transfer.png'}"])

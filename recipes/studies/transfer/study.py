@@ -1,4 +1,4 @@
-"""From the question of `lrlab transfer` to its answer: an LR range test, then six arms of equal budget."""
+"""From the question of `lrlab transfer` to its answer: LR range tests, then six arms of equal budget."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,8 +8,7 @@ from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import open_study
 from lrlab.recipes.kitchen.learning_rates import LearningRate
-from lrlab.recipes.kitchen.runs.frozen_body import head_learner
-from lrlab.recipes.kitchen.runs.lr_range_test import STEPS, quiet_range_test
+from lrlab.recipes.kitchen.runs.lr_range_test import STEPS
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.store.tables import RunResult
 from lrlab.recipes.kitchen.workloads import ImageWorkload
@@ -17,7 +16,7 @@ from lrlab.recipes.studies.transfer.arms import ARMS
 from lrlab.recipes.studies.transfer.report import Answer, redraw
 from lrlab.recipes.studies.transfer.train import plan, train_arm
 
-ALL_LAYERS = {"slice", "one_high_lr", "one_low_lr", "gradual"}  # the arms that the LR range test is for
+ALL_LAYERS = {"slice", "one_high_lr", "one_low_lr", "gradual"}  # the arms that the LR range tests are for
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
     with open_study("transfer", question, out, Place(jobs=jobs), fresh) as study:
         question = study.question
         if ALL_LAYERS & set(question.arms):
-            study.find_lr(partial(_range_test, question, study.image_set, find_steps))
+            study.find_lr(question.lr.peak, find_steps)
         runs = plan(question.arms, question.lr, question.low, question.epochs, question.seeds)
         study.train(runs, task=partial(_train, question=question))
         return redraw(study.store)
@@ -52,12 +51,3 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
 def _train(run: Run, image_set: ImageSet, question: Question) -> RunResult:
     workload = replace(question.workload, scratch=run.arm == "scratch")
     return train_arm(run, image_set, workload, question.workload.head_lr)
-
-
-def _range_test(question: Question, image_set: ImageSet, steps: int, seed: int):
-    "The tutorial's LR range test: after the head stage, with all layers unfrozen."
-    learn = question.workload.learner(seed, image_set)
-    head = head_learner(learn, question.seeds[0])
-    with head.no_bar(), head.no_logging():
-        head.fit_one_cycle(1, question.workload.head_lr)
-    return quiet_range_test(learn, steps)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from lrlab.recipes.kitchen.figures import style
-from lrlab.recipes.kitchen.learning_rates import format_number
+from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.studies.compare.panels import DECADES, Look, LRCurves
 from lrlab.recipes.studies.compare.report import make_report
@@ -95,7 +95,7 @@ def test_where_every_run_diverged_no_axis_is_crowded_and_nothing_is_ranked(resul
     lost = replace(results, runs=runs, epochs=results.epochs.iloc[:0], cycles=results.cycles.iloc[:0], lr_curves=steps)
     report = make_report(lost)
     assert [picture.name for picture in report.pictures] == ["lr", "lr-find"] and report.advice is None
-    assert f"lr_find suggests {format_number(results.config['lr_find'])}" in report.no_advice and report.words == ""
+    assert f"lr_find suggests {LRSuggestion.of_config(results.config)}." in report.no_advice and report.words == ""
     fig = report.poster()
     low, high = fig.axes[0].get_xlim()
     assert [tick for tick in fig.axes[0].get_xticks() if low <= tick <= high] == list(range(8)), "whole epochs"
