@@ -220,12 +220,18 @@ def lr_find(curves: pd.DataFrame, found: LRSuggestion) -> Figure:
 
 
 def final(
-    runs: pd.DataFrame, ranked: pd.DataFrame, look: Look, reference: str, majority: float, measure: Measure
+    runs: pd.DataFrame,
+    ranked: pd.DataFrame,
+    look: Look,
+    reference: str,
+    majority: float,
+    measure: Measure,
+    tolerance: float | None,
 ) -> Figure:
     "The judged measure after the last epoch: every seed, mean and interval, best first."
     figure = Figure(figsize=(2 * PANEL[0] + 0.3, 0.62 * len(ranked) + 0.9), layout="constrained")
     ax = figure.subplots()
-    final_panel(ax, runs, ranked, look, reference, majority, measure)
+    final_panel(ax, runs, ranked, look, reference, majority, measure, tolerance)
     ax.set_yticks(range(len(ranked)), [style.wrapped(name, 17) for name in ranked.schedule], fontsize=10)
     for label, name in zip(ax.get_yticklabels(), ranked.schedule, strict=True):
         label.set(color=look.text_colour(name), fontweight="bold")
@@ -241,8 +247,9 @@ def final_panel(
     reference: str,
     majority: float,
     measure: Measure,
+    tolerance: float | None,
 ) -> None:
-    "A dot plot with the reference as a line, the most frequent class as a dotted one, and unfinished runs in words."
+    "A dot plot: the tolerance as a band, the reference as a line, the most frequent class dotted, lost runs in words."
     runs = runs.assign(judged=judged(runs, measure.judge))
     values = pd.concat([runs.judged.dropna(), ranked.low, ranked.high])
     low, high = style.limits_of(values)
@@ -252,6 +259,10 @@ def final_panel(
     if 0 < majority and majority > low - (high - low) / 4:  # further away it would squeeze the dots
         low = min(low, majority - 0.05 * (high - low))
         ax.axvline(majority, color=style.LINE, ls=":", lw=1)
+    best = ranked[ranked.verdict == "best"]["mean"]
+    if len(best):
+        margin = measure.margin(tolerance, best.iloc[0])
+        ax.axvspan(best.iloc[0] - margin, best.iloc[0] + margin, color=style.OTHERS, alpha=0.3, lw=0, zorder=0)
     for row, arm in enumerate(ranked.itertuples()):
         seeds = runs[(runs.schedule == arm.schedule) & (runs.lr_max == arm.lr_max)].judged.dropna()
         interval = arm.mean, arm.low, arm.high

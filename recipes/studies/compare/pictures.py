@@ -85,11 +85,12 @@ class Gallery:
 
     def _final(self) -> dict:
         shared = {"look": self.look, "reference": self.results.reference, "measure": self.measure}
+        shared["tolerance"] = self.results.tolerance
         return {"runs": self.runs, "ranked": self.rank.table, "majority": self.results.majority, **shared}
 
     def _final_picture(self) -> Picture:
         title = f"{self._measured.capitalize()} after {plural(self.budget, 'epoch')}"
-        note = "Small dots: seeds. Large dots and bars: mean and 95 % interval. Best first."
+        note = "Small dots: seeds. Large dots and bars: mean and 95 % interval. Grey band: the tolerance. Best first."
         return Picture("final", title, note, partial(panels.final, **self._final()))
 
     def _budgets_picture(self) -> Picture:

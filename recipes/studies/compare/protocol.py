@@ -25,8 +25,8 @@ def caption(results: Results, runs: pd.DataFrame) -> str:
     dotted = " Dotted: always answering the most frequent class." if results.majority else ""
     return (
         f"{where(results)}. {seeds} per schedule ({len(runs)} runs{lost}), {epochs} of {steps_per_epoch(results)} "
-        f"steps. {lr_rule(results)} Bands and bars: 95 % t intervals over seeds. Words: multiple comparison with "
-        f"the best, paired by seed.{dotted}{diamonds}"
+        f"steps. {lr_rule(results)} Bands and bars: 95 % t intervals over seeds. Grey: the tolerance. Words: multiple "
+        f"comparison with the best, paired by seed.{dotted}{diamonds}"
     )
 
 
