@@ -3,6 +3,7 @@
 from .averaging import CycleAverage
 from .compose import Join, Scaled, Warmup, join, scaled, warmup
 from .divergence import StopOnDivergence
+from .extend import Extendable, cool_down, extend
 from .history import HyperHistory
 from .lr_find import LRRange, lr_range_test
 from .plateau import ReduceOnPlateau
@@ -44,6 +45,7 @@ __all__ = [
     "CycleAverage",
     "ExpRange",
     "ExponentialDecay",
+    "Extendable",
     "FlatCosine",
     "GradualUnfreeze",
     "HyperHistory",
@@ -69,6 +71,8 @@ __all__ = [
     "Trapezoid",
     "Triangular",
     "Warmup",
+    "cool_down",
+    "extend",
     "fit_schedule",
     "join",
     "lr_range_test",

@@ -53,6 +53,11 @@ class CycleCallback(PlannedCallback):
         if not self._resumed:
             self.missing = []
 
+    def continue_from(self, step: int | None) -> None:
+        super().continue_from(step)
+        if step is not None:  # within an epoch: the cycles before it are in the loaded state
+            self._cycles = [cycle for cycle in self._cycles if cycle.end >= step]
+
     def _scheduled_ends(self) -> list[int]:
         scheduler = next((cb for cb in self.learn.cbs if isinstance(cb, ScheduleLR)), None)
         if scheduler is None:

@@ -109,6 +109,7 @@ class StopOnDivergence(StepCallback):
 
     def state_dict(self) -> dict[str, Any]:
         "What a resumed fit needs to continue the check."
+        self._check()
         return {"limit": self._limit, "row": [tuple(batch) for batch in self._row]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

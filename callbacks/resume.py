@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from fastai.basics import Callback, L, OptimWrapper, get_model, rank_distrib, to_device
+from fastai.basics import Callback, L, Learner, OptimWrapper, get_model, rank_distrib, to_device
 from fastai.callback.schedule import ParamScheduler
 
 from . import _fastai
@@ -70,60 +70,22 @@ class Resumable(FitCallback):
         if self._path.exists():
             self._load(self._read())
         else:
-            self._try_to_save()
+            try_to_write(self._path, self._state(0))
 
     def after_epoch(self) -> None:
         done = self._epoch + 1
         if done % self.every == 0 or done == self.learn.n_epoch:
-            self._save(done)
+            write(self._path, self._state(done))
 
     def fit_ends(self, failed: bool) -> None:
         self._fits_done += not failed
 
     def _path_of_fit(self) -> Path:
-        path = Path(self.learn.path) / self.learn.model_dir / self.file
         number = f"-{self._fits_done + 1}" if self._fits_done else ""
-        path = path.with_name(f"{path.name.removesuffix('.pth')}{number}.pth")
-        return path.with_name(f"{path.name}.rank{rank_distrib()}") if rank_distrib() else path
-
-    def _try_to_save(self) -> None:
-        "Raise now what would otherwise be raised after the first epoch."
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = self._path.with_name(self._path.name + ".tmp")
-            unfinished.touch()
-            unfinished.unlink()
-        except OSError as error:
-            raise ValueError(f"Resumable cannot write {self._path}: {error}") from error
-        torch.save(pack(self._state(0)), io.BytesIO())
+        return path_of(self.learn, self.file, number)
 
     def _state(self, done: int) -> dict[str, Any]:
-        learn, recorder = self.learn, self.learn.recorder
-        model, scaler = get_model(learn.model), vars(learn).get("scaler")
-        return {
-            "fit": self._fit,
-            "epoch": done,
-            "train_iter": learn.train_iter,
-            "model": model.state_dict(),
-            "requires_grad": [p.requires_grad for p in model.parameters()],
-            "grads": [p.grad for p in model.parameters()],  # not zero in the middle of an accumulation
-            "opt": learn.opt.state_dict(),
-            "frozen_idx": learn.opt.frozen_idx,
-            "scaler": None if scaler is None else scaler.state_dict(),
-            "recorder": {name: getattr(recorder, name) for name in ("lrs", "iters", "losses", "values")},
-            "steps": next((cb._steps.next for cb in _step_callbacks(learn) if cb._steps is not None), None),
-            "smooth_loss": _fastai.smooth_loss_state(recorder),
-            "callbacks": [_state(cb) for cb in _stateful(learn.cbs)],
-            "random": random_state(learn.dls),
-        }
-
-    def _save(self, done: int) -> None:
-        unfinished = self._path.with_name(self._path.name + ".tmp")
-        with unfinished.open("wb") as file:
-            torch.save(pack(self._state(done)), file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(self._path)
+        return {"fit": self._fit, "epoch": done, **fit_state(self.learn)}
 
     def _read(self) -> dict[str, Any]:
         "The state in the file, once everything about it is checked."
@@ -134,38 +96,100 @@ class Resumable(FitCallback):
             raise ValueError(f"{self._path} is damaged or no file of Resumable; delete it to start over") from error
         if missing or fit.keys() != self._fit.keys():
             raise ValueError(f"{self._path} was written by another version of lrlab; delete it to start over")
-        for name, now in self._fit.items():
-            if fit[name] != now:
-                raise ValueError(
-                    f"{self._path} is of another fit: its {name} is {fit[name]!r}, this one's {now!r}; "
-                    "give every fit a file of its own, or delete this one to start over"
-                )
+        if difference := first_difference(fit, self._fit):
+            raise ValueError(
+                f"{self._path} is of another fit: {difference}; "
+                "give every fit a file of its own, or delete this one to start over"
+            )
         return state
 
     def _load(self, state: dict[str, Any]) -> None:
-        learn, recorder = self.learn, self.learn.recorder
-        model, scaler = get_model(learn.model), vars(learn).get("scaler")
-        device = next(model.parameters()).device
-        model.load_state_dict(state["model"])
-        for parameter, requires_grad, grad in zip(
-            model.parameters(), state["requires_grad"], state["grads"], strict=True
-        ):
-            parameter.requires_grad_(requires_grad)
-            parameter.grad = to_device(grad, device)
-        opt = to_device(state["opt"], device)
-        learn.opt.load_state_dict(opt if isinstance(learn.opt, OptimWrapper) else opt | {"hypers": L(opt["hypers"])})
-        learn.opt.frozen_idx = state["frozen_idx"]
-        if scaler is not None and state["scaler"]:
-            scaler.load_state_dict(state["scaler"])
-        vars(recorder).update(state["recorder"], values=[L(row) for row in state["recorder"]["values"]])
-        _fastai.set_smooth_loss_state(recorder, state["smooth_loss"])
-        for cb, its_state in zip(_stateful(learn.cbs), state["callbacks"], strict=True):
-            _load_state(cb, its_state)
-        for cb in _step_callbacks(learn):
-            cb._first_step = state["steps"]
-        learn.train_iter = state["train_iter"]
-        set_random_state(learn.dls, state["random"])
+        load_fit_state(self.learn, state)
         self.skip_to = state["epoch"]
+
+
+def fit_state(learn: Learner) -> dict[str, Any]:
+    "All that decides how the fit of `learn` continues from here, apart from its position in the data."
+    recorder, model, scaler = learn.recorder, get_model(learn.model), vars(learn).get("scaler")
+    return {
+        "train_iter": learn.train_iter,
+        "model": model.state_dict(),
+        "requires_grad": [p.requires_grad for p in model.parameters()],
+        "grads": [p.grad for p in model.parameters()],  # not zero in the middle of an accumulation
+        "opt": learn.opt.state_dict(),
+        "frozen_idx": learn.opt.frozen_idx,
+        "scaler": None if scaler is None else scaler.state_dict(),
+        "recorder": {name: getattr(recorder, name) for name in ("lrs", "iters", "losses", "values")},
+        "steps": next((cb._steps.next for cb in _step_callbacks(learn) if cb._steps is not None), None),
+        "smooth_loss": _fastai.smooth_loss_state(recorder),
+        "callbacks": [_state(cb) for cb in _stateful(learn.cbs)],
+        "random": random_state(learn.dls),
+    }
+
+
+def load_fit_state(learn: Learner, state: dict[str, Any]) -> None:
+    "Bring `learn`, its callbacks and the random generators into a `fit_state`."
+    recorder, model, scaler = learn.recorder, get_model(learn.model), vars(learn).get("scaler")
+    device = next(model.parameters()).device
+    model.load_state_dict(state["model"])
+    for parameter, requires_grad, grad in zip(model.parameters(), state["requires_grad"], state["grads"], strict=True):
+        parameter.requires_grad_(requires_grad)
+        parameter.grad = to_device(grad, device)
+    opt = to_device(state["opt"], device)
+    learn.opt.load_state_dict(opt if isinstance(learn.opt, OptimWrapper) else opt | {"hypers": L(opt["hypers"])})
+    learn.opt.frozen_idx = state["frozen_idx"]
+    if scaler is not None and state["scaler"]:
+        scaler.load_state_dict(state["scaler"])
+    vars(recorder).update(state["recorder"], values=[L(row) for row in state["recorder"]["values"]])
+    _fastai.set_smooth_loss_state(recorder, state["smooth_loss"])
+    for cb, its_state in zip(_stateful(learn.cbs), state["callbacks"], strict=True):
+        _load_state(cb, its_state)
+    for cb in _step_callbacks(learn):
+        cb.continue_from(state["steps"])
+    learn.train_iter = state["train_iter"]
+    getattr(learn.dls, "n_inp", None)  # at the first batch fastai may draw an item, with its augmentation, to find out
+    set_random_state(learn.dls, state["random"])
+
+
+def path_of(learn: Learner, file: str | Path, number: str = "") -> Path:
+    "Where a file of this process lies: in `learn.path/learn.model_dir` unless absolute; its name ends in .pth."
+    path = Path(learn.path) / learn.model_dir / file
+    path = path.with_name(f"{path.name.removesuffix('.pth')}{number}.pth")
+    return path.with_name(f"{path.name}.rank{rank_distrib()}") if rank_distrib() else path
+
+
+def try_to_write(path: Path, state: dict[str, Any]) -> None:
+    "Raise before the fit what would otherwise be raised by the first `write`."
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(path.name + ".tmp")
+        unfinished.touch()
+        unfinished.unlink()
+    except OSError as error:
+        raise ValueError(f"cannot write {path}: {error}") from error
+    torch.save(pack(state), io.BytesIO())
+
+
+def write(path: Path, state: dict[str, Any]) -> None:
+    "Replace the file at once: a crash leaves the previous file."
+    unfinished = path.with_name(path.name + ".tmp")
+    with unfinished.open("wb") as file:
+        torch.save(pack(state), file)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def first_difference(stored: dict[str, Any], now: dict[str, Any]) -> str:
+    "The first of the values in `now` that is another one in `stored`, in words; empty if there is none."
+    return next(
+        (
+            f"its {name} is {stored.get(name)!r}, this one's {value!r}"
+            for name, value in now.items()
+            if stored.get(name) != value
+        ),
+        "",
+    )
 
 
 def fingerprint(learn: Any) -> dict[str, Any]:
@@ -262,7 +286,7 @@ def pack(value: Any) -> Any:
         return value.item()
     if value is None or isinstance(value, (bool, int, float, str, bytes)):
         return value
-    raise ValueError(f"Resumable cannot save a {type(value).__name__}: {value!r}")
+    raise ValueError(f"a checkpoint cannot hold a {type(value).__name__}: {value!r}")
 
 
 def unpack(value: Any) -> Any:

@@ -47,6 +47,12 @@ class StepCallback(FitCallback):
     def after_step(self) -> None:
         self._steps.next += 1
 
+    def continue_from(self, step: int | None) -> None:
+        "Continue the count of an earlier fit, which would make this step next."
+        self._first_step = step
+        if self._steps is not None and step is not None:
+            self._steps.next = step
+
     def fit_ends(self, failed: bool) -> None:
         self._steps, self._resumed, self._first_step = None, False, None
 
@@ -142,7 +148,7 @@ class StepPlan:
 
     def __init__(self, learn: Learner, n_epoch: int, start_epoch: int = 0) -> None:
         self.batches, self.announced = n_batches(learn.dls.train), len(learn.dls.train)
-        accumulation = _accumulation(learn)
+        accumulation = accumulation_of(learn)
         sizes = None if accumulation is None else batch_sizes(learn.dls.train)
         self.firsts, self._before = [0], []
         count: float = 0
@@ -201,12 +207,13 @@ def n_batches(dl: Any) -> int:
 
 def batches_per_step(learn: Learner) -> int:
     "Batches that share an optimizer step, rounded up."
-    accumulation = _accumulation(learn)
+    accumulation = accumulation_of(learn)
     sizes = None if accumulation is None else batch_sizes(learn.dls.train)
     return -(-accumulation.n_acc * len(sizes) // sum(sizes)) if sizes else 1
 
 
-def _accumulation(learn: Learner) -> Any:
+def accumulation_of(learn: Learner) -> Any:
+    "The GradientAccumulation of the fit, or None."
     return next((cb for cb in learn.cbs if isinstance(cb, GradientAccumulation)), None)
 
 

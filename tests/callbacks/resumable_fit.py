@@ -40,10 +40,13 @@ class KillAfter(Callback):
             os._exit(9)
 
 
-def digits(bs: int = 64, **kwargs) -> DataLoaders:
+def digits(bs: int = 64, num_workers: int = 0, **kwargs) -> DataLoaders:
     x, y = load_digits(return_X_y=True)
     items = list(zip(torch.tensor(x, dtype=torch.float32) / 16, torch.tensor(y), strict=True))
-    train, valid = TfmdDL(items[:600], bs=bs, shuffle=True, num_workers=0, **kwargs), TfmdDL(items[600:800], bs=64)
+    train, valid = (
+        TfmdDL(items[:600], bs=bs, shuffle=True, num_workers=num_workers, **kwargs),
+        TfmdDL(items[600:800], bs=64),
+    )
     return DataLoaders(train, valid, device="cpu")
 
 
