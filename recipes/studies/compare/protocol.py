@@ -1,9 +1,12 @@
 """How a comparison was made, in words: captions, the cost of the tuning, the rules, and their limits."""
 
+import math
+
 import pandas as pd
 
 from lrlab.recipes.kitchen.figures.captions import data_caption
 from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.stats.forecast import shown_gap
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.compare.results import Results
@@ -160,10 +163,13 @@ def rules(results: Results) -> list[str]:
     return followed
 
 
-def limits(results: Results) -> list[str]:
+def limits(results: Results, summary: pd.DataFrame) -> list[str]:
     "What this comparison cannot tell."
     n = results.runs.seed.nunique()
+    gap = shown_gap(summary[summary.budget == results.budget])
+    shown = "" if math.isnan(gap) else f"These runs show gaps of about {_gap_words(gap, results)}; smaller stay open."
     known = [
+        *filter(None, [shown]),
         "One data set and one model: a schedule that leads here may not lead elsewhere (Schmidt et al. 2021, "
         "arXiv:2007.01547).",
         "Weight decay, momentum, batch size and augmentation were the same for all and not tuned.",
@@ -190,6 +196,11 @@ def limits(results: Results) -> list[str]:
             "machines and versions."
         )
     return known
+
+
+def _gap_words(gap: float, results: Results) -> str:
+    measure = results.measure
+    return f"{100 * gap:.1f} points" if measure.is_share else f"{gap:.3g} of {measure.label}"
 
 
 def _far_from_suggestion(results: Results) -> list[str]:

@@ -79,7 +79,7 @@ def make_report(results: Results) -> Report:
         poster=partial(gallery.poster, _title(ranks[0], ranks)),
         tuning=protocol.lr_find_words(results) + protocol.tuning_words(results),
         rules=protocol.rules(results),
-        limits=[*protocol.limits(results), *results.config.get("lint", [])],
+        limits=[*protocol.limits(results, summary), *results.config.get("lint", [])],
         warnings=_warnings(results.config["data"]),
         unfinished=f"{left} of {results.planned} runs are unfinished: the same command continues." if left > 0 else "",
     )

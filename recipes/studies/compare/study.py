@@ -18,6 +18,7 @@ from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.machine.environment import peak_memory
 from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.schedule_names import parse_schedule
+from lrlab.recipes.kitchen.stats.forecast import ASSUMED, forecast_gap
 from lrlab.recipes.kitchen.stats.measures import Measure, lower_is_better
 from lrlab.recipes.kitchen.store.manifest import FILE, Manifest
 from lrlab.recipes.kitchen.text import plural
@@ -81,6 +82,7 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
             samples.keep(study.store, study.image_set)
         study.store.update(lint=lint(study))
         centre = _lr_max(study)
+        tell_plan(study)
         try:
             _train(study, centre, started)
         except Stopped:
@@ -124,6 +126,21 @@ def extend(question: Question, out: Path) -> Question:
             f"{budgets} epochs."
         )
     return extended
+
+
+def tell_plan(study: Study) -> None:
+    "Print how many runs are asked for, and which gap they can show, where the measure is an accuracy."
+    question, n_images = study.question, study.store.manifest.data.get("images", {}).get("valid", 0)
+    n_seeds = len(question.seeds)
+    count = n_seeds * sum(map(len, question.schedules.values()))
+    plan = f"Plan: {'at most ' * question.has_stages}{plural(count, 'run')}."
+    if question.judge.name == "accuracy" and n_seeds > 1 and n_images:
+        low, high = (100 * gap for gap in forecast_gap(n_images, n_seeds))
+        plan += (
+            f" {plural(n_seeds, 'seed')} on {n_images:,} validation images can show gaps of {low:.1f} to {high:.1f} "
+            f"points (if the accuracy is near {ASSUMED:.0%}); smaller ones stay open."
+        )
+    print(plan, flush=True)
 
 
 def _train(study: Study, centre: LearningRate, started: float) -> None:
