@@ -98,7 +98,8 @@ def test_where_every_run_diverged_no_axis_is_crowded_and_nothing_is_ranked(resul
     assert f"lr_find suggests {LRSuggestion.of_config(results.config)}." in report.no_advice and report.words == ""
     fig = report.poster()
     low, high = fig.axes[0].get_xlim()
-    assert [tick for tick in fig.axes[0].get_xticks() if low <= tick <= high] == list(range(results.budget + 1)), "whole epochs"
+    ticks = [tick for tick in fig.axes[0].get_xticks() if low <= tick <= high]
+    assert ticks == list(range(results.budget + 1)), "whole epochs"
     assert f"{results.runs.seed.nunique()} diverged" in [text.get_text() for text in fig.axes[-1].texts]
 
 
