@@ -268,21 +268,30 @@ class FlatCosine(Schedule):
         return lambda t: half_cosine(np.maximum((t - flat) / after, 0)) if after else np.ones_like(t)
 
 
-_FALLS: dict[str, Curve] = {
-    "linear": lambda q: 1 - q,
-    "cosine": half_cosine,
-    "1-sqrt": lambda q: 1 - np.sqrt(q),
+EXPONENTIAL_END = 0.01  # of an exponential fall without a floor: it never comes to 0
+
+_FALLS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
+    "linear": lambda q, floor: between(floor, 1.0, 1 - q),
+    "cosine": lambda q, floor: between(floor, 1.0, half_cosine(q)),
+    "1-sqrt": lambda q, floor: between(floor, 1.0, 1 - np.sqrt(q)),
+    "exponential": lambda q, floor: (floor or EXPONENTIAL_END) ** q,
 }
 
 
 @dataclass(frozen=True)
 class Trapezoid(Schedule):
-    """Linear warm-up, a plateau at lr_max, then decay: warmup-stable-decay.
+    """Linear warm-up, a plateau at lr_max, then decay (cooldown): warmup-stable-decay.
 
-    Zhai et al. 2021 (arXiv:2106.04560, section 3.5) and Hägele et al. 2024 (arXiv:2405.18392), whose `shape="1-sqrt"`
-    is 1 - sqrt(q) over the decay's q in [0, 1). Warm-up and decay both run between `floor` and 1.
-    `warmup` and `decay` are lengths or 0, together no longer than the run; `shape` is "linear", "cosine" or "1-sqrt";
-    `floor` in [0, 1).
+    Zhai et al. 2021 (arXiv:2106.04560, section 3.5), Hu et al. 2024 (arXiv:2404.06395) and Hägele et al. 2024
+    (arXiv:2405.18392), who recommend "1-sqrt". Over the decay's q in [0, 1), the multiplier is floor + (1 - floor) * f:
+
+    - "linear": f = 1 - q
+    - "cosine": f = (1 + cos(pi * q)) / 2
+    - "1-sqrt": f = 1 - sqrt(q)
+    - "exponential": the multiplier is floor ** q, or 0.01 ** q for floor=0; torch's ExponentialLR
+
+    The warm-up rises from `floor` to 1. `warmup` and `decay` are lengths or 0, together no longer than the run; `floor`
+    in [0, 1). With a warm-up in epochs or steps the fit can be made longer later: see `Extendable`.
 
     >>> Trapezoid(warmup="2 steps", decay="2 steps").multipliers(6, 1)
     array([0. , 0.5, 1. , 1. , 1. , 0.5])
@@ -312,9 +321,9 @@ class Trapezoid(Schedule):
         down, form = budget.total_steps - top_ends, _FALLS[self.shape]
 
         def curve(t: np.ndarray) -> np.ndarray:
-            rising = np.minimum(t, up) / up if up else 1.0
-            falling = form(np.maximum((t - top_ends) / down, 0)) if down else 1.0
-            return between(self.floor, 1.0, np.where(t < up, rising, falling))
+            rising = between(self.floor, 1.0, np.minimum(t, up) / up) if up else 1.0
+            falling = form(np.maximum((t - top_ends) / down, 0), self.floor) if down else 1.0
+            return np.where(t < up, rising, falling)
 
         return curve
 

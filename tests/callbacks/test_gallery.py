@@ -17,12 +17,12 @@ ROWS = gallery.rows()
 
 
 def test_every_schedule_has_a_row_of_its_name():
-    assert {Path(file).stem for file, _, _ in ROWS} == {*SCHEDULES, "warmup", "join", "scaled"}
+    assert {Path(file).stem.split("-")[0] for file, _, _ in ROWS} == {*SCHEDULES, "warmup", "join", "scaled"}
 
 
 @pytest.mark.parametrize(("file", "call", "source"), ROWS, ids=[call for _, call, _ in ROWS])
 def test_a_row_has_an_image_a_call_and_a_source(tmp_path, file, call, source):
-    assert Path(file).stem in call and source.strip()
+    assert Path(file).stem.split("-")[0] in call and source.strip()
     assert isinstance(gallery.schedule(call), Schedule)
     gallery.draw(gallery.schedule(call), tmp_path / "now.svg")
     committed, now = (curve(path) for path in (gallery.FOLDER / file, tmp_path / "now.svg"))

@@ -361,6 +361,26 @@ def joined(flat, falling, rest, gamma):
     return {"lr": (ours(schedule, steps), theirs)}
 
 
+@case(
+    "Trapezoid(shape='exponential')",
+    "torch SequentialLR(LinearLR, ConstantLR, ExponentialLR)",
+    up=st.integers(1, 100),
+    flat=st.integers(1, 100),
+    down=st.integers(1, 100),
+    floor=st.floats(0.001, 0.9),
+)
+def exponential_cooldown(up, flat, down, floor):
+    theirs = sequential(
+        up + flat + down,
+        [up, flat],
+        lambda optimizer: torch_lr.LinearLR(optimizer, floor, total_iters=up),
+        lambda optimizer: torch_lr.ConstantLR(optimizer, 1.0),
+        lambda optimizer: torch_lr.ExponentialLR(optimizer, floor ** (1 / down)),
+    )
+    schedule = Trapezoid(f"{up} steps", f"{down} steps", "exponential", floor)
+    return {"lr": (ours(schedule, up + flat + down), theirs)}
+
+
 # timm
 
 

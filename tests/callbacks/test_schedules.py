@@ -85,6 +85,8 @@ GOLDEN = [  # schedule, total_steps, steps_per_epoch, {step: multiplier}
     (FlatCosine(pct_start=1), 10, 10, {0: 1, 9: 1}),
     (Trapezoid(), 100, 10, {0: 0, 5: 0.5, 10: 1, 80: 1, 90: 0.5}),
     (Trapezoid(0, "100%", "1-sqrt", floor=0.2), 100, 10, {0: 1, 25: 0.6, 64: 0.36}),
+    (Trapezoid(1, "20 steps", "exponential"), 40, 10, {0: 0, 5: 0.5, 10: 1, 20: 1, 30: 0.1, 35: 0.1**1.5}),
+    (Trapezoid(1, 2, "exponential", floor=0.25), 40, 10, {0: 0.25, 2: 0.4, 20: 1, 25: 2**-0.5, 30: 0.5}),
     (Trapezoid("50%", "50%"), 139, 10, {0: 0, 35: 0.5, 69: 69 / 70, 70: 1, 138: 1 / 69}),
     (Points(), 10, 5, {0: 0, 3: 1, 9: 1 / 7}),
     (Points(((0.5, 0.2), (1, 1))), 10, 5, {0: 0.2, 5: 0.2}),
@@ -281,7 +283,9 @@ RANDOM = {
     CosineRestarts: st.builds(CosineRestarts, LENGTH, st.floats(1, 3), GAMMA, DECAY, FLOOR),
     OneCycle: st.builds(OneCycle, st.floats(0, 1), st.floats(1, 1e3), st.floats(1, 1e9)),
     FlatCosine: st.builds(FlatCosine, st.floats(0, 1), st.floats(1, 1e9)),
-    Trapezoid: st.builds(Trapezoid, SHARE, SHARE, st.sampled_from(["linear", "cosine", "1-sqrt"]), FLOOR),
+    Trapezoid: st.builds(
+        Trapezoid, SHARE, SHARE, st.sampled_from(["linear", "cosine", "1-sqrt", "exponential"]), FLOOR
+    ),
     Points: RISING.flatmap(
         lambda at: st.tuples(*(st.tuples(st.just(p), st.floats(0, 1)) for p in at)).map(lambda points: Points(points))
     ),
