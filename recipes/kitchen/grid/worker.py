@@ -1,7 +1,9 @@
 """How a worker process behaves from its start. Imports nothing heavy: it has to work while torch is still loading."""
 
+import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -14,6 +16,8 @@ def start(parent: int) -> None:
     A killed comparison must not leave processes behind that compute, or wait, for nobody.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":  # joblib's own way to start processes would pickle the data sets of DataLoaders
+        multiprocessing.set_start_method("fork", force=True)
     threading.Thread(target=_end_with, args=(parent,), name="end with the parent", daemon=True).start()
 
 
