@@ -51,7 +51,8 @@ def load(name: str | ImageSource = "solar", size: int | None = None, cache: bool
     if size is not None:
         check_range("size", size, 8, 2048)
     if isinstance(name, ImageSource):
-        return _told(_checked(load_source(name, size or FOLDER_SIZE, cache), None))
+        folder, part = split_count(name.data) if name.data else (None, None)
+        return _told(_checked(load_source(replace(name, data=folder), size or FOLDER_SIZE, cache), part))
     name = str(name)
     source, count = split_count(name)
     if source in DATASETS:

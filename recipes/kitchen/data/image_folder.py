@@ -16,6 +16,7 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.text import did_you_mean, name_some, printable
 
 RAW_SUFFIXES = {".heic", ".heif", ".hif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".rw2", ".orf"}
+HEIF_SUFFIXES = {".heic", ".heif", ".hif"}
 MIN_PER_CLASS = 8  # images, for fastai's random split to leave some of every class for training
 
 FilesByClass = dict[str, list[Path]]
@@ -129,10 +130,10 @@ def _raise(error: OSError):
 
 def _check(folder: Path, splits: dict[str, Path], found: dict[str, FilesByClass], classes: tuple[str, ...]) -> None:
     if not classes:
-        raise UserError(f"`data` {folder}: no images found; {_describe_contents(folder)}")
+        raise UserError(f"`data` {folder}: no images found; {_describe_contents(folder)}{_name_table(folder)}")
     if len(classes) == 1:
         inside = subfolders(folder / classes[0]) if (folder / classes[0]).is_dir() else []
-        hint = f"; did you mean `data` {folder / classes[0]}?" if len(inside) > 1 else ""
+        hint = f"; did you mean `data` {folder / classes[0]}?" if len(inside) > 1 else _name_table(folder)
         raise UserError(
             f"`data` {folder}: only one class ({classes[0]}) has images; a classifier needs at least two{hint}"
         )
@@ -158,9 +159,8 @@ def _describe_contents(folder: Path) -> str:
     "What the folder holds instead of folders with images."
     loose = sum(_is_image(f) for f in folder.iterdir())
     if loose:
-        tables = sorted(f for f in folder.iterdir() if f.suffix.lower() in (".csv", ".tsv"))
-        if tables:
-            return f"its {loose} images lie outside class folders; label them by a table: `labels` {tables[0]}"
+        if _name_table(folder):
+            return f"its {loose} images lie outside class folders"
         return (
             f"its {loose} images lie outside class folders; put those of each class into a folder of their own, or "
             "name a table (`labels`) or a pattern of their names (`label_re`)"
@@ -173,6 +173,13 @@ def _describe_contents(folder: Path) -> str:
     suffix, count = others.most_common(1)[0] if others else ("", 0)
     seen = f"it has {count} {printable(suffix)} files; " if suffix else ""
     return f"{seen}expected one folder per class with {', '.join(sorted(SUFFIXES))} files"
+
+
+def _name_table(folder: Path) -> str:
+    "The end of an error where a table that may hold the labels lies in the folder; train.csv before others."
+    tables = [f for f in folder.iterdir() if f.suffix.lower() in (".csv", ".tsv")] if folder.is_dir() else []
+    tables.sort(key=lambda f: (split_name(f.stem) != "train", f.name))
+    return f"; label them by a table: `labels` {tables[0]}" if tables else ""
 
 
 def _excluded(splits: dict[str, Path], found: dict[str, FilesByClass], classes: tuple[str, ...]) -> list[str]:
@@ -192,10 +199,14 @@ def _excluded(splits: dict[str, Path], found: dict[str, FilesByClass], classes: 
         if _is_other_image(file)
     )
     remarks += [
-        f"{count} {printable(suffix)} files are excluded, because lrlab cannot read this format here"
+        f"{count} {printable(suffix)} files are excluded, because lrlab cannot read this format here{_plugin(suffix)}"
         for suffix, count in sorted(unknown.items())
     ]
     return remarks
+
+
+def _plugin(suffix: str) -> str:
+    return " without the package pillow-heif" if suffix in HEIF_SUFFIXES else ""
 
 
 def _fastai_reads_the_same(folder: Path, listing: Listing) -> bool:

@@ -1,30 +1,34 @@
 """Images whose labels stand in a table, in the names of their files, or in one folder for each split."""
 
-import csv
-import io
 import re
+import unicodedata
 from collections import Counter, defaultdict
-from pathlib import Path
-
-import pandas as pd
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
 
 from lrlab.recipes.kitchen.data.decode import SUFFIXES
 from lrlab.recipes.kitchen.data.image_folder import files_below, list_splits
 from lrlab.recipes.kitchen.data.image_set import Card, ImageSet
+from lrlab.recipes.kitchen.data.label_table import (
+    YES,
+    Columns,
+    Table,
+    choose_columns,
+    read_split,
+    read_table,
+    without_header,
+)
 from lrlab.recipes.kitchen.data.listing import WHOLE, Listing, load_listing
-from lrlab.recipes.kitchen.data.split_folders import split_name
+from lrlab.recipes.kitchen.data.split_folders import differ_in_split_only, split_name
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.image_source import ImageSource, check_pattern
-from lrlab.recipes.kitchen.text import name_some, printable
+from lrlab.recipes.kitchen.text import name_some, printable, shorten
 
-FILE_WORDS = ("file", "filename", "file_name", "image", "image_name", "image_file", "fname", "path", "filepath", "img")
-MORE_FILE_WORDS = ("image_path", "image_id", "id", "name", "photo", "picture")
-LABEL_WORDS = ("label", "labels", "class", "classes", "category", "target", "species", "breed", "diagnosis", "y", "tag")
-SPLIT_WORDS = ("is_valid", "split", "set", "subset", "fold", "part", "valid")
-DELIMITERS = ",;\t|"
-SEVERAL = "|;,"  # between the labels of one image
 MOST_MISSING = 0.5  # of the rows, before their files are taken to be elsewhere
 MOST_CLASSES = 0.5  # of the images, before labels are taken for numbers or names that are no classes
+SEVERAL_AT_ONCE = 3  # times as many combinations of words as words: the words are the labels
+
+Found = dict[Path, tuple[str, str]]  # file -> its label and its split, or WHOLE
 
 
 def load_source(source: ImageSource, size: int, cache: bool) -> ImageSet:
@@ -46,8 +50,20 @@ def load_source(source: ImageSource, size: int, cache: bool) -> ImageSet:
 
 
 def _load(source: ImageSource, listing: Listing, root: Path, shown: Path, size: int, cache: bool) -> ImageSet:
-    card = Card(printable(shown.resolve().name), printable(shown.resolve()), "the owner's")
+    title, where = printable(shown.resolve().name), printable(shown.resolve())
+    card = Card(title, where, "the owner's", options=_absolute(source))
     return load_listing(printable(source), listing, root, card, "horizontal", size, cache)
+
+
+def _absolute(source: ImageSource) -> dict[str, str]:
+    "The options of the source, with paths that hold in any working directory."
+    options = source.given()
+    for name in {"train", "valid", "test"} & set(options):
+        options[name] = printable(_folder(options[name], name))
+    if source.labels:
+        table, columns = find_table(source.labels)
+        options["labels"] = printable(f"{table}:{','.join(columns)}" if columns else table)
+    return options
 
 
 def _folder(name: str, argument: str) -> Path:
@@ -71,201 +87,249 @@ def find_table(text: str) -> tuple[Path, list[str]]:
     raise UserError(f"`labels` {text}: there is no such file")
 
 
-def read_table(file: Path) -> pd.DataFrame:
-    "A table of text, whatever its separator. Raises UserError if it is none."
-    try:
-        raw = file.read_bytes()
-        text = raw.decode("utf-8-sig") if _is_utf8(raw) else raw.decode("latin-1")
-        head = "\n".join(text.splitlines()[:20])
-        found = {d: head.splitlines()[0].count(d) for d in DELIMITERS} if head else {}
-        separator = max(found, key=lambda d: found[d]) if any(found.values()) else ","
-        table = pd.read_csv(
-            io.StringIO(text), sep=separator, dtype=str, skipinitialspace=True, quoting=csv.QUOTE_MINIMAL
-        )
-    except (OSError, ValueError, pd.errors.ParserError, csv.Error) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"`labels` {file}: cannot be read as a table ({reason})") from error
-    table.columns = [str(column).strip() for column in table.columns]
-    if len(table.columns) < 2 or table.empty:
-        raise UserError(f"`labels` {file}: expected a header and rows with a column of files and a column of labels")
-    return table
+def list_table(file: Path, asked: Sequence[str], root: Path) -> Listing:
+    """The images that the table labels; `asked` names its columns of files and of labels, or nothing.
 
-
-def _is_utf8(raw: bytes) -> bool:
-    try:
-        raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def list_table(file: Path, columns: list[str], root: Path) -> Listing:
-    "The images that the table labels. A column is_valid or split is honoured."
-    table = read_table(file)
-    for column in columns:
-        if column not in table.columns:
-            raise UserError(f"`labels` {file}: there is no column {column}; it has {', '.join(table.columns)}")
+    A column is_valid or split is honoured. Raises UserError if the table does not fit the folder, or holds no classes.
+    """
     files = FileIndex(root)
-    file_column = columns[0] if columns else _file_column(file, table, files)
-    rest = [column for column in table.columns if column != file_column]
-    split_column = next((c for c in rest if c.lower() in SPLIT_WORDS and _splits(table[c])), None)
-    rest = [column for column in rest if column != split_column]
-    label_column = columns[1] if columns else _named(rest, LABEL_WORDS) or rest[0]
-    rows, remarks = _matched(table, file_column, label_column, files, file)
-    _check_labels(file, label_column, rows)
-    splits = [WHOLE] * len(rows)
-    if split_column:
-        of_row = _splits(table[split_column])
-        splits = [of_row[position] for position, _, _ in rows]
-        if "train" not in splits or len(set(splits)) < 2:
-            raise UserError(
-                f"`labels` {file}: column {split_column} names no images to train on, or none to validate on"
-            )
-        if "valid" not in splits:
-            splits = ["valid" if split == "test" else split for split in splits]
-    labels = [label for _, _, label in rows]
-    return Listing([path for _, path, _ in rows], labels, splits, tuple(sorted(set(labels))), tuple(remarks))
+    if not files.paths:
+        raise UserError(f"`labels` {file}: there are no images below {root}; name their folder with `data`")
+    table = without_header(read_table(file), files.has)
+    columns = choose_columns(table, files.has, asked)
+    splits = read_split(table, columns.split) if columns.split else [WHOLE] * len(table.rows)
+    labels = _labels(table, columns)
+    found, remarks = _matched(table, zip(table.column(columns.file), labels, splits, strict=True), files, columns)
+    if columns.split is None:
+        found = _with_folder_splits(root, found)
+    elif not {"train"} < {split for _, split in found.values()}:
+        raise UserError(f"`labels` {file}: column {columns.split} names no images to train on, or none to validate on")
+    _check_classes(f"`labels` {file}: {columns.labels[0]}", found, f"`labels` {file.name}:file,label")
+    return _listing(f"`labels` {file}", found, remarks)
 
 
 class FileIndex:
-    "The images below a folder, found by a path, a name, or a name without its suffix."
+    "The images below a folder, found by a path, a name, or a name without its suffix, in any case."
 
     def __init__(self, root: Path):
         self.root = root
         self.paths = sorted(file for file in files_below(root) if file.suffix.lower() in SUFFIXES)
-        self.by_end: dict[str, list[Path]] = defaultdict(list)
+        self._by_name: dict[str, list[Path]] = defaultdict(list)
+        self._by_stem: dict[str, list[Path]] = defaultdict(list)
         for path in self.paths:
-            parts = path.relative_to(root).parts
-            for start in range(len(parts)):
-                end = "/".join(parts[start:])
-                self.by_end[end].append(path)
-                self.by_end[end[: -len(path.suffix)]].append(path)
+            self._by_name[_key(path.name)].append(path)
+            self._by_stem[_key(path.stem)].append(path)
 
-    def find(self, name: str) -> Path | None:
-        "The image that a table calls `name`; None if there is none, or several."
-        end = name.strip().replace("\\", "/").removeprefix("./")
-        direct = Path(end) if Path(end).is_absolute() else self.root / end
-        if direct.suffix.lower() in SUFFIXES and direct.is_file():
-            return direct
-        parts = end.strip("/").split("/")
-        for start in range(len(parts)):  # a path may begin above the folder
-            found = self.by_end.get("/".join(parts[start:]), [])
-            if len(found) == 1:
-                return found[0]
-        return None
+    def find(self, name: str) -> list[Path]:
+        """The images that a table may mean by `name`.
+
+        Its folders may begin above the root, or be missing at the front; those that are there must not contradict the
+        file's. Another suffix is accepted where no image has the one of the name.
+        """
+        parts = [part for part in re.split(r"[/\\]", _key(name.strip())) if part not in ("", ".")]
+        if not parts:
+            return []
+        *above, last = parts
+        stem = PurePosixPath(last).stem if PurePosixPath(last).suffix in SUFFIXES else None
+        for candidates in (self._by_name.get(last), self._by_stem.get(last), self._by_stem.get(stem or "")):
+            agreement = {path: self._agreement(path, above) for path in candidates or ()}
+            best = max(agreement.values(), default=-1)
+            if best >= 0:
+                return _same_case([path for path, n in agreement.items() if n == best], name)
+        return []
+
+    def has(self, name: str) -> bool:
+        return bool(self.find(name))
+
+    def _agreement(self, path: Path, above: Sequence[str]) -> int:
+        "How many folders of a name and of a file agree, counted from the end; -1 if they contradict each other."
+        folders = [_key(part) for part in path.relative_to(self.root).parts[:-1]]
+        n = min(len(above), len(folders))
+        return n if list(above[len(above) - n :]) == folders[len(folders) - n :] else -1
 
 
-def _named(columns: list[str], words: tuple[str, ...]) -> str | None:
-    plain = {column.lower().replace(" ", "_"): column for column in reversed(columns)}
-    return next((plain[word] for word in words if word in plain), None)
+def _key(text: str) -> str:
+    "Names are compared in one case, and with an accented letter as one character."
+    return unicodedata.normalize("NFC", text).casefold()
 
 
-def _file_column(file: Path, table: pd.DataFrame, files: FileIndex) -> str:
-    "The column whose values are files: of those with a usual name first, the one that names most of them."
-    if not files.paths:
-        raise UserError(f"`labels` {file}: there are no images below {files.root}; name their folder with `data`")
-    head = table.head(200)
-    hits = {c: sum(files.find(str(value)) is not None for value in head[c].dropna()) for c in table.columns}
-    best = max(table.columns, key=lambda c: (hits[c], c.lower() in (*FILE_WORDS, *MORE_FILE_WORDS)))
-    if hits[best]:
-        return best
-    named = _named(list(table.columns), (*FILE_WORDS, *MORE_FILE_WORDS)) or table.columns[0]
-    example = next(iter(table[named].dropna()), "")
-    raise UserError(
-        f"`labels` {file}: no column names images below {files.root}; {named} begins with {printable(example)}, and an "
-        f"image there is {printable(files.paths[0].relative_to(files.root))}"
-    )
+def _same_case(paths: list[Path], name: str) -> list[Path]:
+    "Of several images, those that are written as in `name`."
+    written = PurePosixPath(name.strip().replace("\\", "/")).name
+    same = [path for path in paths if unicodedata.normalize("NFC", path.name).startswith(written)]
+    return same if len(paths) > 1 and same else paths
 
 
 def _matched(
-    table: pd.DataFrame, file_column: str, label_column: str, files: FileIndex, file: Path
-) -> tuple[list[tuple[int, Path, str]], list[str]]:
-    "Position, file and label of every row that has both, and remarks on the others."
-    label_of: dict[Path, tuple[int, str]] = {}
-    missing, unlabelled, repeated = [], 0, 0
-    for position, (name, label) in enumerate(zip(table[file_column], table[label_column], strict=True)):
-        path = None if pd.isna(name) else files.find(str(name))
-        if path is None:
-            missing.append(str(name))
-        elif pd.isna(label) or not str(label).strip():
+    table: Table, cells: Iterable[tuple[str, str, str]], files: FileIndex, columns: Columns
+) -> tuple[Found, list[str]]:
+    "The image of every row that has one and a label, and remarks on the other rows."
+    found: Found = {}
+    missing, unlabelled = [], 0
+    for name, label, split in cells:
+        paths = _in_split_of_table(files.find(name), table.file, files.root)
+        if not paths:
+            missing.append(name)
+        elif len(paths) > 1:
+            shown = " or ".join(printable(path.relative_to(files.root)) for path in paths[:2])
+            raise UserError(f"`labels` {table.file}: {printable(name)} may be {shown}; choose one folder as `data`")
+        elif not label:
             unlabelled += 1
         else:
-            text = printable(re.sub(r"^(-?\d+)\.0$", r"\1", str(label).strip()))
-            known = label_of.setdefault(path, (position, text))
-            repeated += known[0] != position
-            if known[1] != text:
-                raise UserError(
-                    f"`labels` {file}: {printable(name)} has two labels, {known[1]} and {text}; images with several "
-                    "labels need your own Learner (`learner`)"
-                )
-    if len(missing) > MOST_MISSING * len(table):
+            known = found.setdefault(paths[0], (label, split))
+            _check_repeated(table, name, known, (label, split))
+    _check_missing(table, columns, missing, files)
+    repeated = len(table.rows) - len(missing) - unlabelled - len(found)
+    counts = {
+        f"rows of {table.file.name} name no image and are excluded ({name_some(missing)})": len(missing),
+        f"rows of {table.file.name} have no label and are excluded": unlabelled,
+        f"rows of {table.file.name} repeat an image": repeated,
+        f"images are not in {table.file.name} and are excluded": len(set(files.paths) - set(found)),
+    }
+    return found, [f"{count} {what}" for what, count in counts.items() if count]
+
+
+def _check_repeated(table: Table, name: str, known: tuple[str, str], new: tuple[str, str]) -> None:
+    if known[0] != new[0]:
         raise UserError(
-            f"`labels` {file}: {len(missing)} of {len(table)} rows name no image below {files.root} "
+            f"`labels` {table.file}: {printable(name)} has two labels, {known[0]} and {new[0]}; images with several "
+            "labels need your own Learner (`learner`)"
+        )
+    if known[1] != new[1]:
+        raise UserError(f"`labels` {table.file}: {printable(name)} is both in {known[1]} and in {new[1]}")
+
+
+def _check_missing(table: Table, columns: Columns, missing: list[str], files: FileIndex) -> None:
+    example = printable(files.paths[0].relative_to(files.root))
+    if len(missing) == len(table.rows):
+        begins = printable(next(filter(None, missing), ""))
+        raise UserError(
+            f"`labels` {table.file}: no column names images below {files.root}; {columns.file} begins with {begins}, "
+            f"and an image there is {example}"
+        )
+    if len(missing) > MOST_MISSING * len(table.rows):
+        raise UserError(
+            f"`labels` {table.file}: {len(missing)} of {len(table.rows)} rows name no image below {files.root} "
             f"({name_some(missing, 2)}); name the folder of the images with `data`"
         )
-    counts = {
-        f"rows of {file.name} name no image and are excluded ({name_some(missing)})": len(missing),
-        f"rows of {file.name} have no label and are excluded": unlabelled,
-        f"rows of {file.name} repeat an image": repeated,
-        f"images are not in {file.name} and are excluded": len(set(files.paths) - set(label_of)),
-    }
-    remarks = [f"{count} {what}" for what, count in counts.items() if count]
-    return [(position, path, text) for path, (position, text) in label_of.items()], remarks
 
 
-def _check_labels(file: Path, column: str, rows: list[tuple[int, Path, str]]) -> None:
-    "Raise UserError where the labels are several per image, numbers to predict, or one class alone."
-    labels = [label for _, _, label in rows]
-    counts = Counter(labels)
-    for mark in SEVERAL:
-        joined = [label for label in counts if mark in label]
-        words = {word.strip() for label in joined for word in label.split(mark)}
-        if joined and (words & set(counts) or len(words) < sum(len(label.split(mark)) for label in joined)):
-            raise UserError(
-                f"`labels` {file}: {column} holds several labels for an image ({printable(joined[0])}); such images "
-                "need your own Learner (`learner`)"
-            )
-    if len(counts) < 2:
-        raise UserError(f"`labels` {file}: {column} holds {len(counts)} class; a classifier needs at least two")
-    if len(counts) > MOST_CLASSES * len(labels):
+def _in_split_of_table(paths: list[Path], table: Path, root: Path) -> list[Path]:
+    "Of images with one name, those in the split that the table is named after: train.csv is about train/1.jpg."
+    split = split_name(table.stem)
+    same = [path for path in paths if split in map(split_name, path.relative_to(root).parts[:-1])] if split else []
+    return same if len(paths) > 1 and same else paths
+
+
+def _labels(table: Table, columns: Columns) -> list[str]:
+    "The label of every row, empty if it has none. Raises UserError if a row has several."
+    if len(columns.labels) > 1:
+        return [_only_yes(table, columns.labels, row) for row in table.rows]
+    column = columns.labels[0]
+    labels = [printable(re.sub(r"^(-?\d+)\.0$", r"\1", cell)) for cell in table.column(column)]
+    separator = separator_of_labels(labels)
+    if separator:
+        example = shorten(next(label for label in labels if separator in label))
         raise UserError(
-            f"`labels` {file}: {column} holds {len(counts)} different values for {len(labels)} images, which are no "
-            f"classes; name the columns: `labels` {file.name}:file,label"
+            f"`labels` {table.file}: {column} holds several labels for an image ({example}); such images need your own "
+            "Learner (`learner`)"
         )
-    alone = [label for label, count in counts.items() if count == 1]
-    if len(alone) == len(counts):
-        raise UserError(f"`labels` {file}: one image per class leaves none for validation")
+    return labels
 
 
-def _splits(values: pd.Series) -> list[str]:
-    "The split of every row; none unless the column's values are yes and no for validation, or words for splits."
-    words = values.fillna("").str.strip().str.lower()
-    yes, no = {"true", "1", "1.0", "yes", "t", "y"}, {"false", "0", "0.0", "no", "f", "n", ""}
-    if set(words) <= yes | no and values.name and "valid" in str(values.name).lower():
-        return ["valid" if word in yes else "train" for word in words]
-    found = [split_name(word) or "" for word in words]
-    return found if all(found) else []
+def _only_yes(table: Table, columns: Sequence[str], row: list[str]) -> str:
+    chosen = [name for name in columns if row[table.columns.index(name)].lower() in YES]
+    if len(chosen) > 1:
+        raise UserError(
+            f"`labels` {table.file}: an image has several labels, {chosen[0]} and {chosen[1]}; such images need your "
+            "own Learner (`learner`)"
+        )
+    return printable(chosen[0]) if chosen else ""
+
+
+def separator_of_labels(labels: Sequence[str]) -> str | None:
+    """What separates several labels in one cell; None if every cell is one label.
+
+    A bar or a semicolon always does. A comma or a space may belong to a name (golden retriever): it separates labels
+    if each of the parts is a label by itself too, or if few words make many combinations.
+
+    >>> separator_of_labels(["cat", "dog", "cat dog"]), separator_of_labels(["red apple", "red pear", "kiwi"])
+    (' ', None)
+    """
+    distinct = set(labels)
+    for separator in "|;, ":
+        parts = [{word.strip() for word in label.split(separator)} - {""} for label in distinct]
+        combined = [words for words in parts if len(words) > 1]
+        words = set().union(*combined)
+        many = len(words) * SEVERAL_AT_ONCE < len(combined)
+        if combined and (separator in "|;" or many or words <= distinct):
+            return separator
+    return None
+
+
+def _with_folder_splits(root: Path, found: Found) -> Found:
+    "The split of every image from its first folder, if those folders differ in the split only, as train/ and val/."
+    top_of = {path: Path(path.relative_to(root).parts[0]) for path in found}
+    split_of = {top: split_name(top.name) for top in set(top_of.values()) if top.name}
+    named = {split for split in split_of.values() if split}
+    if len(named) < len(set(split_of.values())) or not {"train"} < named or not differ_in_split_only(list(split_of)):
+        return found
+    return {path: (label, str(split_of[top_of[path]])) for path, (label, _) in found.items()}
+
+
+def _check_classes(subject: str, found: Found, advice: str) -> None:
+    "Raise UserError where the labels are one class alone, or numbers and names that are no classes."
+    counts = Counter(label for label, _ in found.values())
+    if len(counts) < 2:
+        raise UserError(f"{subject} holds {len(counts)} class; a classifier needs at least two")
+    if len(counts) > MOST_CLASSES * len(found):
+        raise UserError(
+            f"{subject} holds {len(counts)} different values for {len(found)} images, which are no classes; name the "
+            f"columns: {advice}"
+        )
+
+
+def _listing(subject: str, found: Found, remarks: Sequence[str]) -> Listing:
+    "Raises UserError if a class has no training images. Test images alone are what there is to validate on."
+    labels, splits = map(list, zip(*found.values(), strict=True))
+    classes = tuple(sorted(set(labels), key=_order))
+    trained = {label for label, split in found.values() if split in ("train", WHOLE)}
+    untrained = [name for name in classes if name not in trained]
+    if untrained:
+        raise UserError(f"{subject}: class {untrained[0]} has no training images")
+    if "valid" not in splits:
+        splits = ["valid" if split == "test" else split for split in splits]
+    return Listing(list(found), labels, splits, classes, tuple(remarks))
+
+
+def _order(label: str) -> tuple[int, int, str]:
+    "Numbers by their size, then words."
+    return (0, int(label), label) if label.isdecimal() and len(label) < 10 else (1, 0, label)
 
 
 def list_by_pattern(root: Path, pattern: re.Pattern) -> Listing:
     "The images whose name, or path below `root`, the pattern matches; its first group is the label."
-    files, labels, others = [], [], []
+    found: Found = {}
+    others = []
     for file in FileIndex(root).paths:
         path = file.relative_to(root).as_posix()
         match = pattern.search(file.name) or pattern.search(path)
         if match and match[1]:
-            files.append(file)
-            labels.append(printable(match[1]))
+            found[file] = printable(match[1]), WHOLE
         else:
             others.append(path)
     shown = f"`label_re` {pattern.pattern}"
-    if not files:
+    if not found:
         example = f", such as {printable(others[0])}" if others else ""
         raise UserError(f"{shown}: it matches none of the {len(others)} images below {root}{example}")
-    counts = Counter(labels)
+    counts = Counter(label for label, _ in found.values())
     if len(counts) < 2:
-        raise UserError(f"{shown}: every image has the label {labels[0]}; a classifier needs at least two classes")
+        raise UserError(
+            f"{shown}: every image has the label {next(iter(counts))}; a classifier needs at least two classes"
+        )
     if max(counts.values()) == 1:
-        raise UserError(f"{shown}: every image has a label of its own, such as {labels[0]}; one class needs several")
+        raise UserError(
+            f"{shown}: every image has a label of its own, such as {next(iter(counts))}; one class needs several"
+        )
     excluded = f"{len(others)} images do not match the pattern and are excluded ({name_some(others)})"
-    return Listing(files, labels, [WHOLE] * len(files), tuple(sorted(counts)), (excluded,) if others else ())
+    return _listing(shown, _with_folder_splits(root, found), (excluded,) if others else ())

@@ -38,7 +38,7 @@ def find_splits(folder: Path) -> dict[str, Path]:
     named = {f: split_name(f.name) for f in folders}
     by_split = {split: [f for f in folders if named[f] == split] for split in SPLIT_WORDS}
     trains, others = by_split["train"], [*by_split["valid"], *by_split["test"]]
-    if trains and others and _differ_in_split_only([*trains, *others]):
+    if trains and others and differ_in_split_only([*trains, *others]):
         for split, found in by_split.items():
             if len(found) > 1:
                 names = " and ".join(f.name for f in found[:2])
@@ -68,7 +68,7 @@ def rest_of_name(name: str) -> set[str]:
     return set(_words(name)) - FILLERS - set().union(*SPLIT_WORDS.values())
 
 
-def _differ_in_split_only(folders: Sequence[Path]) -> bool:
+def differ_in_split_only(folders: Sequence[Path]) -> bool:
     "Whether the names differ in the split only: seg_train and seg_test do, train_station and test_tube do not."
     return len({frozenset(rest_of_name(f.name)) for f in folders}) == 1
 
@@ -92,7 +92,7 @@ def _unwrap(folder: Path) -> Path:
 def _refuse_splits(folder: Path, folders: Sequence[Path], named: dict[Path, str | None]) -> None:
     "Refuse folders that are all named like splits, and a `train` of classes beside folders that are no split."
     names = name_some([f.name for f in folders])
-    if len(folders) > 1 and all(named.values()) and _differ_in_split_only(folders):
+    if len(folders) > 1 and all(named.values()) and differ_in_split_only(folders):
         raise UserError(
             f"`data` {folder}: {names} are named like splits and not like classes; expected train and valid with one "
             "folder per class in each, or one folder per class"

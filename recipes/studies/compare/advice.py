@@ -118,7 +118,7 @@ def callbacks_in(call: str) -> set[str]:
 
 
 def _built_learner(config: dict) -> list[str]:
-    question = config["question"] | {"data": _where(config)}
+    question = config["question"] | config["data"].get("options", {}) | {"data": _where(config)}
     given = [name for name in ("weights", *OPTIONS) if question.get(name)]
     keys = ["data", "arch", "size", "bs", *given]
     if "train" in given:

@@ -1,9 +1,11 @@
 """Labels in a table, in the names of files, or in one folder for each split."""
 
 import shutil
+import unicodedata
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from lrlab.recipes import build, cli
 from lrlab.recipes.kitchen.data import catalog
@@ -165,9 +167,139 @@ def test_a_recipe_resumes_and_prints_code_that_runs(photos, tmp_path, capsys, mo
     line += "--epochs 1 --seeds 1 --schedules cosine --lr-max 1e-3 --out out".split()
     assert cli.main(line) == 0 and Manifest.read(Path("out")).question["labels"] == "labels.csv"
     code = capsys.readouterr().out
-    assert "labels='labels.csv'" in code
+    assert f"labels='{tmp_path}/labels.csv'" in code, "it runs in any working directory"
     assert cli.main(line) == 0 and "To do" not in capsys.readouterr().out
     learn = build(data=str(photos), labels="labels.csv", size=12, bs=8)
     assert list(learn.dls.vocab) == ["cat", "dog"]
     Path("labels.csv").write_text("id,label\n" + "".join(rows[1:]))
     assert cli.main(line) == 2 and "pixels" in capsys.readouterr().err
+
+
+NAMES = [f"i{i:02}" for i in range(24)]
+
+
+def label_of(i):
+    return "cat" if i % 2 else "dog"
+
+
+def write_table(tmp_path, files, text, encoding="utf-8"):
+    "A folder with an image at each of `files`, and the table train.csv beside it."
+    write_images(tmp_path / "made", len(files), size=12)
+    for made, file in zip(sorted((tmp_path / "made").iterdir()), files, strict=True):
+        (tmp_path / "photos" / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(made, tmp_path / "photos" / file)
+    (tmp_path / "train.csv").write_text(text, encoding=encoding)
+    return ImageSource(str(tmp_path / "photos"), labels=str(tmp_path / "train.csv"))
+
+
+def lines(form):
+    return "".join(form.format(n=name, l=label_of(i), i=i) + "\n" for i, name in enumerate(NAMES))
+
+
+KINDS = {  # files, the table's head and rows, its encoding; every image gets its own label
+    "upper case on disk": ("{n}.JPG", "id,label\n", "{n}.jpg,{l}", "utf-8"),
+    "converted to another format": ("{n}.jpg", "id,label\n", "{n}.png,{l}", "utf-8"),
+    "no header": ("{n}.jpg", "", "{n}.jpg,{l}", "utf-8"),
+    "UTF-16 with tabs": ("{n}.jpg", "id\tlabel\n", "{n}\t{l}", "utf-16"),
+    "a comma at the end": ("{n}.jpg", "id,label\n", "{n},{l},", "utf-8"),
+    "dots in ids": ("a.{i}.jpg", "id,label\n", "a.{i},{l}", "utf-8"),
+    "accents of macOS": (unicodedata.normalize("NFD", "é {n}.jpg"), "id,label\n", "é {n}.jpg,{l}", "utf-8"),
+    "paths of another machine": ("sub/{n}.jpg", "id,label\n", "/kaggle/input/photos/sub/{n}.jpg,{l}", "utf-8"),
+    "numbers are no splits": ("{n}.jpg", "id,label,fold\n", "{n},{l},{i}", "utf-8"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_image_gets_its_own_label(tmp_path, kind):
+    file, head, row, encoding = KINDS[kind]
+    files = [file.format(n=name, i=i) for i, name in enumerate(NAMES)]
+    images = load(write_table(tmp_path, files, head + lines(row), encoding))
+    found = {file: images.classes[label] for file, label in zip(images.files, images.labels, strict=True)}
+    assert found == {file: label_of(i) for i, file in enumerate(files)} and not images.has_own_split
+
+
+def test_words_that_pandas_takes_for_nothing_are_classes(tmp_path):
+    text = "id,label\n" + "".join(f"{name},{['None', 'NA'][i % 2]}\n" for i, name in enumerate(NAMES))
+    assert load(write_table(tmp_path, [f"{n}.jpg" for n in NAMES], text)).class_counts("train") == {"NA": 9, "None": 9}
+
+
+def test_an_image_of_another_folder_is_not_taken(tmp_path):
+    "b/i12.jpg is missing; a/i12.jpg has the same name and is another image."
+    text = "path,label\n" + "".join(f"{'ab'[i >= 12]}/{name}.jpg,{label_of(i)}\n" for i, name in enumerate(NAMES))
+    images = load(write_table(tmp_path, [f"a/{name}.jpg" for name in NAMES], text))
+    assert images.files == tuple(f"a/{name}.jpg" for name in NAMES[:12])
+    assert "12 rows of train.csv name no image" in images.card.warnings[0]
+
+
+def test_train_csv_is_about_train_where_test_has_the_same_names(tmp_path):
+    files = [f"{split}/{name}.jpg" for split in ("test", "train") for name in NAMES]
+    images = load(write_table(tmp_path, files, "id,label\n" + lines("{n},{l}")))
+    assert {Path(file).parent.name for file in images.files} == {"train"} and not images.has_own_split
+
+
+def test_folders_below_are_the_split(tmp_path):
+    files = [f"{'valid' if i >= 18 else 'train'}/{name}.jpg" for i, name in enumerate(NAMES)]
+    source = write_table(tmp_path, files, "id,label\n" + lines("{n},{l}"))
+    for one in (source, ImageSource(source.data, label_re=r"i\d([0-4])")):
+        images = load(one)
+        assert images.has_own_split and set(images.splits) == {"train", "valid"}
+        for split, rows in images.splits.items():
+            assert {Path(images.files[row]).parent.name for row in rows} == {split}
+
+
+def test_a_column_for_each_class(tmp_path):
+    text = "image,red,green,blue\n" + "".join(
+        f"{name},{i % 3 == 0:d}.0,{i % 3 == 1:d}.0,{i % 3 == 2:d}.0\n" for i, name in enumerate(NAMES)
+    )
+    images = load(write_table(tmp_path, [f"{name}.jpg" for name in NAMES], text))
+    assert [images.classes[label] for label in images.labels] == ["red", "green", "blue"] * 8
+
+
+def test_a_part_and_the_order_of_numbers(tmp_path):
+    text = "id,label\n" + "".join(f"{name},{i % 12}\n" for i, name in enumerate(NAMES))
+    source = write_table(tmp_path, [f"{name}.jpg" for name in NAMES], text)
+    assert load(source).classes == tuple(map(str, range(12)))
+    part = load(ImageSource(f"{source.data}:12", labels=source.labels))
+    assert len(part.splits["train"]) == 12 and part.name.endswith(":12")
+
+
+REFUSED = {
+    "ambiguous": ("id,label\n" + lines("{n},{l}"), "may be x/i00.jpg or y/i00.jpg"),
+    "which column": (
+        "lesion,id,kind,age\n" + lines("L{i},x/{n},{l},{i}"),
+        "which column holds the labels .*lesion, kind",
+    ),
+    "words": ("id,tags\n" + lines("x/{n},{l}") + "x/i01,cat dog\nx/i00,cat dog\n", "several labels for an image"),
+    "two ones": ("id,a,b\n" + lines("x/{n},1,0") + "x/i00,1,1\n", "several labels, a and b"),
+    "two splits": ("id,label,is_valid\n" + lines("x/{n},{l},0") + "x/i00,dog,1\n", "both in train and in valid"),
+    "a word": ("id,label,split\n" + lines("x/{n},{l},train") + "y/i00,cat,holdout\n", "holdout in the column split"),
+    "untrained": ("id,label,is_valid\n" + lines("x/{n},{l},0") + "y/i00,bird,1\n", "class bird has no training images"),
+    "a comma": ("id,label\n" + lines("x/{n},{l}, house"), "row 2 has 3 cells"),
+    "no text": ("PK\0\0", "save it as csv"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_may_mean_two_things_is_refused(tmp_path, kind):
+    text, says = REFUSED[kind]
+    files = [f"{folder}/{name}.jpg" for folder in "xy" for name in NAMES]
+    with pytest.raises(UserError, match=f"^`labels` .*{says}"):
+        load(write_table(tmp_path, files, text))
+
+
+@pytest.mark.parametrize("where", ["", "images/", "train_images/"])
+def test_a_folder_with_a_table_names_the_option(tmp_path, where):
+    source = write_table(tmp_path, [f"{where}{name}.jpg" for name in NAMES], "id,label\n" + lines("{n},{l}"))
+    for name in ("train.csv", "sample_submission.csv"):
+        shutil.copy(source.labels, Path(source.data, name))
+    with pytest.raises(UserError, match=r"label them by a table: `labels` .*train\.csv$"):
+        catalog.load(source.data, 12)
+
+
+def test_heic_files_are_read_where_the_plugin_is(tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    for name in ("left", "right"):
+        write_images(tmp_path / name, 8)
+        pillow_heif.from_pillow(Image.open(tmp_path / name / f"{name}000.png")).save(tmp_path / name / "phone.HEIC")
+    images = catalog.load(str(tmp_path), 12, cache=False)
+    assert len(images.labels) == 18 and not images.card.unreadable

@@ -1,0 +1,204 @@
+"""A table of file names and labels as text (csv, tsv): its cells, and which column holds what.
+
+Tables come with every separator, encoding and header. What is recognised is used; what is not is asked about.
+"""
+
+import csv
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lrlab.recipes.kitchen.data.split_folders import split_name
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.text import did_you_mean, name_some, printable, shorten
+
+SEPARATORS = (",", ";", "\t", "|")  # and spaces, where there is none of these
+TRIED = 20  # rows that tell the separator
+SAMPLED = 200  # rows that tell which column holds the file names
+LEAST_FOUND = 0.05  # of the sampled rows name an image, in a column of file names
+# Headers in lower case, letters and digits alone; the best first.
+FILES = ("filename", "file", "filepath", "imagefile", "imagefilename", "imagepath", "imagename", "path", "filenames")
+FILES += ("image", "images", "img", "imgname", "imgpath", "fname", "imageid", "imgid", "photo", "picture", "name", "id")
+LABELS = ("label", "labels", "class", "classname", "classlabel", "labelname", "category", "categoryname", "target")
+LABELS += ("classid", "labelid", "categoryid", "species", "breed", "diagnosis", "dx", "tag", "tags", "y")
+IS_VALID = ("isvalid", "isval", "isvalidation", "valid")
+SPLIT = ("split", "set", "subset", "partition", "usage", "dataset", "part", "phase", "fold", "splitname")
+YES, NO = {"1", "1.0", "true", "t", "yes", "y"}, {"0", "0.0", "false", "f", "no", "n"}
+
+
+@dataclass(frozen=True)
+class Table:
+    "Cells of a table as text, and the name of every column: that of the header, or its number."
+
+    file: Path
+    columns: tuple[str, ...]
+    rows: list[list[str]]
+    separator: str
+    has_header: bool = True
+
+    def column(self, name: str) -> list[str]:
+        position = self.columns.index(name)
+        return [row[position] for row in self.rows]
+
+
+@dataclass(frozen=True)
+class Columns:
+    "What each column of a table is. Several `labels` hold a 1 in the column of the row's class, and zeros."
+
+    file: str
+    labels: tuple[str, ...]
+    split: str | None = None
+
+
+def read_table(file: Path) -> Table:
+    "Read a table; its first row is the header. Raises UserError for what is no table of at least two columns."
+    text = _read_text(file)
+    separator = _separator(text)
+    try:
+        lines = list(csv.reader(text.splitlines(keepends=True), delimiter=separator, skipinitialspace=True))
+    except csv.Error as error:
+        raise UserError(f"`labels` {file}: cannot be read as a table ({error})") from error
+    rows = [
+        [unicodedata.normalize("NFC", cell.strip()) for cell in line] for line in lines if any(map(str.strip, line))
+    ]
+    if not rows:
+        raise UserError(f"`labels` {file}: cannot be read as a table (the file is empty)")
+    width = len(rows[0])
+    if width < 2:
+        raise UserError(f"`labels` {file}: expected a header and rows with a column of files and a column of labels")
+    for number, row in enumerate(rows, 1):
+        if any(row[width:]):
+            raise UserError(
+                f"`labels` {file}: row {number} has {len(row)} cells and the first row has {width}; "
+                "put what holds the separator in quotes"
+            )
+    rows = [(row + [""] * width)[:width] for row in rows]
+    return Table(file, tuple(rows[0]), rows[1:], separator)
+
+
+def without_header(table: Table, is_file: Callable[[str], bool]) -> Table:
+    "The same table; if its first row names an image, and no kind of column, that row is data and no header."
+    if not any(map(is_file, table.columns)) or {_plain(name) for name in table.columns} & {*FILES, *LABELS}:
+        return table
+    numbers = tuple(str(i + 1) for i in range(len(table.columns)))
+    return Table(table.file, numbers, [list(table.columns), *table.rows], table.separator, has_header=False)
+
+
+def choose_columns(table: Table, is_file: Callable[[str], bool], asked: Sequence[str] = ()) -> Columns:
+    """Which columns of `table` hold the file names, the labels and the split; `asked` names the first two.
+
+    A column of file names is known by its name and by its cells. Raises UserError where several may hold the labels.
+    """
+    split = _split_column(table, asked)
+    if asked:
+        return Columns(_find(table, asked[0]), (_find(table, asked[1]),), split)
+    rest = [name for name in table.columns if name != split]
+    file = _file_column(table, rest, is_file)
+    rest = [name for name in rest if name != file]
+    label = next((name for known in LABELS for name in rest if _plain(name) == known), None)
+    if label is not None or len(rest) == 1:
+        return Columns(file, (label or rest[0],), split)
+    if len(rest) > 1 and all({cell.lower() for cell in table.column(name)} <= YES | NO for name in rest):
+        return Columns(file, tuple(rest), split)
+    example = f"{table.file}:{file},{rest[0]}" if rest else f"{table.file}:NAME,LABEL"
+    shown = name_some(rest, 8) or "no other column"
+    raise UserError(
+        f"`labels` {table.file}: which column holds the labels ({shown})? Name those of the files and the labels: "
+        f"`labels` {printable(example)}"
+    )
+
+
+def read_split(table: Table, column: str) -> list[str]:
+    """The split of every row, "train", "valid" or "test", from a column of words or of yes and no.
+
+    Raises UserError for a word that names no split.
+    """
+    cells = table.column(column)
+    if _plain(column) in IS_VALID:
+        return [_is_valid(table, column, cell) for cell in cells]
+    unknown = next((cell for cell in cells if split_name(cell) is None), None)
+    if unknown is not None:
+        raise UserError(
+            f"`labels` {table.file}: {shorten(unknown) or 'an empty cell'} in the column {column}; "
+            "expected train, valid or test"
+        )
+    return [str(split_name(cell)) for cell in cells]
+
+
+def _is_valid(table: Table, column: str, cell: str) -> str:
+    if cell.lower() in YES:
+        return "valid"
+    if cell.lower() in NO or not cell:
+        return "train"
+    raise UserError(
+        f"`labels` {table.file}: {shorten(cell) or 'an empty cell'} in the column {column}; expected True or False"
+    )
+
+
+def _split_column(table: Table, asked: Sequence[str]) -> str | None:
+    "A column named like one that holds the split. One without any word for a split, such as fold 0 to 4, is none."
+    for name in table.columns:
+        if _plain(name) in IS_VALID and name not in asked and {c.lower() for c in table.column(name)} & (YES | NO):
+            return name
+        if _plain(name) in SPLIT and name not in asked and any(map(split_name, set(table.column(name)))):
+            return name
+    return None
+
+
+def _file_column(table: Table, names: Sequence[str], is_file: Callable[[str], bool]) -> str:
+    "The column whose cells name images; of several, the one that is called so, or that differs most from row to row."
+    step = max(1, len(table.rows) // SAMPLED)
+
+    def rank(name: str) -> tuple:
+        cells = [row[table.columns.index(name)] for row in table.rows[::step]]
+        share = sum(map(is_file, cells)) / max(1, len(cells))
+        plain = _plain(name)
+        known = len(FILES) - FILES.index(plain) if plain in FILES else -1 if plain in LABELS else 0
+        return share > LEAST_FOUND, known, len(set(cells)), share
+
+    return max(names, key=rank)
+
+
+def _find(table: Table, asked: str) -> str:
+    for name in table.columns:
+        if asked == name or _plain(asked) == _plain(name) != "":
+            return name
+    hint = did_you_mean(asked, table.columns)
+    raise UserError(
+        f"`labels` {table.file}: there is no column {asked}; the columns are {name_some(table.columns, 12)}{hint}"
+    )
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
+def _read_text(file: Path) -> str:
+    "Decode UTF-8 with or without a byte-order mark, UTF-16 with one, or else the code page of Western Windows."
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"`labels` {file}: cannot be read as a table ({error.strerror or error})") from error
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16", "replace")
+    if b"\0" in content or content[:2] == b"PK":
+        raise UserError(f"`labels` {file}: cannot be read as a table (it is no text file; save it as csv)")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace")
+
+
+def _separator(text: str) -> str:
+    "The separator that gives every one of the first rows the most cells."
+    lines = [line for line in text.splitlines() if line.strip()][:TRIED]
+
+    def width(separator: str) -> int:
+        try:
+            return min((len(row) for row in csv.reader(lines, delimiter=separator) if row), default=0)
+        except csv.Error:
+            return 0
+
+    best = max(SEPARATORS, key=width)
+    return best if width(best) > 1 or width(" ") < 2 else " "
