@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from fastai.basics import Learner
 
 from lrlab.callbacks import LRRange
+from lrlab.callbacks.hypers import n_groups
 from lrlab.recipes.kitchen.data.dataloaders import train_device
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.place import Place
@@ -188,7 +189,7 @@ def open_study(
             recipe,
             question.to_dict(image_set),
             image_set.describe() | facts(image_set),
-            groups=group_names(len(learn.splitter(learn.model))),
+            groups=group_names(n_groups(learn)),
             steps_per_epoch=len(learn.dls.train),
             **question.workload.facts(),
             **environment(),

@@ -28,7 +28,8 @@ def test_the_result_has_everything_and_shows_itself(first):
     assert first.report.exists() and "fit_schedule(2," in first.code and "learn = classifier()" in first.code
     page = first._repr_html_()
     assert page.count("<tr") == 3 and first.verdict in page and "data:image/png;base64," in page
-    assert json.loads((first.out / "config.json").read_text())["question"]["learner"] == "classifier"
+    config = json.loads((first.out / "config.json").read_text())
+    assert config["question"]["learner"] == "classifier" and config["groups"] == ["all"]
 
 
 def test_native_values_and_other_processes_give_the_same_numbers(first, tmp_path):
