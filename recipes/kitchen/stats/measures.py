@@ -72,8 +72,8 @@ class Measure:
 
     @property
     def is_share(self) -> bool:
-        "Whether it lies between 0 and 1 and is shown in percent."
-        return self.name in SHARES
+        "Whether it lies between 0 and 1 and is shown in percent: a known share, or any accuracy."
+        return self.name in SHARES or self.name.endswith("accuracy")
 
     @property
     def label(self) -> str:

@@ -37,3 +37,4 @@ def test_words():
     assert accuracy.show(float("nan")) == loss.show(None) == "-"
     assert [m.tolerance_words(None) for m in (accuracy, loss, kappa)] == ["1 point", "2 % of the loss", "0.01"]
     assert accuracy.tolerance_words(0.005) == "0.5 points"
+    assert Measure.of("my_test_accuracy").amount(0.0123, 0.7) == "1.3 points"
