@@ -88,9 +88,6 @@ class ImageWorkload:
         return is_pretrained(self.arch) and not self.scratch
 
     def load(self) -> ImageSet:
-        return self.load_images()
-
-    def load_images(self) -> ImageSet:
         stage("Reading images")
         default = 96 if split_count(str(self.data))[0] == "solar" and is_pretrained(self.arch) else None
         return load(self.data, self.size or default, self.cache)
@@ -125,7 +122,7 @@ class ImageWorkload:
 
         A caller that has loaded the images already passes them as `images`.
         """
-        images = self.load_images() if images is None else images
+        images = self.load() if images is None else images
         resolved, images = self.resolve(images), images.split_by(seed)
         set_seed(seed)  # before the DataLoaders, whose batch order comes from Python's random
         dls = make_dataloaders(images, resolved.bs, colour=is_pretrained(self.arch), pretrained=self.pretrained)

@@ -69,7 +69,7 @@ def train_seed(bank: Bank, seed: int) -> pd.DataFrame:
 
     torch.set_num_threads(1)
     workload = ImageWorkload(bank.data, size=bank.size, precision=PRECISION)
-    images = workload.load_images()
+    images = workload.load()
     images = replace(images, strata=None) if bank.has_one_split else images
     rows = []
     for name, schedule in parse_schedules(SCHEDULES, bank.epochs).items():

@@ -11,7 +11,7 @@ from lrlab.recipes.kitchen.schedule_names import parse_schedules
 from lrlab.recipes.kitchen.workloads import ImageWorkload
 
 workload = ImageWorkload(sys.argv[1], size=16, bs=16)
-images, peaks = workload.load_images(), []
+images, peaks = workload.load(), []
 keep = lambda result: peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 run_grid(plan_runs(parse_schedules("cosine", 1), 1e-2, range(50), 1), workload, images, keep)
 print(*peaks)

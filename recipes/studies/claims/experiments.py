@@ -185,7 +185,7 @@ def lead(reading: str, ahead: pd.DataFrame, behind: pd.DataFrame) -> pd.DataFram
 def transfer(bench: Bench) -> Tables:
     "A pretrained model with one LR, a slice, gradual unfreezing, and unfrozen at fastai's default LR."
     workload = replace(bench.study.workload, arch=LITE0, size=TRANSFER_PX, precision=bench.precision)
-    image_set, epochs = workload.load_images(), bench.scale.transfer
+    image_set, epochs = workload.load(), bench.scale.transfer
     workload = workload.resolve(image_set)
     options: dict[str, Any] = {
         "task": partial(train_arm, workload=workload, head_lr=workload.head_lr),

@@ -101,7 +101,7 @@ def parse_workloads(data: str, precision: str, cache: bool = True) -> list[Image
 
 def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
     "Train what is not there yet; write claims.csv, runs.csv, claims.png and README.md."
-    data = [workload.load_images() for workload in question.workloads]
+    data = [workload.load() for workload in question.workloads]
     if not any(map(question.groups_on, data)) and all(claim.group != "descent" for claim in question.claims):
         sizes = ", ".join(f"{image_set.name} has {image_set.size}" for image_set in data)
         raise UserError(f"`claims`: a pretrained model is tried on images of {FEWEST_PX} px or more; {sizes}")

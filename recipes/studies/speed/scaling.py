@@ -36,7 +36,7 @@ def repeated(image_set: ImageSet, copies: int) -> ImageSet:
 def measure(runs: int, copies: int, data: str = "solar") -> dict[str, float]:
     "Seconds of the runs (1 epoch each, one thread) after one that is not counted, and the peak memory in GB."
     done: list[RunResult] = []
-    image_set = ImageWorkload(data).load_images()
+    image_set = ImageWorkload(data).load()
     workload = ImageWorkload(data).resolve(image_set)
     run_grid(plan_runs(parse_schedules("constant", 1), rivals.LR, [runs], 1), workload, image_set, done.append)
     if copies > 1:

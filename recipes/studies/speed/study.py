@@ -105,7 +105,7 @@ def _solar_folder() -> Path:
 
 def _one_split(workload: ImageWorkload) -> ImageSet:
     "The images with one split for all seeds, which the rivals can be given too."
-    return replace(workload.load_images(), strata=None)
+    return replace(workload.load(), strata=None)
 
 
 def _factors(repeats: int) -> list[tuple]:

@@ -188,7 +188,7 @@ def test_a_half_written_cache_entry_is_made_again(tmp_path, monkeypatch):
 def test_images_without_a_split_are_split_by_the_seed_of_the_run():
     "Equal sizes and shares, other images for another seed, over many seeds all of them; a given split is kept."
     workload = ImageWorkload("solar:200", size=16)
-    images = workload.load_images()
+    images = workload.load()
     first, same, other = (images.split_by(seed) for seed in (0, 0, 1))
     assert (first.splits["valid"] == same.splits["valid"]).all()
     assert set(first.splits["valid"]) != set(other.splits["valid"])

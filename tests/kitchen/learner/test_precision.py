@@ -42,7 +42,7 @@ def test_a_cpu_with_the_instructions_is_recognised(monkeypatch):
 
 
 def test_a_workload_is_resolved_before_anything_is_recorded():
-    workload, images = ImageWorkload("digits"), ImageWorkload("digits").load_images()
+    workload, images = ImageWorkload("digits"), ImageWorkload("digits").load()
     resolved = workload.resolve(images)
     assert resolved.precision in ("fp32", "bf16", "fp16") and resolved.bs == 64
     assert resolved.resolve(images) == resolved

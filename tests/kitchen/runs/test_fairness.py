@@ -51,7 +51,7 @@ def test_every_schedule_starts_alike_and_sees_the_same_pixels(tmp_path):
         write_images(tmp_path / name, 40, seed=i)
     workload = Watched(str(tmp_path), size=12, bs=16)
     object.__setattr__(workload, "fingerprints", [])
-    image_set = workload.load_images()
+    image_set = workload.load()
     for seed in (0, 1):
         for i, schedule in enumerate(SCHEDULES):
             result = train_run(Run(f"s{i}", schedule, 1e-3, seed, 2), image_set, workload)

@@ -56,7 +56,7 @@ def trained(workload, image_set):
 
 @pytest.fixture(scope="module")
 def digits():
-    return ImageWorkload("digits", precision="fp32").load_images()
+    return ImageWorkload("digits", precision="fp32").load()
 
 
 def test_a_second_attempt_in_bf16_does_not_train_on_what_the_first_one_has_converted(digits):

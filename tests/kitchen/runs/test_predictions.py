@@ -17,7 +17,7 @@ from lrlab.recipes.kitchen.workloads import ImageWorkload
 @pytest.fixture(scope="module")
 def trained():
     workload = ImageWorkload("digits:200", precision="fp32")
-    image_set = workload.load_images()
+    image_set = workload.load()
     (run,) = plan_runs(parse_schedules("sgdr", 2), 3e-3, [0], 2)
     return train_run(run, image_set, workload.resolve(image_set)), image_set.split_by(0)
 

@@ -165,7 +165,7 @@ def paper(tmp_path):
     workload = ImageWorkload("digits", size=8, precision="fp32")
     with Store(tmp_path) as store:
         question = claims.Question([workload], [], [0, 1], FULL)
-        study = Study(store, question, workload, workload.load_images())
+        study = Study(store, question, workload, workload.load())
         yield Paper(study, [0, 1], [0, 1], FULL, TUNED)
 
 
@@ -252,7 +252,7 @@ def test_a_lead_is_lost_where_one_of_the_two_diverged():
 
 def test_little_data_is_a_fifth_of_every_class_and_the_same_validation_images():
     workload = ImageWorkload("digits", size=8, bs=64)
-    image_set = workload.load_images()
+    image_set = workload.load()
     few = fifth(image_set)
     counts, all_counts = few.class_counts("train"), image_set.class_counts("train")
     assert all(abs(counts[name] - 0.2 * all_counts[name]) < 1 for name in counts)
@@ -262,9 +262,9 @@ def test_little_data_is_a_fifth_of_every_class_and_the_same_validation_images():
 
 
 def test_small_data_gets_twice_the_seeds_unless_they_are_given():
-    question, image_set = claims.Question([], [], None, FULL), ImageWorkload("digits", size=16).load_images()
+    question, image_set = claims.Question([], [], None, FULL), ImageWorkload("digits", size=16).load()
     assert (len(question.seeds_of(image_set)), len(question.few_seeds_of(image_set))) == (10, 5)
-    assert len(question.seeds_of(ImageWorkload("digits", size=64).load_images())) == 5
+    assert len(question.seeds_of(ImageWorkload("digits", size=64).load())) == 5
     given = replace(question, seeds=[3, 4])
     assert given.seeds_of(image_set) == given.few_seeds_of(image_set) == [3, 4]
 
@@ -388,7 +388,7 @@ def test_the_page_has_the_figure_and_every_claim_with_its_source_and_command(ans
 
 def test_the_figure_shows_every_row_its_verdict_and_the_direction(answered):
     question, _, found = answered
-    image_set = question.workloads[0].load_images()
+    image_set = question.workloads[0].load()
     cards = {image_set.name: image_set.describe()}
     fig = claims_figure.draw(found.claims, cards, SMALL.words(), "A title")
     (ax,) = fig.axes

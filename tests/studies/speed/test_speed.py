@@ -82,7 +82,7 @@ def test_the_stock_loop_and_the_bare_loop_train_on_the_same_images(tmp_path):
 
 
 def test_scaling_measures_a_process_of_its_own(monkeypatch):
-    digits = ImageWorkload("digits", size=8).load_images()
+    digits = ImageWorkload("digits", size=8).load()
     twice = scaling.repeated(digits, 2)
     assert len(twice.labels) == 2 * len(digits.labels) and twice.majority() == digits.majority()
     assert len(set(twice.splits["train"]) & set(twice.splits["valid"])) == 0

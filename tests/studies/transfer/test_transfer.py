@@ -96,7 +96,7 @@ def test_body_outputs_are_unaugmented_in_order_and_leave_the_loaders_alone(weigh
     first, labels = body_outputs(learn, 1)
     again, _ = body_outputs(learn, 1)
     assert torch.equal(first, again) and len(first) == len(learn.dls.valid_ds)
-    image_set = ImageWorkload("solar:200", "small", size=32).load_images().split_by(0)
+    image_set = ImageWorkload("solar:200", "small", size=32).load().split_by(0)
     assert labels.tolist() == image_set.labels[image_set.splits["valid"]].tolist()
     train, _ = body_outputs(learn, 0)
     assert torch.equal(train, body_outputs(learn, 0)[0]), "no flips"
