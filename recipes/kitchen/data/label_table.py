@@ -18,10 +18,14 @@ TRIED = 20  # rows that tell the separator
 SAMPLED = 200  # rows that tell which column holds the file names
 LEAST_FOUND = 0.05  # of the sampled rows name an image, in a column of file names
 # Headers in lower case, letters and digits alone; the best first.
-FILES = ("filename", "file", "filepath", "imagefile", "imagefilename", "imagepath", "imagename", "path", "filenames")
-FILES += ("image", "images", "img", "imgname", "imgpath", "fname", "imageid", "imgid", "photo", "picture", "name", "id")
-LABELS = ("label", "labels", "class", "classname", "classlabel", "labelname", "category", "categoryname", "target")
-LABELS += ("classid", "labelid", "categoryid", "species", "breed", "diagnosis", "dx", "tag", "tags", "y")
+FILES = tuple(
+    "filename file filepath imagefile imagefilename imagepath imagename path filenames image images img imgname "
+    "imgpath fname imageid imgid photo picture name id".split()
+)
+LABELS = tuple(
+    "label labels class classname classlabel labelname category categoryname target classid labelid categoryid species "
+    "breed diagnosis dx tag tags y".split()
+)
 IS_VALID = ("isvalid", "isval", "isvalidation", "valid")
 SPLIT = ("split", "set", "subset", "partition", "usage", "dataset", "part", "phase", "fold", "splitname")
 YES, NO = {"1", "1.0", "true", "t", "yes", "y"}, {"0", "0.0", "false", "f", "no", "n"}

@@ -1,5 +1,7 @@
 """The loss of LR range tests against the LR: one light line per seed, and what they suggest as a line in a band."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -9,7 +11,7 @@ from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 DASHED = "Dashed: the median over seeds of fastai's valley rule. Band: the lowest to the highest seed."
 
 
-def draw_curves(ax: Axes, curves: pd.DataFrame, found: LRSuggestion) -> dict[int, tuple]:
+def draw_curves(ax: Axes, curves: pd.DataFrame, found: LRSuggestion) -> dict[Any, tuple]:
     "Returns the colour and the dash of every seed. Folders of lrlab 1.0 have curves without a seed."
     curves = curves if "seed" in curves else curves.assign(seed=0)
     look = style.style_of(curves.seed.unique())

