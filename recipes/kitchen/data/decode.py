@@ -28,7 +28,7 @@ _VERSION = 2  # part of the cache key: raise it when the pixels that come out ch
 def find_suffixes() -> set[str]:
     "The suffixes of `FORMATS`, such as .jpg and .jfif, that this Pillow knows; .heic with the package pillow-heif."
     if find_spec("pillow_heif"):
-        import pillow_heif  # type: ignore[import-not-found]
+        import pillow_heif
 
         pillow_heif.register_heif_opener()
     return {suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS}
