@@ -19,7 +19,6 @@ from fastai.callback.tracker import EarlyStoppingCallback
 from fastai.torch_core import set_seed
 
 import lrlab.callbacks
-import lrlab.recipes
 from lrlab.callbacks.random_state import seed_loaders
 from lrlab.recipes.kitchen.errors import UserCodeError, UserError
 from lrlab.recipes.kitchen.from_file import FromFile
@@ -160,8 +159,8 @@ def call(make_learner: Callable[[], Learner]) -> Learner:
 def place_of(error: Exception) -> str:
     "An exception as one line: the last line of the user's code that it passed, and what it says."
     frames = traceback.extract_tb(error.__traceback__)
-    lrlabs = [str(Path(str(package.__file__)).parent) for package in (lrlab.callbacks, lrlab.recipes)]
-    libraries = ("site-packages", "dist-packages", *lrlabs, str(Path(torch.__file__).parents[1]), "<frozen")
+    lrlabs = (Path(str(lrlab.callbacks.__file__)).parent, Path(__file__).parents[1])
+    libraries = ("site-packages", "dist-packages", *map(str, lrlabs), str(Path(torch.__file__).parents[1]), "<frozen")
     own = [frame for frame in frames if not any(part in frame.filename for part in libraries)]
     if isinstance(error, SyntaxError) and error.filename:
         where = f"{error.filename}, line {error.lineno}: "

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.kitchen.store.files import sync_folder, write_atomically, write_synced
 from lrlab.recipes.kitchen.store.manifest import FILE, Manifest
+from lrlab.recipes.kitchen.store.packed import unpack
 from lrlab.recipes.kitchen.store.tables import (
     CYCLE_COLUMNS,
     EPOCH_COLUMNS,
@@ -39,6 +40,7 @@ class Store:
         try:
             self.runs.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
+            unpack(self.out)
         except Timeout:
             raise Refused(
                 f"`out` {self.out}: another lrlab command is writing there; wait for it or choose another"
@@ -129,6 +131,7 @@ class Store:
     def complete(self) -> dict[str, RunRow]:
         "The rows of all complete runs by run id. A folder with a damaged file is moved away and named."
         rows = {}
+        unpack(self.out)
         for folder in sorted(self.runs.iterdir()) if self.runs.is_dir() else ():
             if folder.name.startswith(".") or not (folder / "run.json").exists():
                 continue
