@@ -12,14 +12,15 @@ DATE = (1980, 1, 1, 0, 0, 0)  # of every member: the same runs give the same fil
 
 
 def pack(out: Path) -> None:
-    "Move the finished runs of the folder `out` into runs.zip."
+    "Move the finished runs of the folder `out` into runs.zip, if there are any."
     runs, part = out / "runs", out / f".{FILE}.part"
     files = sorted(file for file in runs.glob("[!.]*/*") if file.is_file())
-    with zipfile.ZipFile(part, "w") as archive:
-        for file in files:
-            member = zipfile.ZipInfo(file.relative_to(runs).as_posix(), DATE)
-            archive.writestr(member, file.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=9)
-    part.replace(out / FILE)
+    if files:
+        with zipfile.ZipFile(part, "w") as archive:
+            for file in files:
+                member = zipfile.ZipInfo(file.relative_to(runs).as_posix(), DATE)
+                archive.writestr(member, file.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=9)
+        part.replace(out / FILE)
     shutil.rmtree(runs)
 
 
