@@ -65,7 +65,7 @@ def page(out: Path, command: str, answer: str, minutes: float) -> str:
     return (
         f"# {question}\n\n`{command}` took {minutes:.1f} minutes on {cores} of {config['machine']['cpu']}, on "
         f"{config['date'][:10]}, at commit {config['commit']}.\n\n```text\n{answer}\n```\n\n{figures}\n"
-        "[What each file is](../../README.md#what-each-file-is). This page is written by `python tests/make_reference.py`.\n"
+        "[What each file is](../../README.md#what-each-file-is). `python tests/make_reference.py` wrote this page.\n"
     )
 
 
