@@ -8,6 +8,7 @@ import ast
 import inspect
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from lrlab.recipes.kitchen.errors import UserError
@@ -111,10 +112,16 @@ def _labelled(item: Any, epochs: int) -> tuple[str, "Schedule"]:
     from lrlab.callbacks import Schedule
 
     if isinstance(item, Schedule):
-        return repr(item), item
+        return _short_call(item), item
     if not isinstance(item, str):
         raise UserError(f"`schedules`: {shorten(repr(item))} is not a schedule; expected a name or OneCycle(...)")
     return item, named_schedule(item, epochs) if item in NAMES else parse_schedule(item)
+
+
+def _short_call(schedule: "Schedule") -> str:
+    "The constructor call, without arguments that have their default."
+    given = {f.name: getattr(schedule, f.name) for f in fields(schedule) if getattr(schedule, f.name) != f.default}
+    return f"{type(schedule).__name__}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
 
 def _checked_label(label: str) -> str:

@@ -148,9 +148,10 @@ def _train(study: Study, centre: LearningRate, started: float) -> None:
     lr_of = {budget: dict.fromkeys(own, centre) for budget, own in question.schedules.items()}
     if question.tuning:
         lr_of = tune_schedules(study, question.schedules, question.tuning, centre, measure=question.judge)
-    budgets = ", ".join(map(str, question.schedules))
+    *others, last = question.schedules
+    budgets = ", ".join([*map(str, others), plural(last, "epoch")])
     lr = "each schedule's own lr_max" if question.tuning else f"lr_max {centre}"
-    what = f"runs ({budgets} epochs each, {lr})"
+    what = f"runs ({budgets} each, {lr})"
 
     def train(schedules: stages.Schedules, seeds: list[int]) -> None:
         plans = (plan_runs(own, lr_of[budget], seeds, budget) for budget, own in schedules.items())
