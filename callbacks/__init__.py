@@ -2,6 +2,7 @@
 
 from .averaging import CycleAverage
 from .compose import Join, Scaled, Warmup, join, scaled, warmup
+from .cooldown import CooldownOnPlateau
 from .divergence import StopOnDivergence
 from .extend import Extendable, cool_down, extend
 from .history import HyperHistory
@@ -39,6 +40,7 @@ __all__ = [
     "SCHEDULES",
     "SGDR",
     "Constant",
+    "CooldownOnPlateau",
     "CosineDecay",
     "CosineRestarts",
     "Custom",

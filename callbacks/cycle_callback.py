@@ -10,7 +10,7 @@ import numpy as np
 from .arguments import whole_or_none
 from .hypers import by_group
 from .schedule_lr import ScheduleLR
-from .steps import PlannedCallback, StepPlan
+from .steps import PlannedCallback, plan_in_steps
 
 LOW_ENOUGH = 0.5  # how far down from its top a cycle that is cut must have come
 
@@ -42,13 +42,8 @@ class CycleCallback(PlannedCallback):
         self._latest: float | None = None  # position of the latest step of the current cycle
 
     def begin(self) -> None:
-        plan, total = self._steps.plan, self._steps.total
-        if not isinstance(plan, StepPlan):
-            raise ValueError(
-                f"{type(self).__name__} counts epochs or steps, and how many a fit of `minutes` has is not known "
-                "before; give n_epoch or steps instead of minutes"
-            )
-        firsts, self._multipliers = plan.firsts, None
+        firsts, total = plan_in_steps(self.learn, type(self).__name__).firsts, self._steps.total
+        self._multipliers = None
         ends = [first - 1 for first in firsts[self.every :: self.every]] if self.every else self._scheduled_ends()
         if not ends:
             raise ValueError(f"no cycle ends within the {total} steps of this fit, so {type(self).__name__} gets none")

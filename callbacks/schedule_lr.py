@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from fastai.basics import Callback, L, Learner, OptimWrapper, Recorder
 from fastai.callback.schedule import ParamScheduler
-from fastai.callback.tracker import ReduceLROnPlateau
+from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau
 
 from . import _fastai
 from .arguments import Budget, is_number, number, plain, whole, whole_or_none
@@ -154,6 +154,22 @@ class ScheduleLR(ScheduleHyper):
                 momentum = self._plan.table("mom", len(self.learn.opt.hypers))[:, -1]
                 batches = np.linspace(0, len(momentum), len(recorder.lrs), endpoint=False).astype(int)
                 recorder.hps["mom"] = momentum[batches].tolist()
+
+    def begin(self) -> None:
+        super().begin()
+        self._warn_of_early_stopping()
+
+    def _warn_of_early_stopping(self) -> None:
+        patience = [cb.patience for cb in self.learn.cbs if isinstance(cb, EarlyStoppingCallback)]
+        if not patience or min(patience) + 1 >= self.learn.n_epoch:
+            return
+        lrs = self._plan.table("lr", len(self.learn.opt.hypers))[:, -1]
+        if lrs[-1] < lrs.max() / 2:
+            warnings.warn(
+                f"EarlyStoppingCallback may end the fit while the LR of {self.schedule!r} is still high, and so lose "
+                "what the schedule is for; Trapezoid() with CooldownOnPlateau() ends early with its cooldown",
+                stacklevel=2,
+            )
 
     def _names(self) -> list[str]:
         return ["lr"] if self.moms is None else ["lr", "mom"]

@@ -267,6 +267,17 @@ def plan_of(learn: Learner, start_epoch: int = 0) -> Plan:
     return StepPlan(learn, learn.n_epoch, start_epoch) if length is None else length.plan(learn, start_epoch)
 
 
+def plan_in_steps(learn: Learner, name: str) -> StepPlan:
+    "The plan of the fit that runs, for the callback `name`, which cannot follow a time."
+    plan = plan_of(learn)
+    if not isinstance(plan, StepPlan):
+        raise ValueError(
+            f"{name} counts epochs or steps, and how many a fit of `minutes` has is not known before; give n_epoch or "
+            "steps instead of minutes"
+        )
+    return plan
+
+
 def length_of(learn: Learner) -> FitLength | None:
     "What ends the fit that runs, if it has another length than whole epochs."
     # A fit within a fit has the outer one's callbacks, too.
