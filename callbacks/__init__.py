@@ -11,6 +11,7 @@ from .plateau import ReduceOnPlateau
 from .preview import SchedulePreview
 from .resume import Resumable
 from .schedule import Schedule
+from .schedule_free import ScheduleFree, schedule_free_adamw, schedule_free_sgd
 from .schedule_lr import ScheduleHyper, ScheduleLR, fit_schedule, preview_schedule
 from .schedules import (
     SCHEDULES,
@@ -63,6 +64,7 @@ __all__ = [
     "Rex",
     "Scaled",
     "Schedule",
+    "ScheduleFree",
     "ScheduleHyper",
     "ScheduleLR",
     "SchedulePreview",
@@ -80,5 +82,7 @@ __all__ = [
     "lr_range_test",
     "preview_schedule",
     "scaled",
+    "schedule_free_adamw",
+    "schedule_free_sgd",
     "warmup",
 ]

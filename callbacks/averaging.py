@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from fastai.basics import L, Learner, get_model
 from fastai.callback.tracker import SaveModelCallback
 from torch import nn
 
+from . import _fastai
 from .arguments import whole
 from .cycle_callback import CycleCallback
 from .random_state import kept_random_state
@@ -89,11 +91,12 @@ class CycleAverage(CycleCallback):
         self._modes, self.missing = state["modes"], state["missing"]
 
 
-def measure_batchnorm(learn: Learner, modes: list[bool] | None = None) -> None:
+def measure_batchnorm(learn: Learner, modes: list[bool] | None = None, batches: int | None = None) -> None:
     """Measure the running statistics of batch-norm layers again, over one pass of the training data.
 
     `modes` has the training flag of every module of the model, by default all True. A batch-norm layer in eval mode
-    keeps its statistics. Batches pass the callbacks that prepare batches for prediction, as in `learn.get_preds`.
+    keeps its statistics. `batches` is the number of batches to measure them on, by default all. Batches pass the
+    callbacks that prepare batches for prediction, as in `learn.get_preds`.
     """
     model = get_model(learn.model)
     modules = list(model.modules())
@@ -113,7 +116,7 @@ def measure_batchnorm(learn: Learner, modes: list[bool] | None = None) -> None:
         learn.cbs = L(cb for cb in learn.cbs if cb.run_valid and hasattr(type(cb), "before_batch"))
         learn.training, learn.dl, learn.n_iter = False, learn.dls.train, len(learn.dls.train)
         with torch.no_grad(), kept_random_state(learn.dls):
-            for i, batch in enumerate(learn.dls.train):
+            for i, batch in enumerate(islice(learn.dls.train, batches)):
                 learn.one_batch(i, batch)
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
@@ -122,3 +125,4 @@ def measure_batchnorm(learn: Learner, modes: list[bool] | None = None) -> None:
             module.training = training
         vars(learn).clear()
         vars(learn).update(learner)
+        _fastai.forget_iteration(learn.dls.train)

@@ -206,7 +206,7 @@ def fingerprint(learn: Any) -> dict[str, Any]:
             "batches": n_batches(learn.dls.train),
             "data": [_describe(dl) for dl in learn.dls.loaders],
             "optimizer": [type(opt).__name__, *(_name(f) for f in _fastai.step_functions(learn.opt))],
-            "hypers": [{name: hyper[name] for name in hyper if name not in scheduled} for hyper in hypers],
+            "hypers": [{name: hyper[name] for name in hyper if name not in scheduled | _COUNTERS} for hyper in hypers],
             "groups": [[tuple(p.shape) for p in group] for group in learn.opt.param_lists],
             "frozen": [learn.opt.frozen_idx, "".join("01"[p.requires_grad] for p in learn.model.parameters())],
             "schedule": [repr(cb) for cb in schedules],
@@ -296,4 +296,6 @@ def unpack(value: Any) -> Any:
     return type(value)(map(unpack, value)) if type(value) in (list, tuple) else value
 
 
+# What optimizers of torch keep beside their settings: those of the package schedulefree.
+_COUNTERS = {"k", "weight_sum", "lr_max", "scheduled_lr", "train_mode"}
 _ARRAY = "array of NumPy"
