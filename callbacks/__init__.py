@@ -35,6 +35,7 @@ from .schedules import (
 )
 from .snapshots import SnapshotEnsemble
 from .start_at import StartAt
+from .tail_average import TailAverage
 from .unfreeze import GradualUnfreeze
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "StartAt",
     "StepDecay",
     "StopOnDivergence",
+    "TailAverage",
     "Trapezoid",
     "Triangular",
     "Warmup",
