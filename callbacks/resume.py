@@ -296,6 +296,7 @@ def unpack(value: Any) -> Any:
     return type(value)(map(unpack, value)) if type(value) in (list, tuple) else value
 
 
-# What optimizers of torch keep beside their settings: those of the package schedulefree.
+# What optimizers of torch keep beside their settings: those of the packages schedulefree and pytorch_optimizer.
 _COUNTERS = {"k", "weight_sum", "lr_max", "scheduled_lr", "train_mode"}
+_COUNTERS |= {"step", "d", "d_max", "d_hat", "d_numerator", "d_de_nom"}
 _ARRAY = "array of NumPy"
