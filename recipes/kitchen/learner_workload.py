@@ -24,7 +24,7 @@ from lrlab.recipes.kitchen.errors import UserCodeError, UserError
 from lrlab.recipes.kitchen.from_file import FromFile
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
-from lrlab.recipes.kitchen.stage import stage
+from lrlab.recipes.kitchen.stage import print_note, stage
 from lrlab.recipes.kitchen.store.tables import by_column
 from lrlab.recipes.kitchen.text import printable, shorten
 from lrlab.recipes.kitchen.workloads import Workload, make_workload
@@ -91,7 +91,8 @@ class LearnerWorkload:
     def load(self) -> OwnData:
         """Make the Learner twice, train one batch, and tell what it is.
 
-        Raises UserCodeError for what the user's code raises, and UserError for a Learner that cannot be used.
+        What is odd about it is printed. Raises UserCodeError for what the user's code raises, and UserError for a
+        Learner that cannot be used.
         """
         stage("Making the Learner twice")
         first, second = identity(self.learner(CHECKED_SEED)), identity(learn := self.learner(CHECKED_SEED))
@@ -101,6 +102,8 @@ class LearnerWorkload:
         known = {key: value for key, value in first.items() if key not in changed}
         metrics = tuple(by_column(dict.fromkeys(learn.metrics.attrgot("name"), 0.0)))
         warnings = tuple(_warnings(learn, changed))
+        for warning in warnings:
+            print_note(self.name, warning)
         return OwnData(self.name, facts, known | _code(self.make_learner), metrics, warnings)
 
     def resolve(self, data: OwnData) -> "LearnerWorkload":
@@ -192,6 +195,12 @@ class FirstBatchAlone(Callback):
 
     def after_batch(self):
         raise CancelTrainException if self.training else CancelValidException
+
+    def after_cancel_train(self):
+        self.learn.recorder.cancel_train = False  # or the trackers of fastai would miss the values of this epoch
+
+    def after_cancel_validate(self):
+        self.learn.recorder.cancel_valid = False
 
 
 def identity(learn: Learner) -> dict:

@@ -8,6 +8,7 @@ from itertools import count
 import pytest
 import torch
 from fastai.basics import DataLoaders, Learner, Metric, nn
+from fastai.callback.tracker import EarlyStoppingCallback, SaveModelCallback
 from fastai.data.load import DataLoader
 from fastai.losses import CrossEntropyLossFlat, MSELossFlat
 from fastai.metrics import accuracy, error_rate, rmse
@@ -80,7 +81,7 @@ def test_what_is_known_before_any_training():
     assert data.identity == LearnerWorkload(make).load().identity
 
 
-def test_a_learner_that_is_not_the_same_twice_is_told():
+def test_a_learner_that_is_not_the_same_twice_is_told(capsys):
     calls = count()
 
     def make():
@@ -91,6 +92,20 @@ def test_a_learner_that_is_not_the_same_twice_is_told():
 
     data = LearnerWorkload(make).load()
     assert "weights differ" in data.warnings[0] and "weights" not in data.identity and "first batch" in data.identity
+    assert capsys.readouterr().err == f"Note on make: {data.warnings[0]}.\n", "told before any training, not at its end"
+
+
+def test_a_learner_that_stops_early_is_trained_and_told_every_time(capsys):
+    workload = LearnerWorkload(
+        lambda: classifier(cbs=[EarlyStoppingCallback("accuracy", min_delta=2), SaveModelCallback()])
+    )
+    for _ in range(2):
+        workload.load()
+        assert "the Learner stops early" in capsys.readouterr().err
+    result = train_run(plan_runs(parse_schedules("cosine", 4), 1e-2, [0], 4)[0], None, workload)
+    assert (result.row.status, result.row.epochs, result.row.budget) == ("ok", 2, 4)
+    LearnerWorkload(classifier).load()
+    assert capsys.readouterr().err == ""
 
 
 def raises_in_metric(preds, targets):
