@@ -28,6 +28,7 @@ from lrlab.recipes.kitchen.models.layer_groups import layer_groups, one_group
 from lrlab.recipes.kitchen.models.weights import read_weights, sha256
 from lrlab.recipes.kitchen.options import check_range
 from lrlab.recipes.kitchen.stage import stage
+from lrlab.recipes.kitchen.stats.measures import Measure
 
 
 class Workload(Protocol):
@@ -53,6 +54,9 @@ class Workload(Protocol):
 
     def learner(self, seed: int = 0, data: Any = None) -> Any:
         "A new Learner, the same for the same seed."
+
+    def measure(self, data: Any) -> Measure:
+        "What judges its runs, unless the user says otherwise."
 
     def to_dict(self, data: Any) -> dict:
         "Everything about the data and the model that the numbers depend on; JSON types."
@@ -103,6 +107,9 @@ class ImageWorkload:
         "Images in a training batch. Fewer images than that are one batch."
         n_train = len(images.splits["train"])
         return min(self.bs or default_batch_size(n_train), n_train)
+
+    def measure(self, images: ImageSet) -> Measure:
+        return Measure()
 
     def to_dict(self, images: ImageSet) -> dict:
         "Everything about the data and the model that the numbers depend on; JSON types."

@@ -19,20 +19,8 @@ from lrlab.recipes.kitchen.learner_workload import LearnerWorkload, choose_workl
 from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.runs.train import train_run
 from lrlab.recipes.kitchen.schedule_names import parse_schedules
-
-X = torch.randn(96, 4, generator=torch.Generator().manual_seed(0))
-LABELS = (X.sum(1) > 0).long()
-
-
-def loaders(y=LABELS, **kwargs):
-    items = list(zip(X, y, strict=True))
-    return DataLoaders.from_dsets(items[:64], items[64:], bs=8, **({"num_workers": 0} | kwargs))
-
-
-def classifier(dls=None, metrics=accuracy, **kwargs):
-    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 2))
-    return Learner(dls or loaders(), model, loss_func=CrossEntropyLossFlat(), metrics=metrics, **kwargs)
-
+from tests.kitchen import tasks
+from tests.kitchen.tasks import LABELS, X, classifier, loaders
 
 MADE_ONCE = loaders()
 
@@ -129,7 +117,7 @@ def test_errors_of_the_users_code_name_the_place(make, says):
 
 
 def test_a_function_of_a_file(tmp_path):
-    (tmp_path / "parts.py").write_text("from tests.kitchen.test_learner_workload import classifier\n")
+    (tmp_path / "parts.py").write_text("from tests.kitchen.tasks import classifier\n")
     file = tmp_path / "train_it.py"
     file.write_text(
         "from parts import classifier\n\n\ndef make():\n    return classifier()\n\n\ndef bad():\n    return x\n"
@@ -145,6 +133,27 @@ def test_a_function_of_a_file(tmp_path):
     file.with_name("broken.py").write_text(textwrap.dedent("def make(:\n"))
     with pytest.raises(UserCodeError, match=r"broken.py, line 1: SyntaxError"):
         LearnerWorkload(FromFile.parse(f"{tmp_path}/broken.py:make")).load()
+
+
+@pytest.mark.parametrize(
+    ("make", "classes", "judge"),
+    [
+        (tasks.classifier, ("0", "1"), "accuracy"),
+        (tasks.regression, (), "-rmse"),
+        (tasks.multi_label, (), "accuracy_multi"),
+        (tasks.segmentation, (), "foreground_acc"),
+        (tasks.tabular, ("no", "yes"), "accuracy"),
+        (tasks.text, ("disliked", "liked"), "accuracy"),
+        (partial(tasks.regression, metrics=[]), (), "-loss"),
+    ],
+    ids=["classifier", "regression", "multi-label", "segmentation", "tabular", "text", "no metric"],
+)
+def test_every_task_has_its_measure_and_a_classification_its_classes(make, classes, judge):
+    workload = LearnerWorkload(make)
+    data = workload.load()
+    assert data.classes == classes and workload.measure(data).judge == judge
+    result = train_run(plan_runs(parse_schedules("cosine", 1), 1e-2, [0], 1)[0], data, workload)
+    assert result.row.status == "ok" and ("brier" in result.row.measures) == bool(classes) and result.predictions
 
 
 class Largest(Metric):

@@ -19,7 +19,7 @@ from lrlab.recipes.kitchen.machine.environment import peak_memory
 from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.schedule_names import parse_schedule
 from lrlab.recipes.kitchen.stats.forecast import ASSUMED, forecast_gap
-from lrlab.recipes.kitchen.stats.measures import Measure, lower_is_better
+from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.manifest import FILE, Manifest
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.kitchen.workloads import Workload
@@ -39,7 +39,7 @@ class Question:
     lr_max: LearningRate | None  # None: chosen by an LR range test
     threads: int = 1
     tuning: Tuning | None = None
-    judge: Measure | None = None  # None: `default_measure`
+    judge: Measure | None = None  # None: that of the workload
     tolerance: float | None = None  # None: the default of `decide`
     minutes: float | None = None  # for more seeds of the schedules that are open after the first ones
     until_decided: bool = False  # the same, without a limit of time
@@ -51,7 +51,7 @@ class Question:
         return (self.until_decided or self.minutes is not None) and len(self.seeds) > stages.FIRST_SEEDS
 
     def to_dict(self, image_set: Any) -> dict:
-        judged = {} if self.judge in (None, Measure()) else {"judge": self.judge.judge}
+        judged = {} if self.judge is None else self.judge.to_dict()
         tolerated = {} if self.tolerance is None else {"tolerance": self.tolerance}
         looks = {} if self.looks == 1 else {"looks": self.looks}
         return {
@@ -182,24 +182,12 @@ def settle(question: Question, data: Any, learn: Learner) -> Question:
     steps_per_epoch = len(learn.dls.train)
     if steps_per_epoch == 0:
         raise UserError("there are fewer training images than one batch; choose a smaller `bs`")
-    measure = default_measure(data) if question.judge is None else question.judge
+    measure = question.workload.measure(data) if question.judge is None else question.judge
     known = ["accuracy", "loss", "brier", *getattr(data, "metrics", ())]
     if measure.name not in known:
         raise UserError(f"`judge` {measure.name}: no run has it; the runs have {', '.join(dict.fromkeys(known))}")
     schedules = {n: distinct(own, n, steps_per_epoch) for n, own in question.schedules.items()}
     return replace(question, judge=measure, schedules=schedules)
-
-
-def default_measure(data: Any) -> Measure:
-    "Accuracy for images; for a Learner of the user's own its first metric, or the loss if it has none."
-    if isinstance(data, ImageSet):
-        return Measure()
-    for name in data.metrics:
-        if lower_is_better(name) is not None:
-            return Measure.parse(name)
-    if data.metrics:
-        return Measure.parse(data.metrics[0])  # raises: is higher or lower better?
-    return Measure.parse("loss")
 
 
 def distinct(schedules: dict[str, Schedule], budget: int, steps_per_epoch: int) -> dict[str, Schedule]:

@@ -10,7 +10,7 @@ from lrlab.callbacks import CosineDecay
 from lrlab.recipes import cli, compare, compare_schedules
 from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.studies.compare import stages
-from tests.kitchen.test_learner_workload import classifier
+from tests.kitchen.tasks import classifier
 
 ASKED = {"epochs": 2, "schedules": "constant,cosine", "lr_max": 1e-2, "seeds": 3}
 
@@ -96,7 +96,7 @@ def test_more_seeds_go_to_the_open_schedules_only(tmp_path):
 def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.py").write_text(
-        "from tests.kitchen.test_learner_workload import classifier\n\n\ndef make():\n    return classifier()\n"
+        "from tests.kitchen.tasks import classifier\n\n\ndef make():\n    return classifier()\n"
     )
     line = "--epochs 1 --seeds 1 --schedules constant,cosine --lr-max 1e-2 --jobs 1".split()
     assert cli.main(["compare", "--learner", "train.py:make", *line]) == 0
