@@ -56,5 +56,5 @@ class EvaluationWeights(FitCallback):
 
     def _measure_batchnorm(self) -> None:
         if self._modes is not None and not _fastai.in_range_test(self.learn):
-            measure_batchnorm(self.learn, self._modes, self.batches)
+            measure_batchnorm(self.learn, self._modes, limit=self.batches)
             self._modes = None
