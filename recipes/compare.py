@@ -16,7 +16,6 @@ from lrlab.recipes.kitchen.schedule_names import DEFAULT_SCHEDULES, QUICK_SCHEDU
 
 ENGINES = ("local", "ray")
 TUNE_POINTS, TUNE_SEEDS = 5, 2
-MOST_SEEDS = 50  # in the time of `minutes`
 FIRST_SIZE = 48  # pixels of the solar cells, so that the first comparison of a new user takes two minutes
 
 Tune = Annotated[bool, o.Option("Comparison", "", "Tune the peak LR of every schedule on one grid around lr_find's")]
@@ -37,7 +36,7 @@ Address = Annotated[
     quick={"epochs": 2, "seeds": 2, "schedules": QUICK_SCHEDULES, "out": "results/compare-quick"},
     tune={"lr_max": "find"},
     learner={**dict.fromkeys(("data", "arch", "precision")), "lr_max": "find"},
-    minutes={"seeds": MOST_SEEDS},
+    minutes={"seeds": o.MOST_SEEDS},
     until_decided={"seeds": 8},
     grows=("seeds", "schedules", "epochs"),
 )

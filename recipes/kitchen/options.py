@@ -207,6 +207,7 @@ def pretrained_name(value: Any, name: str) -> str:
     return str(value)
 
 
+MOST_SEEDS = 50  # in the time of `minutes`
 MANY = 10_000  # epochs: more than anybody wants
 LAST_SEED = 2**32 - 1
 DATA_HELP = "solar, digits, fashion_mnist, a fastai dataset, or a folder of images; cifar:1000 takes 1,000 of them"

@@ -39,7 +39,7 @@ class Manifest:
     engine: str | None = None
     jobs: int | None = None
     plan: list[str] | None = None  # run ids, in order
-    second_stage: dict | None = None  # the schedules and seeds of a comparison after its first look
+    asked: dict[str, dict] = field(default_factory=dict)  # the seeds of every command, and what followed its first look
     tuning_plan: list[str] = field(default_factory=list)
     tuned: dict = field(default_factory=dict)  # the LR grid and what was chosen from it
     lr_max: str | None = None  # the peak LR of the only run, for recipes of one run

@@ -155,8 +155,7 @@ def rules(results: Results) -> list[str]:
             f"These runs are judged {results.looks} times in all, after the first seeds and after more. Each time "
             "spends an equal part of the 5 % that a word may be wrong."
         )
-    if results.config.get("second_stage"):
-        followed.append(results.config["second_stage"]["text"])
+    followed += [stage["text"] for stage in results.config.get("asked", {}).values() if stage]
     if question.get("head_epochs") and question["arch"] != "small":
         epochs = plural(question["head_epochs"], "epoch")
         followed.append(f"Before every run the new head was trained alone for {epochs}, beyond the budget.")

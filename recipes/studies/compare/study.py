@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,15 @@ class Question:
             "tuning": self.tuning.to_dict() if self.tuning else None,
         }
 
+    @property
+    def asked(self) -> str:
+        "The seeds that every schedule gets, or how many more seeds open schedules get: what leads to a look."
+        seeds = plural(len(self.seeds), "seed")
+        if not self.has_stages:
+            return seeds
+        limit = "until decided" if self.minutes is None else f"in {self.minutes:g} minutes"
+        return f"{seeds} {limit}, {plural(sum(map(len, self.schedules.values())), 'schedule')}"
+
 
 def answer(question: Question, out: Path | str, place: Place = Place(), fresh: bool = False) -> Result:  # noqa: B008
     """Train what is not there yet, then draw everything from the stored results.
@@ -75,12 +85,15 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
     KeyboardInterrupt if it was stopped before a single run was finished.
     """
     started = time.monotonic()
-    question = replace(question, looks=1 + question.has_stages)
-    question = question if fresh else extend(question, Path(out))
-    with open_study("compare", question, out, place, fresh, settle, split_folders, GROWS) as study:
+    held = None if fresh else Manifest.read(Path(out))
+    held = held if held and held.recipe == "compare" else None  # another recipe's folder is refused below
+    question = extend(question, held, Path(out)) if held else question
+    agree = partial(settle, held=held)
+    with open_study("compare", question, out, place, fresh, agree, split_folders, GROWS) as study:
         if isinstance(study.image_set, ImageSet):
             samples.keep(study.store, study.image_set)
-        study.store.update(lint=lint(study))
+        asked = study.store.manifest.asked
+        study.store.update(lint=lint(study), asked=asked | {study.question.asked: asked.get(study.question.asked, {})})
         centre = _lr_max(study)
         tell_plan(study)
         try:
@@ -93,14 +106,11 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
         return redraw(study.store)
 
 
-def extend(question: Question, out: Path) -> Question:
-    """The question with the seeds, schedules and budgets that the folder `out` already holds.
+def extend(question: Question, manifest: Manifest, out: Path) -> Question:
+    """The question with the seeds, schedules and budgets that the folder `out` with this `manifest` already holds.
 
     A later command extends a comparison: what is there is used, and the answer covers all of it.
     """
-    manifest = Manifest.read(out)
-    if manifest is None or manifest.recipe != "compare":
-        return question
     try:
         seeds = list(dict.fromkeys([*manifest.question["seeds"], *question.seeds]))
         stored = {int(n): calls.items() for n, calls in manifest.question["schedules"].items()}
@@ -113,11 +123,8 @@ def extend(question: Question, out: Path) -> Question:
         if changed:
             raise Refused(f"`out` {out}: there {changed[0]} is {held[changed[0]]!r}; choose another `out`")
         held |= asked
-    looks = manifest.question.get("looks", 1)
-    if len(seeds) > len(manifest.question["seeds"]):
-        looks += 1  # the runs that are there have been judged before
     sorted_schedules = {n: schedules[n] for n in sorted(schedules)}
-    extended = replace(question, seeds=seeds, schedules=sorted_schedules, looks=max(looks, question.looks))
+    extended = replace(question, seeds=seeds, schedules=sorted_schedules)
     if (extended.seeds, extended.schedules) != (question.seeds, question.schedules):
         budgets = ", ".join(map(str, extended.schedules))
         names = len({label for held in schedules.values() for label in held})
@@ -126,6 +133,20 @@ def extend(question: Question, out: Path) -> Question:
             f"{budgets} epochs."
         )
     return extended
+
+
+def count_looks(question: Question, held: Manifest | None) -> int:
+    """How often the runs of a folder are judged in all, if `question` is asked after what it has `held` so far.
+
+    Runs that are there have been judged before, so every command that may add runs of the same schedules adds a look.
+    A command that was asked before adds none.
+    """
+    if held is None:
+        return 1 + question.has_stages
+    looks, n_seeds = held.question.get("looks", 1), len(held.question["seeds"])
+    if question.asked in (held.asked or [plural(n_seeds, "seed")]):
+        return looks
+    return looks + 1 + (question.has_stages and n_seeds < stages.FIRST_SEEDS)
 
 
 def tell_plan(study: Study) -> None:
@@ -153,32 +174,27 @@ def _train(study: Study, centre: LearningRate, started: float) -> None:
     lr = "each schedule's own lr_max" if question.tuning else f"lr_max {centre}"
     what = f"runs ({budgets} each, {lr})"
 
-    def train(schedules: stages.Schedules, seeds: list[int]) -> None:
-        plans = (plan_runs(own, lr_of[budget], seeds, budget) for budget, own in schedules.items())
-        study.train([run for plan in plans for run in plan], what)
-
+    plans = [plan_runs(own, lr_of[budget], question.seeds, budget) for budget, own in question.schedules.items()]
+    runs = [run for plan in plans for run in plan]
     if not question.has_stages:
-        train(question.schedules, question.seeds)
+        study.train(runs, what)
         return
-    first, later = question.seeds[: stages.FIRST_SEEDS], question.seeds[stages.FIRST_SEEDS :]
-    train(question.schedules, first)
-    if study.store.manifest.second_stage is None:
-        still_open = stages.open_schedules(study, question.schedules)
-        seeds = stages.more_seeds(study, still_open, later, started)
-        labels = {str(budget): list(own) for budget, own in still_open.items()}
-        text = stages.describe(still_open, seeds, question.minutes)
-        study.store.update(second_stage={"schedules": labels, "seeds": seeds, "text": text})
-    second = study.store.manifest.second_stage or {}
-    print(second["text"])
-    chosen = {
-        int(n): {label: question.schedules[int(n)][label] for label in own} for n, own in second["schedules"].items()
-    }
-    if chosen and second["seeds"]:
-        train(chosen, second["seeds"])
+    first, done = question.seeds[: stages.FIRST_SEEDS], study.store.complete()
+    study.train([run for run in runs if run.seed in first or run.run_id in done], what)
+    stage = study.store.manifest.asked[question.asked]
+    if not stage:
+        stage = stages.plan_stage(study, runs, started)
+        study.store.update(asked=study.store.manifest.asked | {question.asked: stage})
+    print(stage["text"])
+    chosen = [run for run in runs if run.arm in stage["schedules"].get(str(run.epochs), ())]
+    study.train([run for run in chosen if run.seed in stage["seeds"]], what)
 
 
-def settle(question: Question, data: Any, learn: Learner) -> Question:
-    "The question with its measure, and every curve once. Raises UserError for a schedule that cannot run."
+def settle(question: Question, data: Any, learn: Learner, held: Manifest | None = None) -> Question:
+    """The question with its measure, every curve once, and how often the runs are judged.
+
+    `held` is the manifest of the folder so far. Raises UserError for a schedule that cannot run.
+    """
     steps_per_epoch = len(learn.dls.train)
     if steps_per_epoch == 0:
         raise UserError("there are fewer training images than one batch; choose a smaller `bs`")
@@ -187,7 +203,8 @@ def settle(question: Question, data: Any, learn: Learner) -> Question:
     if measure.name not in known:
         raise UserError(f"`judge` {measure.name}: no run has it; the runs have {', '.join(dict.fromkeys(known))}")
     schedules = {n: distinct(own, n, steps_per_epoch) for n, own in question.schedules.items()}
-    return replace(question, judge=measure, schedules=schedules)
+    question = replace(question, judge=measure, schedules=schedules)
+    return replace(question, looks=count_looks(question, held))
 
 
 def distinct(schedules: dict[str, Schedule], budget: int, steps_per_epoch: int) -> dict[str, Schedule]:

@@ -13,6 +13,7 @@ from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.recording import EpochLog
 from lrlab.recipes.kitchen.schedule_names import parse_schedule
+from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.tables import RUN_COLUMNS
 from lrlab.recipes.studies.compare.study import Question, extend
 from tests.conftest import write_images
@@ -89,7 +90,7 @@ def test_a_later_command_extends_the_comparison(small, first, tmp_path, capsys):
     assert asked == {*((2, name) for name in names), (1, "linear")}
     assert len(wider.runs) == 9 and json.loads((out / "config.json").read_text())["question"]["seeds"] == [0, 1, 2]
     with pytest.raises(Refused, match="there linear is"):
-        extend(Question(None, [0], {1: {"linear": CosineDecay()}}, None), out)
+        extend(Question(None, [0], {1: {"linear": CosineDecay()}}, None), Manifest.read(out), out)
 
 
 def test_cyclic_schedules_are_read_at_their_cycle_ends(small, first):
