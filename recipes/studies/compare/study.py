@@ -94,7 +94,9 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
             samples.keep(study.store, study.image_set)
         asked = study.store.manifest.asked
         study.store.update(lint=lint(study), asked=asked | {study.question.asked: asked.get(study.question.asked, {})})
-        centre = _lr_max(study)
+        centre = study.choose_lr(study.question.lr_max)
+        if study.store.manifest.memory_per_run_gb is None:
+            study.store.update(memory_per_run_gb=round(peak_memory() / 1e9, 2))
         tell_plan(study)
         try:
             _train(study, centre, started)
@@ -241,15 +243,3 @@ def split_folders(image_set: Any) -> dict:
     tops = {split: {image_set.files[row].split("/")[0] for row in rows} for split, rows in image_set.splits.items()}
     apart = all(len(names) == 1 for names in tops.values()) and len(set.union(*tops.values())) == len(tops)
     return {"folders": {split: names.pop() for split, names in tops.items()} if apart else None}
-
-
-def _lr_max(study: Study) -> LearningRate:
-    "The LR range tests, once per folder. Their suggestion is used where the question leaves lr_max open."
-    lr_max = study.question.lr_max
-    if lr_max is None:
-        lr_max = study.workload.spread(study.require_lr("lr_max"))
-    else:
-        study.find_lr(in_use=lr_max.peak)
-    if study.store.manifest.memory_per_run_gb is None:
-        study.store.update(memory_per_run_gb=round(peak_memory() / 1e9, 2))
-    return lr_max

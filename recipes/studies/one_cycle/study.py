@@ -51,19 +51,10 @@ def answer(question: Question, out: Path | str, fresh: bool = False) -> OneCycle
 
 
 def _train(study: Study) -> None:
-    lr_max = _lr_max(study)
+    lr_max = study.choose_lr(study.question.lr_max)
     learn = study.workload.learner(study.question.seed, study.image_set)
     with learn.no_bar(), using_threads(study.question.threads):
         _fit(study, learn, lr_max)
-
-
-def _lr_max(study: Study) -> LearningRate:
-    "The LR range tests, and the LR to use: the given one, or what they suggest."
-    given = study.question.lr_max
-    if given is None:
-        return study.workload.spread(study.require_lr("lr_max"))
-    study.find_lr(in_use=given.peak)
-    return given
 
 
 def _fit(study: Study, learn: Learner, lr_max: LearningRate) -> None:
