@@ -44,6 +44,10 @@ def lr_rule(results: Results) -> str:
     "Which lr_max the schedules had."
     if results.question.get("tuning"):
         return "lr_max tuned for each schedule over one common grid."
+    if results.question.get("lrs"):
+        named = results.runs.schedule.isin(list(results.question["lrs"]))
+        used = " or ".join(dict.fromkeys(map(results.acting_lr, results.runs.lr_max[~named])))
+        return f"Untuned: lr_max = {used}, except where the name of a schedule says another."
     return f"Untuned: every schedule used lr_max = {' or '.join(_used_lrs(results))}."
 
 
@@ -116,11 +120,10 @@ def steps_per_epoch(results: Results) -> int:
 def question(results: Results) -> str:
     "What the comparison was asked."
     n, data = len(results.schedules), results.config["data"].get("title", results.question["data"])
-    budgets = results.question["epochs"]
+    budgets, lrs = results.question["epochs"], results.question.get("lrs")
     epochs = _epochs(budgets)
-    return (
-        f"Which of {plural(n, 'learning-rate schedule')} trains {results.question['arch']} best on {data} in {epochs}?"
-    )
+    what = plural(n, "learning-rate schedule") + ", at several peak LRs," * bool(lrs)
+    return f"Which of {what} trains {results.question['arch']} best on {data} in {epochs}?"
 
 
 def rules(results: Results) -> list[str]:
@@ -185,7 +188,7 @@ def limits(results: Results, summary: pd.DataFrame) -> list[str]:
     if n < ENOUGH_SEEDS:
         known.append(f"{plural(n, 'seed')}: only large differences can be seen. {ENOUGH_SEEDS} or more are advisable.")
     if not results.question.get("tuning"):
-        known.append("Not tuned: part of the differences may only show which schedule suits this one lr_max.")
+        known.append("Not tuned: part of the differences may only show which schedule suits its lr_max.")
         known += _far_from_suggestion(results)
     elif "test" not in results.config["data"]["images"]:
         known.append("The same validation data chose the LRs and measured the comparison, with other seeds.")

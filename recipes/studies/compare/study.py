@@ -1,7 +1,7 @@
 """A comparison from question to answer: find the LR, tune it if asked, train every schedule from every seed, report."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Stopped, Study, open_study
 from lrlab.recipes.kitchen.grid.tuning import Tuning, tune_schedules
-from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.learning_rates import LearningRate, parse_lr
 from lrlab.recipes.kitchen.machine.environment import peak_memory
 from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.schedule_names import parse_schedule
@@ -27,7 +27,7 @@ from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.compare import samples, stages
 from lrlab.recipes.studies.compare.report import Result, redraw
 
-GROWS = ("seeds", "schedules", "epochs", "looks")  # what a later command may extend
+GROWS = ("seeds", "schedules", "epochs", "lrs", "looks")  # what a later command may extend
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Question:
     minutes: float | None = None  # for more seeds of the schedules that are open after the first ones
     until_decided: bool = False  # the same, without a limit of time
     looks: int = 1  # how often the runs are judged in all
+    lrs: dict[str, LearningRate] = field(default_factory=dict)  # of the labels at another peak LR than lr_max
 
     @property
     def has_stages(self) -> bool:
@@ -55,10 +56,12 @@ class Question:
         judged = {} if self.judge is None else self.judge.to_dict()
         tolerated = {} if self.tolerance is None else {"tolerance": self.tolerance}
         looks = {} if self.looks == 1 else {"looks": self.looks}
+        lrs = {"lrs": {label: str(lr) for label, lr in self.lrs.items()}} if self.lrs else {}
         return {
             **judged,
             **tolerated,
             **looks,
+            **lrs,
             **self.workload.to_dict(image_set),
             "epochs": list(self.schedules),
             "seeds": self.seeds,
@@ -109,11 +112,12 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
 
 
 def extend(question: Question, manifest: Manifest, out: Path) -> Question:
-    """The question with the seeds, schedules and budgets that the folder `out` with this `manifest` already holds.
+    """The question with the seeds, schedules, budgets and peak LRs that the folder `out` of this `manifest` holds.
 
     A later command extends a comparison: what is there is used, and the answer covers all of it.
     """
     try:
+        question = name_lr(question, manifest)
         seeds = list(dict.fromkeys([*manifest.question["seeds"], *question.seeds]))
         stored = {int(n): calls.items() for n, calls in manifest.question["schedules"].items()}
         schedules = {n: {label: parse_schedule(call) for label, call in calls} for n, calls in stored.items()}
@@ -135,6 +139,29 @@ def extend(question: Question, manifest: Manifest, out: Path) -> Question:
             f"{budgets} epochs."
         )
     return extended
+
+
+def name_lr(question: Question, held: Manifest) -> Question:
+    """The question with the peak LR of the folder. At another one, its schedules are other arms: `cosine at 1e-3`.
+
+    Unchanged where LRs are tuned, or where a folder without range tests leaves open whether the LRs are equal.
+    """
+    stored, asked = parse_lr(held.question["lr_max"]), question.lr_max
+    lrs = {label: LearningRate.parse(lr) for label, lr in held.question.get("lrs", {}).items()}
+    found = question.workload.spread(held.lr_find) if held.lr_find and None in (asked, stored) else None
+    ours, theirs = (acting_lr(lr or found, held.groups) for lr in (asked, stored))
+    if question.tuning or held.question["tuning"] or (asked != stored and None in (ours, theirs)):
+        return question
+    question = replace(question, lr_max=stored, lrs=lrs)
+    if ours == theirs:
+        return question
+    own = {n: {f"{label} at {ours}": s for label, s in labels.items()} for n, labels in question.schedules.items()}
+    return replace(question, schedules=own, lrs=lrs | {label: ours for labels in own.values() for label in labels})
+
+
+def acting_lr(lr: LearningRate | None, groups: list[str]) -> LearningRate | None:
+    "The LR as it acts: a model with one layer group takes the upper end of a slice."
+    return LearningRate(lr.peak) if lr and len(groups) == 1 else lr
 
 
 def count_looks(question: Question, held: Manifest | None) -> int:
@@ -168,12 +195,12 @@ def tell_plan(study: Study) -> None:
 
 def _train(study: Study, centre: LearningRate, started: float) -> None:
     question = study.question
-    lr_of = {budget: dict.fromkeys(own, centre) for budget, own in question.schedules.items()}
+    lr_of = {n: {label: question.lrs.get(label, centre) for label in own} for n, own in question.schedules.items()}
     if question.tuning:
         lr_of = tune_schedules(study, question.schedules, question.tuning, centre, measure=question.judge)
     *others, last = question.schedules
     budgets = ", ".join([*map(str, others), plural(last, "epoch")])
-    lr = "each schedule's own lr_max" if question.tuning else f"lr_max {centre}"
+    lr = "each schedule's own lr_max" if question.tuning or question.lrs else f"lr_max {centre}"
     what = f"runs ({budgets} each, {lr})"
 
     plans = [plan_runs(own, lr_of[budget], question.seeds, budget) for budget, own in question.schedules.items()]
@@ -204,12 +231,14 @@ def settle(question: Question, data: Any, learn: Learner, held: Manifest | None 
     known = ["accuracy", "loss", "brier", *getattr(data, "metrics", ())]
     if measure.name not in known:
         raise UserError(f"`judge` {measure.name}: no run has it; the runs have {', '.join(dict.fromkeys(known))}")
-    schedules = {n: distinct(own, n, steps_per_epoch) for n, own in question.schedules.items()}
+    schedules = {n: distinct(own, n, steps_per_epoch, question.lrs) for n, own in question.schedules.items()}
     question = replace(question, judge=measure, schedules=schedules)
     return replace(question, looks=count_looks(question, held))
 
 
-def distinct(schedules: dict[str, Schedule], budget: int, steps_per_epoch: int) -> dict[str, Schedule]:
+def distinct(
+    schedules: dict[str, Schedule], budget: int, steps_per_epoch: int, lrs: dict[str, LearningRate]
+) -> dict[str, Schedule]:
     "The schedules without those whose curve is that of an earlier one: in 2 epochs, sgdr is one cosine."
     curves: dict[str, np.ndarray] = {}
     for label, schedule in schedules.items():
@@ -217,7 +246,8 @@ def distinct(schedules: dict[str, Schedule], budget: int, steps_per_epoch: int) 
             curve = schedule.multipliers(budget * steps_per_epoch, steps_per_epoch)
         except ValueError as error:
             raise UserError(f"`schedules` {label}: {error}") from error
-        twin = next((name for name, other in curves.items() if np.allclose(curve, other, atol=1e-9)), None)
+        rivals = {name: other for name, other in curves.items() if lrs.get(name) == lrs.get(label)}
+        twin = next((name for name, other in rivals.items() if np.allclose(curve, other, atol=1e-9)), None)
         if twin is None:
             curves[label] = curve
         else:

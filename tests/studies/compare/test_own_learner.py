@@ -123,7 +123,7 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     line = "--epochs 1 --seeds 1 --schedules constant,cosine --lr-max 1e-2 --jobs 1".split()
     assert cli.main(["compare", "--learner", "train.py:make", *line]) == 0
     printed = capsys.readouterr().out
-    assert "from train import make" in printed and (tmp_path / "results" / "compare-lr_max_1e_2-train.py_make").exists()
+    assert "from train import make" in printed and (tmp_path / "results" / "compare-train.py_make").exists()
     (tmp_path / "train.py").write_text("def make():\n    return nothing\n")
     from lrlab.recipes.kitchen import from_file
 
