@@ -6,7 +6,7 @@ import pandas as pd
 
 from lrlab.recipes.kitchen.figures.captions import data_caption
 from lrlab.recipes.kitchen.learning_rates import LearningRate
-from lrlab.recipes.kitchen.stats.forecast import shown_gap
+from lrlab.recipes.kitchen.stats.forecast import later_gap, shown_gap
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.compare.results import Results
@@ -168,10 +168,8 @@ def rules(results: Results) -> list[str]:
 def limits(results: Results, summary: pd.DataFrame) -> list[str]:
     "What this comparison cannot tell."
     n = results.runs.seed.nunique()
-    gap = shown_gap(summary[summary.budget == results.budget])
-    shown = "" if math.isnan(gap) else f"These runs show gaps of about {_gap_words(gap, results)}; smaller stay open."
     known = [
-        *filter(None, [shown]),
+        *_gaps(results, summary[summary.budget == results.budget]),
         "One data set and one model: a schedule that leads here may not lead elsewhere (Schmidt et al. 2021, "
         "arXiv:2007.01547).",
         "Weight decay, momentum, batch size and augmentation were the same for all and not tuned.",
@@ -198,6 +196,16 @@ def limits(results: Results, summary: pd.DataFrame) -> list[str]:
             "machines and versions."
         )
     return known
+
+
+def _gaps(results: Results, ranked: pd.DataFrame) -> list[str]:
+    "Which gaps these runs show, and which ones twice as many seeds would show."
+    gap, n = shown_gap(ranked), int(ranked.n.max())
+    if math.isnan(gap):
+        return []
+    later = f" With {2 * n} seeds it would be about {_gap_words(later_gap(gap, n, 2 * n), results)}."
+    has_equal_seeds = ranked.n.nunique() == 1 and gap > 0
+    return [f"These runs show gaps of about {_gap_words(gap, results)}; smaller stay open.{later * has_equal_seeds}"]
 
 
 def _gap_words(gap: float, results: Results) -> str:

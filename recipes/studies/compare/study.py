@@ -188,7 +188,7 @@ def tell_plan(study: Study) -> None:
         low, high = (100 * gap for gap in forecast_gap(n_images, n_seeds))
         plan += (
             f" {plural(n_seeds, 'seed')} on {n_images:,} validation images can show gaps of {low:.1f} to {high:.1f} "
-            f"points (if the accuracy is near {ASSUMED:.0%}); smaller ones stay open."
+            f"points near {100 * ASSUMED:.0f} % accuracy, and half of that near 95 %; smaller ones stay open."
         )
     print(plan, flush=True)
 
