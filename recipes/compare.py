@@ -23,6 +23,15 @@ TunePoints = Annotated[Any, o.Option("Comparison", "N", "Peak LRs in the grid, a
 TuneSeeds = Annotated[
     Any, o.Option("Comparison", "N", "Seeds per peak LR; never those of the comparison [default: 2]", o.number(1, 100))
 ]
+Folds = Annotated[
+    Any,
+    o.Option(
+        "Data",
+        "K",
+        "Cross-validation: K folds, one for each seed [default: a random split for each]",
+        o.number(3, 100),
+    ),
+]
 Engine = Annotated[
     Any,
     o.Option("Machine", "NAME", "Train on local (this machine) or ray (a cluster)", o.one_of(*ENGINES)),
@@ -55,6 +64,7 @@ def main(
     tune_points: TunePoints = None,
     tune_seeds: TuneSeeds = None,
     learner: o.Learner = None,
+    folds: Folds = None,
     weights: o.Weights = None,
     bs: o.BatchSize = None,
     size: o.Size = None,
@@ -71,6 +81,8 @@ def main(
     "Compare learning-rate schedules on the same data, weights, batches and budget."
     if not tune and (tune_points or tune_seeds):
         raise UserError("`tune_points` and `tune_seeds` are for `tune`")
+    if folds and max(seeds) >= folds:
+        raise UserError(f"`folds` {folds}: they are for the seeds 0 to {folds - 1}; choose fewer `seeds`")
 
     from lrlab.recipes.kitchen import learner_workload, schedule_names
     from lrlab.recipes.kitchen.grid import tuning
@@ -86,6 +98,7 @@ def main(
             bs=bs,
             precision=precision,
             weights=weights,
+            folds=folds,
             cache=not no_cache,
         ),
         seeds=seeds,

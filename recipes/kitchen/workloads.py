@@ -86,6 +86,7 @@ class ImageWorkload:
     weights: str | None = None  # a file of pretrained weights; default: ImageNet's
     weights_sha256: str | None = None  # of that file, so that another file is another question
     scratch: bool = False  # start a model that could be pretrained from random weights
+    folds: int | None = None  # of a cross-validation; default: a random split for every seed
 
     @property
     def pretrained(self) -> bool:
@@ -94,7 +95,12 @@ class ImageWorkload:
     def load(self) -> ImageSet:
         stage("Reading images")
         default = 96 if split_count(str(self.data))[0] == "solar" and is_pretrained(self.arch) else None
-        return load(self.data, self.size or default, self.cache)
+        images = load(self.data, self.size or default, self.cache)
+        if self.folds and images.has_own_split:
+            raise UserError(f"`folds` {self.folds}: {images.name} comes with a split of its own, which is kept")
+        if self.folds and self.folds > len(images.splits["train"]):
+            raise UserError(f"`folds` {self.folds}: there are only {len(images.labels)} images")
+        return images.split_by(0, self.folds) if self.folds else images
 
     def resolve(self, images: ImageSet) -> "ImageWorkload":
         "Replace the defaults that depend on the images or on the machine, because the results depend on them."
@@ -116,6 +122,8 @@ class ImageWorkload:
         fields = asdict(replace(self.resolve(images), data=str(self.data)))
         fields |= self.data.given() if isinstance(self.data, ImageSource) else {}
         del fields["cache"]  # where the pixels are stored changes nothing
+        if self.folds is None:
+            del fields["folds"]
         split = {} if images.has_own_split else {"split": "by seed"}
         return fields | {"size": images.size, "pixels": images.card.fingerprint} | split
 
@@ -130,7 +138,7 @@ class ImageWorkload:
         A caller that has loaded the images already passes them as `images`.
         """
         images = self.load() if images is None else images
-        resolved, images = self.resolve(images), images.split_by(seed)
+        resolved, images = self.resolve(images), images.split_by(seed, self.folds)
         set_seed(seed)  # before the DataLoaders, whose batch order comes from Python's random
         dls = make_dataloaders(images, resolved.bs, colour=is_pretrained(self.arch), pretrained=self.pretrained)
         model = create(self.arch, len(images.classes), images.channels, images.size, self.pretrained, self.weights)
@@ -179,6 +187,7 @@ def make_workload(
     precision: str,
     weights: str | None = None,
     cache: bool = True,
+    folds: int | None = None,
 ) -> ImageWorkload:
     "An ImageWorkload. Raises UserError for an impossible number, an unknown name or a bad file of weights."
     data = data if isinstance(data, ImageSource) else str(data)
@@ -190,11 +199,12 @@ def make_workload(
     arch = str(arch)
     check_name(arch)
     if weights is None:
-        return ImageWorkload(data, arch, size, bs, precision, cache)
+        return ImageWorkload(data, arch, size, bs, precision, cache, folds=folds)
     if not is_pretrained(arch):
         raise UserError("`arch` small takes no `weights`; choose efficientnet_lite0, or a torchvision or timm name")
     read_weights(weights)  # raises before the data are loaded
-    return ImageWorkload(data, arch, size, bs, precision, cache, weights=str(weights), weights_sha256=sha256(weights))
+    found = {"weights": str(weights), "weights_sha256": sha256(weights)}
+    return ImageWorkload(data, arch, size, bs, precision, cache, **found, folds=folds)
 
 
 def use_threads(threads: int | None = None) -> None:
