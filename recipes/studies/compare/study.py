@@ -27,6 +27,10 @@ from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.compare import samples, stages
 from lrlab.recipes.studies.compare.report import Result, redraw
 
+HINT = (
+    "The model small learns from scratch. On colour photos a pretrained one is usually more accurate and takes longer: "
+    "--arch efficientnet_lite0."
+)
 GROWS = ("seeds", "schedules", "epochs", "lrs", "looks")  # what a later command may extend
 
 
@@ -190,7 +194,15 @@ def tell_plan(study: Study) -> None:
             f" {plural(n_seeds, 'seed')} on {n_images:,} validation images can show gaps of {low:.1f} to {high:.1f} "
             f"points near {100 * ASSUMED:.0f} % accuracy, and half of that near 95 %; smaller ones stay open."
         )
+    if is_for_a_pretrained_model(study.image_set, study.workload):
+        plan += f" {HINT}"
     print(plan, flush=True)
+
+
+def is_for_a_pretrained_model(image_set: Any, workload: Workload) -> bool:
+    "Whether the images are somebody's own in colour, and `small` learns them from scratch."
+    is_own = isinstance(image_set, ImageSet) and image_set.flips is None
+    return is_own and image_set.channels == 3 and workload.arch == "small"
 
 
 def _train(study: Study, centre: LearningRate, started: float) -> None:

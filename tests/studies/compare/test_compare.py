@@ -10,6 +10,7 @@ import pytest
 
 from lrlab.callbacks import Constant, CosineDecay, PolynomialDecay, ScheduleLR
 from lrlab.recipes import compare, report
+from lrlab.recipes.kitchen.data.catalog import load
 from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.plan import Run
@@ -18,7 +19,7 @@ from lrlab.recipes.kitchen.schedule_names import parse_schedule
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.tables import RUN_COLUMNS
 from lrlab.recipes.kitchen.workloads import ImageWorkload
-from lrlab.recipes.studies.compare.study import Question, extend, name_lr
+from lrlab.recipes.studies.compare.study import Question, extend, is_for_a_pretrained_model, name_lr
 from tests.conftest import write_images
 
 TINY = {"epochs": "2", "seeds": "2", "schedules": "constant,sgdr", "lr_max": "3e-3", "jobs": "1", "size": 12, "bs": 16}
@@ -31,6 +32,13 @@ def small(tmp_path_factory):
     for i, name in enumerate(("left", "right")):
         write_images(image_set / name, 32, seed=i, size=12)
     return TINY | {"data": str(image_set)}
+
+
+def test_a_pretrained_model_is_recommended_for_somebodys_photos_only(small):
+    photos, digits = load(small["data"], 12), load("digits")
+    assert is_for_a_pretrained_model(photos, ImageWorkload())
+    assert not is_for_a_pretrained_model(photos, ImageWorkload(arch="efficientnet_lite0"))
+    assert not is_for_a_pretrained_model(digits, ImageWorkload())
 
 
 def numbers(out) -> pd.DataFrame:
