@@ -79,6 +79,7 @@ def main(
     engine: Engine = "local",
     address: Address = None,
     no_cache: o.NoCache = False,
+    log: o.Log = None,
     out: o.Out = "results/compare",
     fresh: o.Fresh = False,
     quick: o.Quick = False,
@@ -92,8 +93,12 @@ def main(
     from lrlab.recipes.kitchen import learner_workload, schedule_names
     from lrlab.recipes.kitchen.grid import tuning
     from lrlab.recipes.kitchen.grid.place import place_for
+    from lrlab.recipes.kitchen.logs.log_runs import check_tracker
     from lrlab.recipes.studies.compare import study
+    from lrlab.recipes.studies.compare.log import log_result
 
+    if log:
+        check_tracker(log)
     question = study.Question(
         workload=learner_workload.choose_workload(
             learner,
@@ -121,7 +126,10 @@ def main(
         until_decided=until_decided,
         tuning=tuning.Tuning(tune_points or TUNE_POINTS, tune_seeds or TUNE_SEEDS) if tune else None,
     )
-    return study.answer(question, out, place_for(engine, jobs, address), fresh)
+    result = study.answer(question, out, place_for(engine, jobs, address), fresh)
+    if log:
+        log_result(result, log)
+    return result
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ LAYERS = [  # of recipes/kitchen, from the top; a layer imports from itself and 
     {"workloads", "learner_workload"},
     {"learner", "models", "data"},
     {
+        "logs",
         "store",
         "stats",
         "figures",

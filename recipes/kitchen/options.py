@@ -23,6 +23,7 @@ from lrlab.recipes.kitchen.text import did_you_mean, shorten
 
 GROUPS = ("Data", "Model", "Training", "Comparison", "Machine", "Output")  # of the help, in this order
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 AUGMENTATIONS = ("none", "flips", "fastai")
 WD_RANGE = (0.0, 100.0)
 
@@ -332,6 +333,12 @@ Precision = Annotated[
 ]
 Jobs = Annotated[Any, Option("Machine", "N", "Runs at the same time; auto: as cores and memory allow", parse_jobs)]
 Threads = Annotated[Any, Option("Machine", "N", "CPU threads per run", number(1, 256))]
+Log = Annotated[
+    Any,
+    Option(
+        "Output", "NAME", f"Log the finished runs to {', '.join(TRACKERS[:-1])} or {TRACKERS[-1]}", one_of(*TRACKERS)
+    ),
+]
 Out = Annotated[Any, Option("Output", "FOLDER", "Results folder; the same command again resumes there")]
 Fresh = Annotated[bool, Option("Output", "", "Start over; existing results are moved to a dated folder")]
 Quick = Annotated[bool, Option("Output", "", "A short trial run")]

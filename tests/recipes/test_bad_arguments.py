@@ -174,6 +174,7 @@ BAD = {
         ("os:getcwd", "--opt os:getcwd: TypeError"),
         ("", "--opt is empty"),
     ],
+    "log": [("tensorbord", "did you mean tensorboard"), ("", "--log is empty")],
     "bs": [
         ("0", WHOLE),
         ("1", f"{WHOLE} from 2"),

@@ -49,7 +49,15 @@ def numbers(out) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def first(small, tmp_path_factory):
     out = tmp_path_factory.mktemp("compare") / "first"
-    return compare.main(**small, out=out)
+    return compare.main(**small, out=out, log="tensorboard")
+
+
+def test_the_runs_are_logged_with_the_verdict_of_their_schedule(first):
+    logged = json.loads((first.out / "logged.json").read_text())["tensorboard"]
+    assert set(logged) == set(first.runs.run_id) and len(list((first.out / "tensorboard").glob("*/*"))) == 4
+    words, run = dict(zip(first.summary.schedule, first.summary.verdict, strict=True)), first.runs.iloc[0]
+    said = logged[run.run_id]["said"]
+    assert said == {"status": "ok", "verdict": words[run.schedule], "answer": first.verdict}
 
 
 def test_the_files_and_columns_of_the_contract(first):
