@@ -30,7 +30,7 @@ LongEpochs = Annotated[Any, o.Option("Training", "N", 'Epochs of the "too long" 
     quick={"epochs": 2, "long": 3, "seeds": 1, "out": "results/learning_rate-quick"},
 )
 def main(
-    data: o.Data = "solar",
+    data: o.Data = "digits",
     arch: ScratchArch = "small",
     lr: RightLr = "find",
     high: HighLr = 0.1,
