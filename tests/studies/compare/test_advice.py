@@ -19,6 +19,8 @@ from lrlab.recipes.studies.compare.advice import Advice
 from tests.conftest import write_images
 from tests.kitchen.stats.test_summary import runs_table
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def results_of(runs: pd.DataFrame, **config):
     "What `ranking` and `advice` need to know of a results folder."

@@ -75,6 +75,7 @@ def test_in_a_notebook_the_result_shows_itself(first):
     assert page.count("<tr") == 3 and "data:image/png;base64," in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_same_command_again_trains_nothing(small, first, capsys):
     before = {file: file.stat().st_mtime_ns for file in first.out.glob("runs/*/run.json")}
     again = compare.main(**small, out=first.out)
@@ -83,6 +84,7 @@ def test_the_same_command_again_trains_nothing(small, first, capsys):
     pd.testing.assert_frame_equal(again.runs, first.runs)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_two_jobs_in_a_fresh_folder_give_the_same_numbers(small, first, tmp_path):
     "In other processes, in another order of ending, and with the same last bits."
     compare.main(**small | {"jobs": "2"}, out=tmp_path / "fresh")
@@ -94,6 +96,7 @@ def test_another_question_in_the_folder_is_refused(small, first):
         compare.main(**small | {"bs": 4}, out=first.out)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_later_command_extends_the_comparison(small, first, tmp_path, capsys):
     "More seeds, another schedule, a budget: only what is missing is trained, and the answer covers all of it."
     out = shutil.copytree(first.out, tmp_path / "out")
@@ -143,6 +146,7 @@ def test_an_lr_that_was_found_is_compared_by_its_value():
     assert name_lr(asked, before_any_test) is asked, "the folder is refused then"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_cyclic_schedules_are_read_at_their_cycle_ends(small, first):
     "sgdr over 2 epochs is one cycle; two equal cycles end after epochs 1 and 2, exactly where the epochs are measured."
     cycles = compare.main(
@@ -206,6 +210,7 @@ def test_budgets_are_trained_separately_and_merge(small, first, tmp_path):
     assert len(report.main(str(first.out), out=str(both.out)).runs) == 4, "a merged report may be made anew"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_merged_report_does_not_overwrite_other_results(small, first, tmp_path):
     other = compare.main(**small | {"epochs": "1", "seeds": "1"}, out=tmp_path / "other")
     before = {file: file.read_bytes() for file in other.out.rglob("*.*") if file.is_file()}
@@ -214,6 +219,7 @@ def test_a_merged_report_does_not_overwrite_other_results(small, first, tmp_path
     assert before == {file: file.read_bytes() for file in before}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_different_questions_do_not_merge(small, first, tmp_path):
     other = compare.main(**small | {"epochs": "1", "seeds": "1", "lr_max": "1e-3"}, out=tmp_path / "other")
     with pytest.raises(Refused, match="lr_max"):

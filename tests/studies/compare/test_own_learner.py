@@ -32,6 +32,7 @@ def test_the_result_has_everything_and_shows_itself(first):
     assert config["question"]["learner"] == "classifier" and config["groups"] == ["all"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_native_values_and_other_processes_give_the_same_numbers(first, tmp_path):
     "A function that cannot be imported elsewhere goes to the processes by value."
     answer = compare_schedules(
@@ -51,6 +52,7 @@ def test_native_values_and_other_processes_give_the_same_numbers(first, tmp_path
     )
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_another_learner_in_the_folder_is_refused_and_more_seeds_extend_it(first, capsys):
     with pytest.raises(Refused, match="learner = 'classifier'"):
         compare_schedules(lambda: classifier(metrics=[]), **ASKED, jobs=1, out=first.out)
@@ -59,6 +61,7 @@ def test_another_learner_in_the_folder_is_refused_and_more_seeds_extend_it(first
     assert json.loads((first.out / "config.json").read_text())["question"]["looks"] == 2
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_judges_is_the_first_metric_or_what_is_asked_for(tmp_path):
     by_loss = compare_schedules(classifier, **ASKED, metric="loss", tolerance="5%", jobs=1, out=tmp_path / "loss")
     assert set(by_loss.summary.judge) == {"-loss"} and "validation loss" in by_loss.text
@@ -68,6 +71,7 @@ def test_what_judges_is_the_first_metric_or_what_is_asked_for(tmp_path):
     assert not (tmp_path / "dice").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_on_the_learner_at_hand_everything_is_put_back():
     learn = classifier()
     with learn.no_bar(), learn.no_logging():
@@ -82,6 +86,7 @@ def test_on_the_learner_at_hand_everything_is_put_back():
     assert str(learn.opt.state_dict()["state"]) == str(steps)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_more_seeds_go_to_the_open_schedules_only(tmp_path, capsys):
     "A later command with more seeds, or more time, looks once more, at what is there by then."
     asked = ASKED | {"schedules": "constant,cosine,exponential,one_cycle", "tolerance": 0.001, "jobs": 1}
@@ -115,6 +120,7 @@ def test_a_limit_of_time_alone_leaves_room_for_more_seeds(monkeypatch):
     assert [question.has_stages for question in asked] == [True, False] and len(asked[1].seeds) == 3
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.py").write_text(
@@ -135,6 +141,7 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     assert "leave out --data" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_equal_curves_are_trained_once(capsys, tmp_path):
     result = compare.main(
         data="digits:60", epochs=2, seeds=1, schedules="cosine,sgdr", jobs=1, size=8, lr_max=1e-3, out=tmp_path
