@@ -26,6 +26,7 @@ from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.compare import samples, stages
 from lrlab.recipes.studies.compare.report import Result, redraw
+from lrlab.recipes.studies.compare.retrain import export_again
 
 HINT = (
     "The model small learns from scratch. On colour photos a pretrained one is usually more accurate and takes longer: "
@@ -111,8 +112,13 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
             if study.store.manifest.plan is None or not study.store.complete():  # not even the tuning is done
                 raise KeyboardInterrupt from None
             print("Stopped. The same command continues.")
-            return redraw(study.store, stopped=True)
-        return redraw(study.store)
+            return _exportable(redraw(study.store, stopped=True), study)
+        return _exportable(redraw(study.store), study)
+
+
+def _exportable(result: Result, study: Study) -> Result:
+    "The result with what `export` needs: everything that a run was trained with."
+    return replace(result, export_again=partial(export_again, question=study.question, data=study.image_set))
 
 
 def extend(question: Question, manifest: Manifest, out: Path) -> Question:
