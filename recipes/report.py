@@ -15,7 +15,7 @@ from lrlab.recipes.kitchen.options import Option
 Folders = Annotated[str, Option("Data", "FOLDER", "Results folders: several of compare, or one of any recipe")]
 OUT_HELP = "Folder of the new report [default: the folder itself; results/report if there are several]"
 
-CSV_HELP = "Also write one table of all runs of compare, with their verdict; - prints it instead of the report"
+CSV_HELP = "Also write one table of all runs of compare, with their verdict; --csv=- prints it"
 
 
 @cli.recipe()

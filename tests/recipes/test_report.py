@@ -77,7 +77,7 @@ def test_one_table_of_all_runs_for_other_tools(copied, tmp_path, capsys):
     words = table.groupby("schedule").verdict.unique().str[0].to_dict()
     assert words == summary.set_index("schedule").verdict.to_dict() and set(table.judge) == {"accuracy"}
     assert list(table.columns[:2]) == ["data", "model"] and set(table.data) == {"solar"}
-    assert cli.main(["report", str(folder), "--csv", "-"]) == 0
+    assert cli.main(["report", str(folder), "--csv=-"]) == 0
     assert capsys.readouterr().out == file.read_text(), "nothing else is printed, so that it can be piped"
 
 
