@@ -11,6 +11,7 @@ from fastai.basics import Learner
 from lrlab.callbacks import Schedule
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import Refused, UserError
+from lrlab.recipes.kitchen.grid.judging import resolve_measure
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Stopped, Study, open_study
 from lrlab.recipes.kitchen.grid.tuning import Tuning, tune_schedules
@@ -19,7 +20,7 @@ from lrlab.recipes.kitchen.machine.environment import peak_memory
 from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.schedule_names import parse_schedule
 from lrlab.recipes.kitchen.stats.forecast import ASSUMED, forecast_gap
-from lrlab.recipes.kitchen.stats.measures import Measure, lower_is_better
+from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.manifest import FILE, Manifest
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.kitchen.workloads import Workload
@@ -39,7 +40,7 @@ class Question:
     lr_max: LearningRate | None  # None: chosen by an LR range test
     threads: int = 1
     tuning: Tuning | None = None
-    judge: Measure | None = None  # None: `default_measure`
+    judge: Measure | None = None  # None: see `resolve_measure`
     tolerance: float | None = None  # None: the default of `decide`
     minutes: float | None = None  # for more seeds of the schedules that are open after the first ones
     until_decided: bool = False  # the same, without a limit of time
@@ -182,24 +183,9 @@ def settle(question: Question, data: Any, learn: Learner) -> Question:
     steps_per_epoch = len(learn.dls.train)
     if steps_per_epoch == 0:
         raise UserError("there are fewer training images than one batch; choose a smaller `bs`")
-    measure = default_measure(data) if question.judge is None else question.judge
-    known = ["accuracy", "loss", "brier", *getattr(data, "metrics", ())]
-    if measure.name not in known:
-        raise UserError(f"`judge` {measure.name}: no run has it; the runs have {', '.join(dict.fromkeys(known))}")
+    measure = resolve_measure(question.judge, data)
     schedules = {n: distinct(own, n, steps_per_epoch) for n, own in question.schedules.items()}
     return replace(question, judge=measure, schedules=schedules)
-
-
-def default_measure(data: Any) -> Measure:
-    "Accuracy for images; for a Learner of the user's own its first metric, or the loss if it has none."
-    if isinstance(data, ImageSet):
-        return Measure()
-    for name in data.metrics:
-        if lower_is_better(name) is not None:
-            return Measure.parse(name)
-    if data.metrics:
-        return Measure.parse(data.metrics[0])  # raises: is higher or lower better?
-    return Measure.parse("loss")
 
 
 def distinct(schedules: dict[str, Schedule], budget: int, steps_per_epoch: int) -> dict[str, Schedule]:
