@@ -50,6 +50,10 @@ _KINDS: dict[str, type[Schedule]] = {**SCHEDULES, "Join": Join, "Scaled": Scaled
 _latest: WeakKeyDictionary[Learner, Path] = WeakKeyDictionary()  # the file of a Learner's latest Extendable
 
 
+class CannotContinue(ValueError):
+    "The file of an Extendable cannot be continued by this fit. Nothing was trained."
+
+
 class Extendable(PlannedCallback):
     """Keep the state of a fit where its cooldown begins, so that `learn.extend` can make the fit longer.
 
@@ -174,7 +178,7 @@ class _Continue(FitCallback):
     def epochs_start(self) -> None:
         learn = self.learn
         if difference := first_difference(self.stored["fit"], _fit_of(learn)):
-            raise ValueError(f"{self.path} is of another fit: {difference}; continue it with what it began with")
+            raise CannotContinue(f"{self.path} is of another fit: {difference}; continue it with what it began with")
         self._state = self._choose()
         self.skip_to = self._state["epoch"]
         for cb in learn.cbs:
@@ -220,7 +224,7 @@ class _Continue(FitCallback):
         usable = [state for state in states if state["step"] <= shared]
         if not usable:
             earliest = min(state["step"] for state in states)
-            raise ValueError(
+            raise CannotContinue(
                 f"{name_schedules(self.learn)} in {now} epochs differs from the fit of {before} epochs from "
                 f"step {shared} on, and the earliest state in {self.path} is of step {earliest}; a fit with "
                 f"Extendable({str(self.path.name)!r}, budgets=[{now}]) keeps an earlier one"
@@ -304,10 +308,10 @@ def _fit(learn: Learner, n_epoch: int, path: Path, stored: dict[str, Any], cbs: 
 def _stored(learn: Learner, path: str | Path | None) -> tuple[Path, dict[str, Any]]:
     "The file of an Extendable and what it holds."
     if path is None and learn not in _latest:
-        raise ValueError('this Learner has had no fit with an Extendable; name its file: path="run.pth"')
+        raise CannotContinue('this Learner has had no fit with an Extendable; name its file: path="run.pth"')
     file = _latest[learn] if path is None else path_of(learn, path)
     if not file.exists():
-        raise ValueError(
+        raise CannotContinue(
             f"there is no {file}: fit with Extendable({file.name!r}) first; it saves when the cooldown begins"
         )
     return file, _read(file)
@@ -318,9 +322,9 @@ def _read(path: Path) -> dict[str, Any]:
         stored = unpack(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
         missing = {"fit", "n_epoch", "schedule", "lr", "moms", "wd", "budgets", "states"} - stored.keys()
     except Exception as error:  # torch.load raises whatever a damaged file leads to
-        raise ValueError(f"{path} is damaged or no file of Extendable") from error
+        raise CannotContinue(f"{path} is damaged or no file of Extendable") from error
     if missing:
-        raise ValueError(f"{path} is no file of Extendable, or of another version of lrlab")
+        raise CannotContinue(f"{path} is no file of Extendable, or of another version of lrlab")
     return stored
 
 

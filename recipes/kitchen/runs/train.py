@@ -33,13 +33,14 @@ def train_run(run: Run, image_set: Any, workload: Workload, **fit: Any) -> RunRe
         workload.warm_up_head(learn)
         cbs = recording.callbacks(cyclic=has_cycles)
         learn.fit_schedule(run.epochs, run.schedule, lr_max=run.lr_max.to_fastai(), cbs=cbs, **fit)
-        has_test = recording.why_diverged is None and len(learn.dls.loaders) > 2
-        test = test_measures(learn) if has_test else {}
+        test = test_measures(learn, recording)
     return recording.result(run, test=test)
 
 
-def test_measures(learn: Learner) -> dict[str, float]:
-    "Loss and metrics on the third loader, by the names of their columns."
+def test_measures(learn: Learner, recording: Recording) -> dict[str, float]:
+    "Loss and metrics on the third loader, by the names of their columns; nothing without one, or if the run diverged."
+    if recording.why_diverged is not None or len(learn.dls.loaders) < 3:
+        return {}
     return by_column(dict(zip(["loss", *learn.metrics.attrgot("name")], learn.validate(ds_idx=2), strict=True)))
 
 
