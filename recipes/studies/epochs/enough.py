@@ -53,8 +53,7 @@ def finding(table: pd.DataFrame, measure: Measure, tolerance: float | None) -> s
         named = str(epochs) if epochs > shortest else str(longest) if len(longer) == 1 else "more"
         if table.n[table.budget > shortest].eq(0).all():
             return f"{plural(shortest, 'epoch')} did best: every longer run diverged or failed"
-        verb = "is" if shortest == 1 else "are"
-        return f"{plural(shortest, 'epoch')} {verb} enough: {named} gain less than {less} (95 %)"
+        return f"{plural(shortest, 'epoch')} {_are(shortest)} enough: {named} gain less than {less} (95 %)"
     is_open = table.verdict == "open"
     if epochs < longest:
         more = int(table.budget[is_open & (table.budget > epochs)].max())
@@ -64,7 +63,9 @@ def finding(table: pd.DataFrame, measure: Measure, tolerance: float | None) -> s
         return f"Only {plural(epochs, 'epoch')} tried: nothing to compare with"
     if shorter.verdict.iloc[-1] == "behind":
         return f"Still rising at {epochs} epochs: train longer"
-    return f"{epochs} epochs did best; whether {int(shorter.budget.iloc[-1])} are enough is open"
+    beaten, nearest = shorter.budget[shorter.verdict == "behind"], int(shorter.budget.iloc[-1])
+    found = f"beat {int(beaten.max())}" if len(beaten) else "did best"
+    return f"{epochs} epochs {found}; whether {nearest} {_are(nearest)} enough is open"
 
 
 def beside(runs: pd.DataFrame, measure: Measure) -> pd.DataFrame:
@@ -80,6 +81,10 @@ def beside(runs: pd.DataFrame, measure: Measure) -> pd.DataFrame:
         difference = difference_interval((branch - values).dropna())
         rows.append((int(budget), schedule, own.lr_max.iloc[0], int(values.count()), values.mean(), *difference))
     return pd.DataFrame(rows, columns="budget schedule lr_max n mean diff diff_low diff_high".split())
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _best(table: pd.DataFrame) -> pd.Series | None:

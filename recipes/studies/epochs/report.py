@@ -52,7 +52,11 @@ def redraw(store: Store, stopped: bool = False) -> Answer:
     style.save(fig, store.out / "epochs.png")
     measured_on = "test" if has_test(trained, measure.judge) else "validation"
     lines = [*lost, rows_of(summary, measure, measured_on), "", f"{title}."]
-    lines += [*beside_words(other, table, measure), cost_words(cost, trained), *use(shortest, store, trained)]
+    lines += [
+        *beside_words(other, table, measure, bool(question.get("tuning"))),
+        cost_words(cost, trained),
+        *use(shortest, store, trained),
+    ]
     lines += _unfinished(question, runs)
     return Answer(runs, summary, shortest, "\n".join([*lines, f"Figure: {store.out / 'epochs.png'}"]), stopped)
 
@@ -92,12 +96,12 @@ def rows_of(summary: pd.DataFrame, measure: Measure, measured_on: str) -> str:
     return text_table(rows)
 
 
-def beside_words(other: pd.DataFrame, table: pd.DataFrame, measure: Measure) -> list[str]:
-    "A sentence for every budget with a tuned schedule beside the cooldown."
-    means = table.set_index("budget")["mean"]
+def beside_words(other: pd.DataFrame, table: pd.DataFrame, measure: Measure, is_tuned: bool) -> list[str]:
+    "A sentence for every budget with another schedule beside the cooldown."
+    means, label = table.set_index("budget")["mean"], "tuned" if is_tuned else "untuned"
     return [
-        f"At {plural(row.budget, 'epoch')} the cooldown reaches {measure.with_unit(means[row.budget])}, {row.schedule} "
-        f"with lr_max {row.lr_max} {measure.with_unit(row.mean)}; difference "
+        f"At {plural(row.budget, 'epoch')} the cooldown reaches {measure.with_unit(means[row.budget])}, {label} "
+        f"{row.schedule} (lr_max {row.lr_max}) {measure.with_unit(row.mean)}; difference "
         f"{measure.show_difference(row.diff, row.diff_low, row.diff_high)} {measure.unit}."
         for row in other.itertuples()
         if row.n and means.notna()[row.budget]
@@ -121,10 +125,10 @@ def use(shortest: int | None, store: Store, runs: pd.DataFrame) -> list[str]:
     lr_max = LearningRate.parse(cooled.lr_max.iloc[0])
     lr = lr_max.peak if len(store.manifest.groups) == 1 else lr_max
     line = f"learn.fit_schedule({epochs}, {question['schedule']}, lr_max={lr}, cbs=Extendable('run.pth'))"
-    files = list((store.out / "trunks").glob("*.pth"))
-    size = sum(file.stat().st_size for file in files) / 1e6
-    more = f"A larger `--epochs` continues the trunks in {store.out / 'trunks'} ({size:.0f} MB; it may be deleted)."
-    return [f"To train with it: {line}", *([more] if files else [])]
+    size = sum(file.stat().st_size for file in (store.out / "trunks").glob("*.pth")) / 1e6
+    kept = f" the trunks in {store.out / 'trunks'} ({size:.0f} MB; it may be deleted)" if size else ""
+    more = f"--seeds {2 * len(question['seeds'])} adds seeds, --epochs {2 * max(question['epochs'])} continues{kept}."
+    return [f"To train with it:\n    {line}", f"The same command with {more}"]
 
 
 def _unfinished(question: dict, runs: pd.DataFrame) -> list[str]:

@@ -14,6 +14,7 @@ from lrlab.recipes.kitchen.grid.judging import resolve_measure
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Stopped, Study, open_study
 from lrlab.recipes.kitchen.grid.tuning import Tuning, tune_schedules
+from lrlab.recipes.kitchen.learner_workload import LearnerWorkload
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
 from lrlab.recipes.kitchen.runs.train import train_run
@@ -125,12 +126,18 @@ def settle(question: Question, data: Any, learn: Learner) -> Question:
             f"{plural(shortest, 'epoch')} has {shortest * steps}; list longer ones, or choose a smaller `bs`"
         )
     schedule = trapezoid(steps)
+    if isinstance(question.workload, LearnerWorkload):
+        _check_callbacks(learn, shortest, schedule)
+    return replace(question, judge=measure, schedule=schedule)
+
+
+def _check_callbacks(learn: Learner, epochs: int, schedule: Trapezoid) -> None:
+    "Raise UserError for a Learner with callbacks that cannot be continued."
     try:
         with tempfile.TemporaryDirectory() as folder, learn.no_bar(), learn.no_logging():
-            learn.fit_schedule(shortest, schedule, cbs=[Extendable(Path(folder) / "try.pth"), Nothing()])
-    except ValueError as error:  # of Extendable: callbacks that cannot branch
+            learn.fit_schedule(epochs, schedule, cbs=[Extendable(Path(folder) / "try.pth"), Nothing()])
+    except ValueError as error:
         raise UserError(f"this Learner has no trunk to branch from: {' '.join(str(error).split())}") from error
-    return replace(question, judge=measure, schedule=schedule)
 
 
 class Nothing(Callback):
