@@ -29,7 +29,7 @@ def enough(table: pd.DataFrame) -> int | None:
     None if the budgets are undecided, or the longest is better than all others by more than the tolerance.
     """
     best = _best(table)
-    if best is None or best.n < FEWEST_SEEDS:
+    if best.n < FEWEST_SEEDS:
         return None
     longer = table[table.budget > best.budget]
     is_enough = table.verdict.isin(["best", "as good"]) & (table.budget <= best.budget)
@@ -39,14 +39,12 @@ def enough(table: pd.DataFrame) -> int | None:
 
 
 def finding(table: pd.DataFrame, measure: Measure, tolerance: float | None) -> str:
-    "The answer in at most twelve words."
+    "The answer in at most twelve words. At least one run must have finished."
     best = _best(table)
-    if best is None:
-        return "No run finished: every one diverged or failed"
     epochs, longest = int(best.budget), int(table.budget.max())
     if best.n < FEWEST_SEEDS:
         return f"{plural(epochs, 'epoch')} did best, but {plural(int(best.n), 'seed')} cannot decide"
-    less = measure.tolerance_words(tolerance)
+    less = measure.tolerance_words(tolerance).partition(" of the ")[0]
     shortest = enough(table)
     if shortest is not None:
         longer = table.budget[table.budget > shortest]
@@ -87,6 +85,5 @@ def _are(number: int) -> str:
     return "is" if number == 1 else "are"
 
 
-def _best(table: pd.DataFrame) -> pd.Series | None:
-    found = table[(table.verdict == "best") & (table.n > 0)]
-    return None if found.empty else found.iloc[0]
+def _best(table: pd.DataFrame) -> pd.Series:
+    return table[table.verdict == "best"].iloc[0]

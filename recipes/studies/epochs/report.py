@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.stats.measures import Measure
@@ -39,6 +40,8 @@ def redraw(store: Store, stopped: bool = False) -> Answer:
     runs, epochs = stored_runs(store)
     store.write_tables(runs=runs, epochs=epochs)
     lost, trained = failures(runs), not_failed(store, runs)
+    if not ((trained.schedule == COOLDOWN) & (trained.status == "ok")).any():
+        raise NothingFinished(f"{store.out}: no cooldown finished; a lower `lr_max` may help")
     question = store.manifest.question
     measure, tolerance = Measure.of(question.get("judge", "accuracy")), question.get("tolerance")
     table = judge_budgets(trained, measure, tolerance, question.get("looks", 1))
@@ -51,19 +54,23 @@ def redraw(store: Store, stopped: bool = False) -> Answer:
     fig = figure.draw(trained, table, other, steps, store.manifest.to_dict(), title, shortest)
     style.save(fig, store.out / "epochs.png")
     measured_on = "test" if has_test(trained, measure.judge) else "validation"
-    lines = [*lost, rows_of(summary, measure, measured_on), "", f"{title}."]
-    lines += [
+    lines = [
+        *lost,
+        rows_of(summary, measure, measured_on),
+        "",
+        f"{title}.",
         *beside_words(other, table, measure, bool(question.get("tuning"))),
-        cost_words(cost, trained),
-        *use(shortest, store, trained),
+        cost_words(cost),
+        *use(summary, shortest, store),
+        *_unfinished(question, runs),
+        f"Figure: {store.out / 'epochs.png'}",
     ]
-    lines += _unfinished(question, runs)
-    return Answer(runs, summary, shortest, "\n".join([*lines, f"Figure: {store.out / 'epochs.png'}"]), stopped)
+    return Answer(runs, summary, shortest, "\n".join(lines), stopped)
 
 
 def cost_of(store: Store, runs: pd.DataFrame) -> pd.DataFrame:
-    "The epochs that were trained for every cooldown: run_id, epochs_trained, and its budget."
-    cooled = runs[runs.schedule == COOLDOWN]
+    "The epochs that were trained for every cooldown that finished: run_id, epochs_trained, and its budget."
+    cooled = runs[(runs.schedule == COOLDOWN) & (runs.status == "ok")]
     table = extra_table(store, cooled, "branch.csv")
     return table.assign(budget=table.run_id.map(cooled.set_index("run_id").budget))
 
@@ -108,7 +115,7 @@ def beside_words(other: pd.DataFrame, table: pd.DataFrame, measure: Measure, is_
     ]
 
 
-def cost_words(cost: pd.DataFrame, runs: pd.DataFrame) -> str:
+def cost_words(cost: pd.DataFrame) -> str:
     "Epochs trained for the cooldowns, beside those of separate runs."
     separate = int(cost.budget.sum())
     saved = 1 - cost.epochs_trained.sum() / separate if separate else 0.0
@@ -118,11 +125,10 @@ def cost_words(cost: pd.DataFrame, runs: pd.DataFrame) -> str:
     ).replace("%", " %")
 
 
-def use(shortest: int | None, store: Store, runs: pd.DataFrame) -> list[str]:
-    "How to train with the answer, and how to go on."
-    question, cooled = store.manifest.question, runs[runs.schedule == COOLDOWN]
-    epochs = shortest or int(cooled.budget.max())
-    lr_max = LearningRate.parse(cooled.lr_max.iloc[0])
+def use(summary: pd.DataFrame, shortest: int | None, store: Store) -> list[str]:
+    "How to train with the shortest budget that is enough, else with the best one, and how to go on."
+    question, best = store.manifest.question, summary[summary.verdict == "best"].iloc[0]
+    epochs, lr_max = shortest or int(best.budget), LearningRate.parse(best.lr_max)
     lr = lr_max.peak if len(store.manifest.groups) == 1 else lr_max
     line = f"learn.fit_schedule({epochs}, {question['schedule']}, lr_max={lr}, cbs=Extendable('run.pth'))"
     size = sum(file.stat().st_size for file in (store.out / "trunks").glob("*.pth")) / 1e6

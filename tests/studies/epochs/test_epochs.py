@@ -8,7 +8,7 @@ import pytest
 from fastai.callback.schedule import ParamScheduler, SchedCos
 
 from lrlab.recipes import cli, epochs
-from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.errors import NothingFinished, UserError
 from lrlab.recipes.kitchen.grid.tuning import Tuning
 from lrlab.recipes.kitchen.learner_workload import LearnerWorkload
 from lrlab.recipes.kitchen.learning_rates import LearningRate
@@ -176,13 +176,23 @@ def table(means, spread=0.001, n=5, diverged=()):
         (table([0.5, 0.71, 0.7], spread=0.03), None, "Undecided: 4 epochs may gain more than 1 point over 2"),
         (table([0.5, 0.7, 0.8], n=2), None, "4 epochs did best, but 2 seeds cannot decide"),
         (table([0.5, 0.7, 0.8], diverged=[4]), 2, "2 epochs did best: every longer run diverged or failed"),
-        (table([0.5, 0.7], diverged=[1, 2]), None, "No run finished: every one diverged or failed"),
         (table([0.5]), None, "Only 1 epoch tried: nothing to compare with"),
     ],
 )
 def test_the_answer_in_words(judged, budget, says):
     assert enough.enough(judged) == budget
     assert enough.finding(judged, Measure(), None) == says and len(says.split()) <= 12
+
+
+def test_a_loss_is_said_in_as_few_words():
+    judged = table([0.5, 0.7, 0.8, 0.804])
+    assert enough.finding(judged, Measure("loss", True), None) == "4 epochs are enough: 8 gain less than 2 % (95 %)"
+
+
+def test_runs_that_all_diverge_are_said_in_a_sentence(tmp_path):
+    with pytest.raises(NothingFinished, match="no cooldown finished; a lower `lr_max` may help"):
+        study.answer(question(budgets=[1], seeds=[0], lr_max=LearningRate(1e9), tuning=None, beside="none"), tmp_path)
+    assert (tmp_path / "runs.csv").exists() and not (tmp_path / "epochs.png").exists()
 
 
 def with_schedule():
