@@ -276,7 +276,8 @@ def cool_down(
     Hägele et al. 2024 (arXiv:2405.18392): one trunk, many cooldowns. A fit with `Extendable(path, budgets=[1, 2, 4])`
     keeps the states. Each call continues from the latest of them that is not past the cooldown of `n_epoch` epochs. The
     result is that of a separate `fit_schedule(n_epoch, ...)` with the same seed, bit for bit on a CPU. The file is only
-    read: processes may use it at the same time. As for the rest, see `extend`.
+    read: processes may use it at the same time. The run may also be longer than the file's; an Extendable of another
+    file among its `cbs` keeps its state. As for the rest, see `extend`.
 
     >>> import tempfile
     >>> from fastai.test_utils import synth_learner
