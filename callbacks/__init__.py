@@ -2,6 +2,7 @@
 
 from .averaging import CycleAverage
 from .compose import Join, Scaled, Warmup, join, scaled, warmup
+from .cooldown import CooldownOnPlateau
 from .divergence import StopOnDivergence
 from .extend import Extendable, cool_down, extend
 from .history import HyperHistory
@@ -10,6 +11,7 @@ from .plateau import ReduceOnPlateau
 from .preview import SchedulePreview
 from .resume import Resumable
 from .schedule import Schedule
+from .schedule_free import ScheduleFree, schedule_free_adamw, schedule_free_sgd
 from .schedule_lr import ScheduleHyper, ScheduleLR, fit_schedule, preview_schedule
 from .schedules import (
     SCHEDULES,
@@ -33,12 +35,14 @@ from .schedules import (
 )
 from .snapshots import SnapshotEnsemble
 from .start_at import StartAt
+from .tail_average import TailAverage
 from .unfreeze import GradualUnfreeze
 
 __all__ = [
     "SCHEDULES",
     "SGDR",
     "Constant",
+    "CooldownOnPlateau",
     "CosineDecay",
     "CosineRestarts",
     "Custom",
@@ -61,6 +65,7 @@ __all__ = [
     "Rex",
     "Scaled",
     "Schedule",
+    "ScheduleFree",
     "ScheduleHyper",
     "ScheduleLR",
     "SchedulePreview",
@@ -68,6 +73,7 @@ __all__ = [
     "StartAt",
     "StepDecay",
     "StopOnDivergence",
+    "TailAverage",
     "Trapezoid",
     "Triangular",
     "Warmup",
@@ -78,5 +84,7 @@ __all__ = [
     "lr_range_test",
     "preview_schedule",
     "scaled",
+    "schedule_free_adamw",
+    "schedule_free_sgd",
     "warmup",
 ]

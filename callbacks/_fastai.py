@@ -12,7 +12,7 @@ from typing import Any
 
 import fastai
 import torch
-from fastai.basics import AvgSmoothLoss, Callback, Learner, Optimizer, OptimWrapper, noop
+from fastai.basics import AvgSmoothLoss, Callback, Learner, Optimizer, OptimWrapper, Recorder, noop
 from fastai.callback.schedule import LRFinder, ParamScheduler
 from fastai.callback.tracker import EarlyStoppingCallback, TrackerCallback
 from fastai.callback.training import GradientAccumulation
@@ -43,6 +43,7 @@ def _needed() -> Iterator[tuple[str, bool]]:
         yield f"Optimizer.{name}", name in vars(own)
     for name in ("count", "val"):
         yield f"AvgSmoothLoss.{name}", name in vars(AvgSmoothLoss())
+    yield "Recorder.after_cancel_train", hasattr(Recorder, "after_cancel_train")
     yield "TrackerCallback.best", "best" in vars(TrackerCallback())
     yield "EarlyStoppingCallback.patience", "patience" in vars(EarlyStoppingCallback())
     yield "GradientAccumulation.n_acc", "n_acc" in vars(GradientAccumulation())
@@ -109,6 +110,11 @@ def smooth_loss_state(recorder: Any) -> list[Any]:
 def set_smooth_loss_state(recorder: Any, state: list[Any]) -> None:
     "Restore `smooth_loss_state`."
     recorder.smooth_loss.count, recorder.smooth_loss.val = state
+
+
+def keep_train_metrics(recorder: Any) -> None:
+    "Make the Recorder log this epoch's training loss although its training was cancelled: the row is complete then."
+    recorder.cancel_train = False
 
 
 _STATE = {TrackerCallback: ("best", "new_best", "wait"), GradientAccumulation: ("count",), ParamScheduler: ("hps",)}

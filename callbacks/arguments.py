@@ -31,6 +31,10 @@ class Budget(NamedTuple):
         return cls(whole("total_steps", total_steps), whole("steps_per_epoch", steps_per_epoch))
 
 
+class TimeBudget(Budget):
+    "The length of a run that ends with its time. Its steps are not known before: they stand for shares of the time."
+
+
 def plain(value: Any) -> Any:
     """A scalar of NumPy or torch as Python's own number; any other value unchanged.
 
@@ -108,8 +112,19 @@ def in_steps(name: str, value: Length, budget: Budget) -> float:
     [150.0, 300.0, 210.0]
     """
     amount, unit = _amount_and_unit(name, value)
+    if amount and unit != "%":
+        refuse_time(f"{name}={value!r}", budget)
     scale = {"step": 1.0, "epoch": budget.steps_per_epoch, "%": budget.total_steps / 100}[unit]
     return min(amount * scale, 2.0**52)  # longer than any run, and exact as a float
+
+
+def refuse_time(what: str, budget: Budget) -> None:
+    "Raise `ValueError` for what counts steps or epochs in a run that ends with its time."
+    if isinstance(budget, TimeBudget):
+        raise ValueError(
+            f"{what} counts steps or epochs, and how many a fit of `minutes` has is not known before; "
+            'give a percentage such as "10%", or n_epoch or steps instead of minutes'
+        )
 
 
 def whole_steps(name: str, value: Length, budget: Budget) -> int:

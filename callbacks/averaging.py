@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -9,6 +11,7 @@ from fastai.basics import L, Learner, get_model
 from fastai.callback.tracker import SaveModelCallback
 from torch import nn
 
+from . import _fastai
 from .arguments import whole
 from .cycle_callback import CycleCallback
 from .random_state import kept_random_state
@@ -89,11 +92,17 @@ class CycleAverage(CycleCallback):
         self._modes, self.missing = state["modes"], state["missing"]
 
 
-def measure_batchnorm(learn: Learner, modes: list[bool] | None = None) -> None:
-    """Measure the running statistics of batch-norm layers again, over one pass of the training data.
+def measure_batchnorm(
+    learn: Learner,
+    modes: list[bool] | None = None,
+    batches: Sequence[Any] | None = None,
+    limit: int | None = None,
+) -> None:
+    """Measure the running statistics of batch-norm layers again, over one pass of the training data, or `batches`.
 
     `modes` has the training flag of every module of the model, by default all True. A batch-norm layer in eval mode
-    keeps its statistics. Batches pass the callbacks that prepare batches for prediction, as in `learn.get_preds`.
+    keeps its statistics. `limit` is the number of batches to measure them on, by default all. Batches pass the
+    callbacks that prepare batches for prediction, as in `learn.get_preds`.
     """
     model = get_model(learn.model)
     modules = list(model.modules())
@@ -111,9 +120,11 @@ def measure_batchnorm(learn: Learner, modes: list[bool] | None = None) -> None:
             layer.reset_running_stats()
             layer.momentum = None  # the plain mean over all batches
         learn.cbs = L(cb for cb in learn.cbs if cb.run_valid and hasattr(type(cb), "before_batch"))
-        learn.training, learn.dl, learn.n_iter = False, learn.dls.train, len(learn.dls.train)
+        learn.loss_func = _no_loss  # a callback that prepares predictions for the loss may be missing
+        dl = learn.dls.train if batches is None else batches
+        learn.training, learn.dl, learn.n_iter = False, dl, len(dl)
         with torch.no_grad(), kept_random_state(learn.dls):
-            for i, batch in enumerate(learn.dls.train):
+            for i, batch in enumerate(islice(dl, limit)):
                 learn.one_batch(i, batch)
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
@@ -122,3 +133,8 @@ def measure_batchnorm(learn: Learner, modes: list[bool] | None = None) -> None:
             module.training = training
         vars(learn).clear()
         vars(learn).update(learner)
+        _fastai.forget_iteration(learn.dls.train)
+
+
+def _no_loss(*_: Any, **__: Any) -> torch.Tensor:
+    return torch.zeros(())

@@ -10,7 +10,7 @@ import numpy as np
 from .arguments import whole_or_none
 from .hypers import by_group
 from .schedule_lr import ScheduleLR
-from .steps import PlannedCallback
+from .steps import PlannedCallback, plan_in_steps
 
 LOW_ENOUGH = 0.5  # how far down from its top a cycle that is cut must have come
 
@@ -42,7 +42,7 @@ class CycleCallback(PlannedCallback):
         self._latest: float | None = None  # position of the latest step of the current cycle
 
     def begin(self) -> None:
-        firsts, total = self._steps.plan.firsts, self._steps.total
+        firsts, total = plan_in_steps(self.learn, type(self).__name__).firsts, self._steps.total
         self._multipliers = None
         ends = [first - 1 for first in firsts[self.every :: self.every]] if self.every else self._scheduled_ends()
         if not ends:
@@ -83,7 +83,7 @@ class CycleCallback(PlannedCallback):
             self._end_cycles_before(self._steps.next_position)
 
     def after_train(self) -> None:
-        self._end_cycles_before(self._steps.plan.firsts[self._epoch + 1])
+        self._end_cycles_before(self._steps.plan.first_of(self._epoch + 1))
 
     def after_fit(self) -> None:
         self.missing += [cycle.number for cycle in self._cycles]

@@ -118,6 +118,10 @@ class ExpRange(_Triangles):
         self._number("gamma", "(0, 1]")
         self._number("floor", "[0, 1)")
 
+    def _curve(self, budget: Budget) -> Curve:
+        arguments.refuse_time(f"ExpRange's gamma={self.gamma!r}", budget)
+        return super()._curve(budget)
+
     def _top(self, index: np.ndarray, t: np.ndarray) -> np.ndarray:
         return between(self.floor, 1.0, self.gamma**t)
 

@@ -42,7 +42,7 @@ from .schedule import Schedule
 from .schedule_lr import ScheduleLR
 from .schedules import SCHEDULES
 from .start_at import StartAt
-from .steps import PlannedCallback, StepPlan, accumulation_of
+from .steps import PlannedCallback, StepPlan, accumulation_of, length_of
 from .trunk import curves_of_run, end_of_trunk, name_schedules, shared_steps
 from .unfreeze import GradualUnfreeze
 
@@ -111,7 +111,7 @@ class Extendable(PlannedCallback):
 
     def begin(self) -> None:
         # A resumed fit begins beyond some of them.
-        self._targets = [step for step in self._targets if step > self._steps.plan.firsts[self._epoch]]
+        self._targets = [step for step in self._targets if step > self._steps.plan.first_of(self._epoch)]
 
     def continue_after(self, step: int) -> None:
         "The fit starts from the state before this step."
@@ -135,7 +135,7 @@ class Extendable(PlannedCallback):
     def after_epoch(self) -> None:
         if self._targets:
             done = self._epoch + 1
-            self._keep_if_due(self._steps.plan.firsts[done], done, 0)
+            self._keep_if_due(self._steps.plan.first_of(done), done, 0)
 
     def _keep_if_due(self, position: float, epoch: int, batch: int) -> None:
         if position < self._targets[0]:
@@ -334,6 +334,8 @@ def _header(learn: Learner, budgets: list[int]) -> dict[str, Any]:
     scheduler = next((cb for cb in learn.cbs if isinstance(cb, ScheduleLR)), None)
     if scheduler is None:
         raise ValueError("Extendable needs a schedule in the same fit: call learn.fit_schedule")
+    if (length := length_of(learn)) is not None:
+        raise ValueError(f"Extendable extends a fit by epochs, and this one has {length.in_words}; give it n_epoch")
     for cb in learn.cbs:
         if isinstance(cb, (ParamScheduler, NonNativeMixedPrecision)):
             reason = (

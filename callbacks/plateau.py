@@ -17,7 +17,68 @@ LOWER_IS_BETTER = ("loss", "error", "mae", "mse", "rmse", "msle", "rmspe", "mape
 "A metric with one of these in its name gets better as it falls."
 
 
-class ReduceOnPlateau(FitCallback, TrackerCallback):
+class Plateau(FitCallback, TrackerCallback):
+    "Base of the callbacks that act when a loss or metric of the fit has stopped improving."
+
+    def __init__(
+        self,
+        monitor: str,
+        comp: Callable[[float, float], Any] | None,
+        min_delta: float,
+        patience: int,
+        reset_on_fit: bool = True,
+    ) -> None:
+        if not isinstance(monitor, str):
+            raise ValueError(f"monitor must be the name of a loss or metric, got {monitor!r}")
+        if comp is not None and not callable(comp):
+            raise ValueError(f"comp must be a function of two numbers such as np.less, got {comp!r}")
+        if comp is None:
+            comp = np.less if any(word in monitor.lower() for word in LOWER_IS_BETTER) else np.greater
+        min_delta = number("min_delta", min_delta, "[0, inf)")
+        super().__init__(monitor=monitor, comp=comp, min_delta=min_delta, reset_on_fit=reset_on_fit)
+        self.patience, self.wait = whole("patience", patience), 0
+        self.best: float | None = None
+
+    def epochs_start(self) -> None:
+        names = [name for name in self.learn.recorder.metric_names[1:] if name != "time"]
+        if self.monitor not in names:
+            raise ValueError(f"monitor must be one of {', '.join(names)}; got {self.monitor!r}")
+        if not self.monitor.startswith("train_") and not sum(map(len, self.learn.dls.loaders[1:2])):
+            raise ValueError(
+                f"monitor={self.monitor!r} is measured on the validation set, and there is none or it is empty"
+            )
+        super().before_fit()
+        if self.reset_on_fit:
+            self.wait = 0
+
+    def after_validate(self) -> None:
+        # Not in after_epoch: by then another callback's `validate` may have replaced the Recorder's values.
+        log = dict(zip(self.learn.recorder.metric_names, self.learn.recorder.log, strict=False))
+        if (value := log.get(self.monitor)) is not None:  # None if this epoch's validation was cancelled
+            self._judge(value)
+
+    def _judge(self, value: float, rests: bool = False) -> None:
+        "`rests`: this epoch does not count as one without improvement."
+        self.new_best = bool(self.comp(value - self.min_delta, self.best))
+        if self.new_best:
+            self.best = value
+        self.wait = 0 if self.new_best or rests else self.wait + 1
+        if self.wait >= self.patience:
+            self.wait = 0
+            self.on_plateau()
+
+    def on_plateau(self) -> None:
+        "Called when the monitored value has not improved for `patience` epochs."
+        raise NotImplementedError
+
+    def after_epoch(self) -> None:
+        "Nothing: the tracker of fastai's would read the Recorder here."
+
+    def after_fit(self) -> None:
+        "Nothing: `fit_ends` comes after every fit."
+
+
+class ReduceOnPlateau(Plateau):
     """Divide the LR by `factor` whenever `monitor` has not improved for `patience` epochs.
 
     The division is on top of the schedule: each batch uses the LR that the fit, a `ScheduleLR` or fit_one_cycle has
@@ -48,32 +109,17 @@ class ReduceOnPlateau(FitCallback, TrackerCallback):
         cooldown: int = 0,  # Epochs after a reduction in which none is counted as one without improvement
         verbose: bool = True,  # Print a line at each reduction
     ) -> None:
-        if not isinstance(monitor, str):
-            raise ValueError(f"monitor must be the name of a loss or metric, got {monitor!r}")
-        if comp is not None and not callable(comp):
-            raise ValueError(f"comp must be a function of two numbers such as np.less, got {comp!r}")
-        if comp is None:
-            comp = np.less if any(word in monitor.lower() for word in LOWER_IS_BETTER) else np.greater
-        min_delta = number("min_delta", min_delta, "[0, inf)")
-        super().__init__(monitor=monitor, comp=comp, min_delta=min_delta, reset_on_fit=reset_on_fit)
-        self.patience, self.cooldown = whole("patience", patience), whole("cooldown", cooldown, least=0)
+        super().__init__(monitor, comp, min_delta, patience, reset_on_fit)
+        self.cooldown = whole("cooldown", cooldown, least=0)
         self.factor, self.min_scale = number("factor", factor, "(1, inf)"), number("min_scale", min_scale, "[0, 1)")
         self.min_lr, self.verbose = number("min_lr", min_lr, "[0, inf)"), verbose
-        self.wait, self.cooling, self.lr_scale = 0, 0, 1.0
-        self.best: float | None = None
+        self.cooling, self.lr_scale = 0, 1.0
         self._unscaled: list[float] = []
 
     def epochs_start(self) -> None:
-        names = [name for name in self.learn.recorder.metric_names[1:] if name != "time"]
-        if self.monitor not in names:
-            raise ValueError(f"monitor must be one of {', '.join(names)}; got {self.monitor!r}")
-        if not self.monitor.startswith("train_") and not sum(map(len, self.learn.dls.loaders[1:2])):
-            raise ValueError(
-                f"monitor={self.monitor!r} is measured on the validation set, and there is none or it is empty"
-            )
-        super().before_fit()
+        super().epochs_start()
         if self.reset_on_fit:
-            self.wait, self.cooling, self.lr_scale = 0, 0, 1.0
+            self.cooling, self.lr_scale = 0, 1.0
 
     def before_batch(self) -> None:
         if self.learn.training and self.lr_scale != 1:
@@ -86,34 +132,16 @@ class ReduceOnPlateau(FitCallback, TrackerCallback):
             _fastai.set_hyper(self.learn.opt, "lr", self._unscaled)
             self._unscaled = []
 
-    def after_validate(self) -> None:
-        # Not in after_epoch: by then another callback's `validate` may have replaced the Recorder's values.
-        log = dict(zip(self.learn.recorder.metric_names, self.learn.recorder.log, strict=False))
-        self._judge(log.get(self.monitor))
+    def _judge(self, value: float, rests: bool = False) -> None:
+        rests, self.cooling = self.cooling > 0, max(0, self.cooling - 1)
+        super()._judge(value, rests)
 
-    def _judge(self, value: float | None) -> None:
-        if value is None:  # this epoch's validation was cancelled
-            return
-        self.new_best = bool(self.comp(value - self.min_delta, self.best))
-        if self.new_best:
-            self.best, self.wait = value, 0
-        elif self.cooling:
-            self.wait = 0
-        else:
-            self.wait += 1
-        self.cooling = max(0, self.cooling - 1)
+    def on_plateau(self) -> None:
+        self.cooling = self.cooldown
         scale = max(self.lr_scale / self.factor, self.min_scale)
-        if self.wait >= self.patience:
-            self.wait, self.cooling = 0, self.cooldown
-            if self.verbose and scale < self.lr_scale:
-                print(f"Epoch {self._epoch}: {self.monitor} not better than {self.best:.6g}, LR now times {scale:.3g}")
-            self.lr_scale = scale
-
-    def after_epoch(self) -> None:
-        "Nothing: the tracker of fastai's would read the Recorder here."
-
-    def after_fit(self) -> None:
-        "Nothing: `fit_ends` comes after every fit."
+        if self.verbose and scale < self.lr_scale:
+            print(f"Epoch {self._epoch}: {self.monitor} not better than {self.best:.6g}, LR now times {scale:.3g}")
+        self.lr_scale = scale
 
     def fit_ends(self, failed: bool) -> None:
         self.after_batch()  # a batch that ended the fit had no `after_batch`

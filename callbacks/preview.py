@@ -21,9 +21,17 @@ if TYPE_CHECKING:
 class SchedulePreview:
     "The LR and momentum of a planned run: `to_df()`, `plot()`. A notebook shows the plot."
 
-    def __init__(self, schedule: Schedules, firsts: list[int], lrs: np.ndarray, moms: np.ndarray | None = None) -> None:
-        self.schedule, self.firsts = schedule, firsts  # firsts: steps before each epoch, and in all
-        self.lrs, self.moms = lrs, np.full_like(lrs, np.nan) if moms is None else moms  # shape [steps, groups]
+    def __init__(
+        self,
+        schedule: Schedules,
+        firsts: list[int],  # Steps before each epoch, and in all
+        lrs: np.ndarray,  # Shape [steps, groups]
+        moms: np.ndarray | None = None,  # The same
+        steps_per_epoch: float | None = None,  # Of a whole epoch, where the last one is cut
+    ) -> None:
+        self.schedule, self.firsts = schedule, firsts
+        self._steps_per_epoch = steps_per_epoch or firsts[-1] / (len(firsts) - 1)
+        self.lrs, self.moms = lrs, np.full_like(lrs, np.nan) if moms is None else moms
 
     def to_df(self) -> pd.DataFrame:
         "One row per step and parameter group: step, epoch, group, lr, mom (NaN where momentum does not change)."
@@ -41,7 +49,7 @@ class SchedulePreview:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         "Draw the LR of every parameter group against epochs. The axis is logarithmic where groups are decades apart."
-        ax = draw(list(self.lrs.T), self.firsts[-1] / (len(self.firsts) - 1), repr(self.schedule), ax)
+        ax = draw(list(self.lrs.T), self._steps_per_epoch, repr(self.schedule), ax)
         tops = self.lrs.max(axis=0)
         if tops.max() >= 10 * tops.min() > 0:
             ax.set_yscale("log")

@@ -20,7 +20,7 @@ from .events import FitCallback
 from .hypers import by_group
 from .random_state import random_state, set_random_state
 from .schedule_lr import ScheduleHyper
-from .steps import StepCallback, StepPlan, n_batches
+from .steps import StepCallback, length_of, n_batches, plan_of
 
 ITEMS_HASHED = 1000  # names of items that tell one data set from another
 
@@ -194,19 +194,19 @@ def first_difference(stored: dict[str, Any], now: dict[str, Any]) -> str:
 
 def fingerprint(learn: Any) -> dict[str, Any]:
     "What makes two fits the same fit, in plain values that a person can compare."
-    hypers = [dict(hyper) for hyper in learn.opt.hypers]
+    hypers, length = [dict(hyper) for hyper in learn.opt.hypers], length_of(learn)
     opt = learn.opt.opt if isinstance(learn.opt, OptimWrapper) else learn.opt
     schedules = [cb for cb in learn.cbs if isinstance(cb, ScheduleHyper)]
     # fit_one_cycle leaves the momentum of its last step in the optimizer.
     scheduled = {name for cb in learn.cbs if isinstance(cb, ParamScheduler) for name in cb.scheds}
     return pack(
         {
-            "n_epoch": learn.n_epoch,
+            "n_epoch": learn.n_epoch if length is None else length.in_words,
             "lr": [float(hyper.pop("lr")) for hyper in hypers],
             "batches": n_batches(learn.dls.train),
             "data": [_describe(dl) for dl in learn.dls.loaders],
             "optimizer": [type(opt).__name__, *(_name(f) for f in _fastai.step_functions(learn.opt))],
-            "hypers": [{name: hyper[name] for name in hyper if name not in scheduled} for hyper in hypers],
+            "hypers": [{name: hyper[name] for name in hyper if name not in scheduled | _COUNTERS} for hyper in hypers],
             "groups": [[tuple(p.shape) for p in group] for group in learn.opt.param_lists],
             "frozen": [learn.opt.frozen_idx, "".join("01"[p.requires_grad] for p in learn.model.parameters())],
             "schedule": [repr(cb) for cb in schedules],
@@ -224,7 +224,7 @@ def _describe(dl: Any) -> list[Any]:
 
 def _multipliers(learn: Any, cb: ScheduleHyper) -> str:
     "A digest of the values that a schedule gives: two lambdas have the same repr."
-    budget = StepPlan(learn, learn.n_epoch).budget()
+    budget = plan_of(learn).budget()
     schedules = by_group(cb.schedule, len(learn.opt.hypers))
     return _digest(b"".join(schedule.multipliers(*budget).tobytes() for schedule in schedules))
 
@@ -296,4 +296,7 @@ def unpack(value: Any) -> Any:
     return type(value)(map(unpack, value)) if type(value) in (list, tuple) else value
 
 
+# What optimizers of torch keep beside their settings: those of the packages schedulefree and pytorch_optimizer.
+_COUNTERS = {"k", "weight_sum", "lr_max", "scheduled_lr", "train_mode"}
+_COUNTERS |= {"step", "d", "d_max", "d_hat", "d_numerator", "d_de_nom"}
 _ARRAY = "array of NumPy"

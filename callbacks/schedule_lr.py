@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from fastai.basics import Callback, L, Learner, OptimWrapper, Recorder
 from fastai.callback.schedule import ParamScheduler
-from fastai.callback.tracker import ReduceLROnPlateau
+from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau
 
 from . import _fastai
-from .arguments import Budget, is_number, number, plain, whole
+from .arguments import Budget, is_number, number, plain, whole, whole_or_none
+from .fit_length import StepLimit, TimeLimit
 from .hypers import (
     LR,
     Plan,
@@ -29,7 +30,7 @@ from .hypers import (
 from .preview import SchedulePreview
 from .schedule import Curve, Schedule
 from .start_at import StartAt
-from .steps import PlannedCallback, StepPlan
+from .steps import FitLength, PlannedCallback, StepPlan, epochs_for
 
 
 class ScheduleHyper(PlannedCallback):
@@ -78,9 +79,8 @@ class ScheduleHyper(PlannedCallback):
         self._plan.write(learn.opt, self._steps.start_batch(learn))
 
     def after_train(self) -> None:
-        steps = self._steps
-        planned, made = steps.plan.firsts[self._epoch + 1] - steps.plan.firsts[self._epoch], steps.made_in_epoch
-        if planned != made and not self._warned:
+        planned, made = self._steps.plan.steps_in(self._epoch), self._steps.made_in_epoch
+        if planned not in (made, None) and not self._warned:
             self._warned = True
             warnings.warn(
                 f"epoch {self._epoch} made {made} optimizer steps, and {planned} were planned; {self!r} follows the "
@@ -155,6 +155,22 @@ class ScheduleLR(ScheduleHyper):
                 batches = np.linspace(0, len(momentum), len(recorder.lrs), endpoint=False).astype(int)
                 recorder.hps["mom"] = momentum[batches].tolist()
 
+    def begin(self) -> None:
+        super().begin()
+        self._warn_of_early_stopping()
+
+    def _warn_of_early_stopping(self) -> None:
+        patience = [cb.patience for cb in self.learn.cbs if isinstance(cb, EarlyStoppingCallback)]
+        if not patience or min(patience) + 1 >= self.learn.n_epoch:
+            return
+        lrs = self._plan.table("lr", len(self.learn.opt.hypers))[:, -1]
+        if lrs[-1] < lrs.max() / 2:
+            warnings.warn(
+                f"EarlyStoppingCallback may end the fit while the LR of {self.schedule!r} is still high, and so lose "
+                "what the schedule is for; Trapezoid() with CooldownOnPlateau() ends early with its cooldown",
+                stacklevel=2,
+            )
+
     def _names(self) -> list[str]:
         return ["lr"] if self.moms is None else ["lr", "mom"]
 
@@ -192,16 +208,26 @@ def lr_tracks(
 
 def fit_schedule(
     learn: Learner,
-    n_epoch: int,  # Epochs to train
-    schedule: Schedules,  # How the LR changes over them; a dict gives parameter groups schedules of their own
+    n_epoch: int | None = None,  # Epochs to train
+    schedule: Schedules | None = None,  # How the LR changes; a dict gives parameter groups schedules of their own
     lr_max: LR | None = None,  # LR at the schedule's multiplier 1, for each parameter group; default `learn.lr`
     moms: tuple[float, float] | None = None,  # Momentum (beta1) at the LR's low and top; None does not change it
     wd: float | None = None,  # Weight decay; default `learn.wd`
     cbs: Callback | Sequence[Callback] | None = None,  # More callbacks for this fit
     reset_opt: bool = False,  # Start with a new optimizer
     start_epoch: int = 0,  # Skip the epochs before this one, in the schedule too
+    steps: int | None = None,  # In place of `n_epoch`: optimizer steps to train
+    minutes: float | None = None,  # In place of `n_epoch`: time to train and validate
 ) -> None:
     """Fit `learn` for `n_epoch` epochs under `schedule`. Also `learn.fit_schedule(...)`.
+
+    `fit_schedule(steps=3000, schedule=...)` makes exactly 3000 optimizer steps. The last epoch is cut there, and
+    validated.
+
+    `fit_schedule(minutes=10, schedule=...)` trains for ten minutes, validation included. The schedule follows the share
+    of the time that is over, so it ends when the time does, at any speed. Its lengths must be percentages. Training
+    ends early enough for the last validation, as long as the epochs before took; only a fit that has no time for a
+    second epoch ends later, by its validation. Two such fits are never exactly the same.
 
     `{0: Constant(), -1: CosineDecay()}` gives parameter groups different schedules. A group without one follows the
     nearest group before it that has one. Afterwards `learn.recorder.plot_sched()` draws LR and momentum.
@@ -214,21 +240,26 @@ def fit_schedule(
     >>> [round(float(lr), 4) for lr in learn.recorder.lrs[::5]]
     [0.1, 0.0854, 0.05, 0.0146]
     """
+    n_epoch, length = _length_of_fit(n_epoch, steps, minutes)
+    if length is not None and start_epoch:
+        raise ValueError(f"start_epoch={start_epoch!r} needs a fit of n_epoch, and this one has {length.in_words}")
     n_epoch, start_epoch = check_epochs(n_epoch, start_epoch)
-    scheduler = ScheduleLR(schedule, moms)
+    scheduler = ScheduleLR(check_schedules(schedule), moms)
     if wd is not None:
         wd = number("wd", wd, "[0, inf)")
     if lr_max is not None:
         lr_max = spread_lr("lr_max", lr_max, n_groups(learn, reset_opt))  # fastai's own spreading fails for one group
-    learn.fit(n_epoch, lr=lr_max, wd=wd, cbs=L(StartAt(start_epoch), scheduler) + L(cbs), reset_opt=reset_opt)
+    ours = L(StartAt(start_epoch), scheduler) + L(length)
+    learn.fit(n_epoch, lr=lr_max, wd=wd, cbs=ours + L(cbs), reset_opt=reset_opt)
 
 
 def preview_schedule(
     learn: Learner,
-    n_epoch: int,  # Epochs of the run
-    schedule: Schedules,  # As in `fit_schedule`
+    n_epoch: int | None = None,  # Epochs of the run
+    schedule: Schedules | None = None,  # As in `fit_schedule`
     lr_max: LR | None = None,  # As in `fit_schedule`
     moms: tuple[float, float] | None = None,  # As in `fit_schedule`
+    steps: int | None = None,  # In place of `n_epoch`: optimizer steps of the run
 ) -> SchedulePreview:
     """What `fit_schedule` would do with these arguments, without training: every group's LR and momentum at every step.
 
@@ -240,15 +271,28 @@ def preview_schedule(
     10    10      1      0  0.0500  NaN
     19    19      1      0  0.0006  NaN
     """
-    n_epoch, _ = check_epochs(n_epoch)
+    n_epoch, _ = check_epochs(_length_of_fit(n_epoch, steps)[0])
+    limit, schedule = whole_or_none("steps", steps), check_schedules(schedule)
     moms = ScheduleLR(schedule, moms).moms  # which checks both
     groups = n_groups(learn)
     lrs = spread_lr("lr_max", learn.lr if lr_max is None else lr_max, groups)
-    steps = StepPlan(learn, n_epoch)
-    plan = Plan(lr_tracks(schedule, lrs, moms, steps.budget()), steps.firsts[-1])
-    return SchedulePreview(
-        schedule, steps.firsts, plan.table("lr", groups), None if moms is None else plan.table("mom", groups)
-    )
+    run = StepPlan(learn, n_epoch if limit is None else epochs_for(learn, limit), limit=limit)
+    budget = run.budget()
+    plan = Plan(lr_tracks(schedule, lrs, moms, budget), budget.total_steps)
+    momenta = None if moms is None else plan.table("mom", groups)
+    return SchedulePreview(schedule, run.firsts, plan.table("lr", groups), momenta, budget.steps_per_epoch)
+
+
+def _length_of_fit(n_epoch: Any, steps: Any, minutes: Any = None) -> tuple[Any, FitLength | None]:
+    "The number of epochs, 1 if it is not known yet, and what ends the fit otherwise."
+    lengths = {"n_epoch": n_epoch, "steps": steps, "minutes": minutes}
+    given = [f"{name}={value!r}" for name, value in lengths.items() if value is not None]
+    if len(given) != 1:
+        got = " and ".join(given) or "none of them"
+        raise ValueError(f"the length of a fit must be one of n_epoch, steps and minutes; got {got}")
+    if steps is not None:
+        return 1, StepLimit(steps)
+    return (1, TimeLimit(minutes)) if minutes is not None else (n_epoch, None)
 
 
 def check_moms(moms: Any) -> tuple[float, float] | None:

@@ -10,14 +10,15 @@ loaders that change do not shift the schedule.
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from bisect import bisect_left
+from collections.abc import Callable, Sized
 from typing import Any
 
-from fastai.basics import Learner
+from fastai.basics import CancelTrainException, Learner, Recorder
 from fastai.callback.training import GradientAccumulation
 
 from . import _fastai
-from .arguments import Budget
+from .arguments import Budget, TimeBudget
 from .events import FitCallback
 
 
@@ -63,7 +64,7 @@ class PlannedCallback(StepCallback):
     _steps: PlannedSteps | None = None
 
     def _count_steps(self) -> PlannedSteps:
-        return PlannedSteps(StepPlan(self.learn, self.learn.n_epoch, self._epoch), self._epoch)
+        return PlannedSteps(plan_of(self.learn, self._epoch), self._epoch)
 
     def before_train(self) -> None:
         super().before_train()
@@ -78,6 +79,31 @@ class PlannedCallback(StepCallback):
     def after_step(self) -> None:
         super().after_step()
         self._steps.waiting = False
+
+
+class FitLength(PlannedCallback):
+    "Base of the callbacks that give a fit another length than whole epochs."
+
+    order = 10_000  # every other callback has had its `after_batch` when this one ends an epoch
+    in_words = ""  # the length
+    _ends = False  # whether this callback ends the training of the epoch
+
+    def plan(self, learn: Learner, start_epoch: int) -> Plan:
+        raise NotImplementedError
+
+    def end_training(self) -> None:
+        "End the training of the epoch, which is the last one, here."
+        self._ends = True
+        raise CancelTrainException
+
+    def after_cancel_train(self) -> None:
+        recorder = next((cb for cb in self.learn.cbs if isinstance(cb, Recorder)), None)
+        if self._ends and recorder is not None:
+            _fastai.keep_train_metrics(recorder)
+
+    def fit_ends(self, failed: bool) -> None:
+        super().fit_ends(failed)
+        self._ends = False
 
 
 class Steps:
@@ -100,14 +126,14 @@ class PlannedSteps(Steps):
 
     __slots__ = ("plan", "epoch", "position", "waiting", "first_of_epoch", "batch", "batches", "start", "even_below")
 
-    def __init__(self, plan: StepPlan, epoch: int) -> None:
-        super().__init__(plan.firsts[epoch])
+    def __init__(self, plan: Plan, epoch: int) -> None:
+        super().__init__(plan.first_of(epoch))
         self.plan, self.position, self.waiting = plan, float(self.next), False
         self.enter(epoch)
 
     def enter(self, epoch: int) -> None:
         self.epoch, self.batch, self.batches, self.first_of_epoch = epoch, -1, 1, self.next
-        self.start, self.even_below = self.plan.firsts[epoch], 0
+        self.start, self.even_below = self.plan.first_of(epoch), 0
 
     def start_batch(self, learn: Learner) -> float:
         "The position of a batch: a new one, unless earlier batches wait for the same step."
@@ -132,7 +158,7 @@ class PlannedSteps(Steps):
     @property
     def total(self) -> int:
         "Planned steps of the fit."
-        return self.plan.firsts[-1]
+        return self.plan.budget().total_steps
 
     @property
     def per_epoch(self) -> int:
@@ -146,7 +172,7 @@ class PlannedSteps(Steps):
 class StepPlan:
     "How many optimizer steps a fit will make before each of its batches, as far as it can be known."
 
-    def __init__(self, learn: Learner, n_epoch: int, start_epoch: int = 0) -> None:
+    def __init__(self, learn: Learner, n_epoch: int, start_epoch: int = 0, limit: int | None = None) -> None:
         self.batches, self.announced = n_batches(learn.dls.train), len(learn.dls.train)
         accumulation = accumulation_of(learn)
         sizes = None if accumulation is None else batch_sizes(learn.dls.train)
@@ -166,6 +192,17 @@ class StepPlan:
             else:
                 steps += self.batches
             self.firsts.append(steps)
+        self._whole = self.firsts[-1]  # of whole epochs; the fit may end within the last one
+        if limit is not None:
+            self.firsts = [min(first, limit) for first in self.firsts]
+
+    def first_of(self, epoch: int) -> int:
+        "Planned steps before an epoch."
+        return self.firsts[epoch]
+
+    def steps_in(self, epoch: int) -> int:
+        "Planned steps of an epoch."
+        return self.firsts[epoch + 1] - self.firsts[epoch]
 
     @property
     def is_even(self) -> bool:
@@ -175,7 +212,7 @@ class StepPlan:
     @property
     def per_epoch(self) -> int:
         "Whole steps per epoch; the nearest number where accumulation makes epochs differ."
-        return max(1, round(self.firsts[-1] / (len(self.firsts) - 1)))
+        return max(1, round(self._whole / (len(self.firsts) - 1)))
 
     def budget(self) -> Budget:
         "The planned length of the fit."
@@ -190,8 +227,71 @@ class StepPlan:
         "Planned steps before a batch. If the epoch has another number of batches than planned, its share counts."
         first = self.firsts[epoch]
         if batches != self.announced:
-            return first + (self.firsts[epoch + 1] - first) * batch / batches
+            following = self.firsts[epoch + 1] if epoch + 2 < len(self.firsts) else self._whole
+            return first + (following - first) * batch / batches
         return self._before[epoch][batch] if self._before else first + batch
+
+
+class TimePlan:
+    "The plan of a fit that ends with its time. A position is a share of the time, counted in `SHARES` steps."
+
+    SHARES = 100_000
+    is_even = False
+
+    def __init__(self, learn: Learner, share: Callable[[], float]) -> None:
+        self.announced, self.per_epoch = len(learn.dls.train), max(1, n_batches(learn.dls.train))
+        self._share = share
+
+    def first_of(self, epoch: int) -> int:
+        "Not known before: 0."
+        return 0
+
+    def steps_in(self, epoch: int) -> None:
+        "Not known before: None."
+
+    def budget(self) -> Budget:
+        "The length of the fit, in shares of its time."
+        return TimeBudget(self.SHARES, self.SHARES)
+
+    def position(self, epoch: int, batch: int, batches: int) -> float:
+        "How much of the time is over."
+        return self._share() * self.SHARES
+
+
+Plan = StepPlan | TimePlan
+
+
+def plan_of(learn: Learner, start_epoch: int = 0) -> Plan:
+    "The plan of the fit that runs."
+    length = length_of(learn)
+    return StepPlan(learn, learn.n_epoch, start_epoch) if length is None else length.plan(learn, start_epoch)
+
+
+def plan_in_steps(learn: Learner, name: str) -> StepPlan:
+    "The plan of the fit that runs, for the callback `name`, which cannot follow a time."
+    plan = plan_of(learn)
+    if not isinstance(plan, StepPlan):
+        raise ValueError(
+            f"{name} counts epochs or steps, and how many a fit of `minutes` has is not known before; give n_epoch or "
+            "steps instead of minutes"
+        )
+    return plan
+
+
+def length_of(learn: Learner) -> FitLength | None:
+    "What ends the fit that runs, if it has another length than whole epochs."
+    # A fit within a fit has the outer one's callbacks, too.
+    return next((cb for cb in learn.cbs if isinstance(cb, FitLength) and not cb._nested), None)
+
+
+def epochs_for(learn: Learner, steps: int) -> int:
+    "The fewest epochs that make so many optimizer steps, at the start of a fit."
+    epochs = 1
+    while (plan := StepPlan(learn, epochs, start_epoch=-1)).firsts[-1] < steps:
+        if not plan.batches:
+            plan.budget()  # raises
+        epochs *= 2
+    return bisect_left(plan.firsts, steps)
 
 
 def n_batches(dl: Any) -> int:

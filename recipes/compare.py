@@ -16,12 +16,20 @@ from lrlab.recipes.kitchen.schedule_names import DEFAULT_SCHEDULES, QUICK_SCHEDU
 
 ENGINES = ("local", "ray")
 TUNE_POINTS, TUNE_SEEDS = 5, 2
-MOST_SEEDS = 50  # in the time of `minutes`
 
 Tune = Annotated[bool, o.Option("Comparison", "", "Tune the peak LR of every schedule on one grid around lr_find's")]
 TunePoints = Annotated[Any, o.Option("Comparison", "N", "Peak LRs in the grid, at first [default: 5]", o.number(3, 15))]
 TuneSeeds = Annotated[
     Any, o.Option("Comparison", "N", "Seeds per peak LR; never those of the comparison [default: 2]", o.number(1, 100))
+]
+Folds = Annotated[
+    Any,
+    o.Option(
+        "Data",
+        "K",
+        "Cross-validation: K folds, one for each seed [default: a random split for each]",
+        o.number(3, 100),
+    ),
 ]
 Engine = Annotated[
     Any,
@@ -36,9 +44,9 @@ Address = Annotated[
     quick={"epochs": 2, "seeds": 2, "schedules": QUICK_SCHEDULES, "out": "results/compare-quick"},
     tune={"lr_max": "find"},
     learner={**dict.fromkeys(("data", "arch", "precision")), "lr_max": "find"},
-    minutes={"seeds": MOST_SEEDS},
+    minutes={"seeds": o.MOST_SEEDS},
     until_decided={"seeds": 8},
-    grows=("seeds", "schedules", "epochs"),
+    grows=("seeds", "schedules", "epochs", "lr_max"),
 )
 def main(
     data: o.Data = "solar",
@@ -55,6 +63,7 @@ def main(
     tune_points: TunePoints = None,
     tune_seeds: TuneSeeds = None,
     learner: o.Learner = None,
+    folds: Folds = None,
     weights: o.Weights = None,
     bs: o.BatchSize = None,
     size: o.Size = None,
@@ -71,6 +80,8 @@ def main(
     "Compare learning-rate schedules on the same data, weights, batches and budget."
     if not tune and (tune_points or tune_seeds):
         raise UserError("`tune_points` and `tune_seeds` are for `tune`")
+    if folds and max(seeds) >= folds:
+        raise UserError(f"`folds` {folds}: they are for the seeds 0 to {folds - 1}; choose fewer `seeds`")
 
     from lrlab.recipes.kitchen import learner_workload, schedule_names
     from lrlab.recipes.kitchen.grid import tuning
@@ -86,6 +97,7 @@ def main(
             bs=bs,
             precision=precision,
             weights=weights,
+            folds=folds,
             cache=not no_cache,
         ),
         seeds=seeds,

@@ -11,25 +11,24 @@ from typing import Annotated, Any
 from lrlab.recipes import cli
 from lrlab.recipes.kitchen import options as o
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.learning_rates import FIND, parse_one_lr
-
-
-def read_lr(value, name: str) -> float | None:
-    "One LR, or None for find."
-    return None if str(value).strip().lower() == FIND else parse_one_lr(value, name)
-
+from lrlab.recipes.kitchen.learning_rates import parse_one_lr, parse_one_lr_or_find
 
 ScratchArch = Annotated[
     Any, o.Option("Model", "NAME", "small, or a torchvision or timm model; always from scratch", o.as_text)
 ]
-RightLr = Annotated[Any, o.Option("Training", "LR", "The right LR: a number, or find (an LR range test)", read_lr)]
+RightLr = Annotated[
+    Any, o.Option("Training", "LR", "The right LR: a number, or find (an LR range test)", parse_one_lr_or_find)
+]
 HighLr = Annotated[Any, o.Option("Training", "LR", "The LR that is too high", parse_one_lr)]
 LowLr = Annotated[Any, o.Option("Training", "LR", "The LR that is too low", parse_one_lr)]
 RightEpochs = Annotated[Any, o.Option("Training", "N", 'Epochs of the "right" run', o.number(1, o.MANY))]
 LongEpochs = Annotated[Any, o.Option("Training", "N", 'Epochs of the "too long" run', o.number(1, o.MANY))]
 
 
-@cli.recipe(quick={"epochs": 2, "long": 3, "seeds": 1, "out": "results/learning_rate-quick"})
+@cli.recipe(
+    learner=dict.fromkeys(("data", "arch", "precision")),
+    quick={"epochs": 2, "long": 3, "seeds": 1, "out": "results/learning_rate-quick"},
+)
 def main(
     data: o.Data = "solar",
     arch: ScratchArch = "small",
@@ -39,6 +38,7 @@ def main(
     epochs: RightEpochs = 8,
     long: LongEpochs = 30,
     seeds: o.Seeds = 3,
+    learner: o.Learner = None,
     bs: o.BatchSize = None,
     size: o.Size = None,
     precision: o.Precision = "auto",
@@ -55,13 +55,14 @@ def main(
 
     from dataclasses import replace
 
-    from lrlab.recipes.kitchen import workloads
+    from lrlab.recipes.kitchen.learner_workload import choose_workload
     from lrlab.recipes.studies.learning_rate import study
 
     study.check_order(low, lr, high)
-    workload = workloads.make_workload(data, arch, size, bs, precision, cache=not no_cache)
+    images = {"data": data, "arch": arch, "size": size, "bs": bs, "precision": precision}
+    workload = choose_workload(learner, **images, cache=not no_cache)
     question = study.Question(
-        workload=replace(workload, scratch=arch != "small"),
+        workload=workload if learner else replace(workload, scratch=arch != "small"),
         lr=lr,
         high=high,
         low=low,

@@ -19,6 +19,7 @@ TutorialEpochs = Annotated[
 
 
 @cli.recipe(
+    learner={**dict.fromkeys(("data", "arch", "precision")), "lr_max": "find"},
     weights={"arch": "efficientnet_lite0"},
     quick={"arch": "small", "epochs": 1, "out": "results/one_cycle-quick"},
 )
@@ -28,21 +29,24 @@ def main(
     epochs: TutorialEpochs = 3,
     lr_max: o.LrMax = "slice(3e-6,3e-3)",
     seed: o.Seed = 0,
+    learner: o.Learner = None,
     weights: o.Weights = None,
     bs: o.BatchSize = None,
     size: o.Size = None,
     precision: o.Precision = "auto",
+    threads: o.Threads = 1,
     no_cache: o.NoCache = False,
     out: o.Out = "results/one_cycle",
     fresh: o.Fresh = False,
     quick: o.Quick = False,
 ):
     "Train with 1cycle and discriminative LRs: the LR of every layer group, the losses, and the confusion matrix."
-    from lrlab.recipes.kitchen import workloads
+    from lrlab.recipes.kitchen.learner_workload import choose_workload
     from lrlab.recipes.studies.one_cycle import study
 
-    workload = workloads.make_workload(data, arch, size, bs, precision, weights, cache=not no_cache)
-    return study.answer(study.Question(workload, epochs, lr_max, seed), out, fresh)
+    images = {"data": data, "arch": arch, "size": size, "bs": bs, "precision": precision, "weights": weights}
+    workload = choose_workload(learner, **images, cache=not no_cache)
+    return study.answer(study.Question(workload, epochs, lr_max, seed, threads), out, fresh)
 
 
 if __name__ == "__main__":

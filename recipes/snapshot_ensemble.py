@@ -18,14 +18,18 @@ Cycles = Annotated[
 ]
 
 
-@cli.recipe(quick={"epochs": 3, "cycles": 3, "seeds": 1, "size": 32, "out": "results/snapshot_ensemble-quick"})
+@cli.recipe(
+    learner={**dict.fromkeys(("data", "arch", "size", "precision")), "lr_max": "find"},
+    quick={"epochs": 3, "cycles": 3, "seeds": 1, "size": 32, "out": "results/snapshot_ensemble-quick"},
+)
 def main(
     data: o.Data = "solar",
     arch: o.Arch = "small",
     epochs: o.Epochs = 12,
     cycles: Cycles = 4,
-    lr_max: o.OneLr = 3e-3,
+    lr_max: o.OneLrOrFind = 3e-3,
     seeds: o.Seeds = 3,
+    learner: o.Learner = None,
     weights: o.Weights = None,
     bs: o.BatchSize = None,
     size: o.Size = None,
@@ -41,11 +45,12 @@ def main(
     if cycles > epochs:
         raise UserError(f"`cycles` {cycles}: expected at most one cycle an epoch, and there are {epochs} epochs")
 
-    from lrlab.recipes.kitchen import workloads
+    from lrlab.recipes.kitchen.learner_workload import choose_workload
     from lrlab.recipes.studies.snapshot_ensemble import study
 
+    images = {"data": data, "arch": arch, "size": size, "bs": bs, "precision": precision, "weights": weights}
     question = study.Question(
-        workload=workloads.make_workload(data, arch, size, bs, precision, weights, cache=not no_cache),
+        workload=choose_workload(learner, **images, cache=not no_cache),
         epochs=epochs,
         cycles=cycles,
         lr_max=lr_max,

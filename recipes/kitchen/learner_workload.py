@@ -22,9 +22,11 @@ import lrlab.callbacks
 from lrlab.callbacks.random_state import seed_loaders
 from lrlab.recipes.kitchen.errors import UserCodeError, UserError
 from lrlab.recipes.kitchen.from_file import FromFile
+from lrlab.recipes.kitchen.learner.classification import class_names, is_classification, is_plain
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
-from lrlab.recipes.kitchen.stage import stage
+from lrlab.recipes.kitchen.stage import print_note, stage
+from lrlab.recipes.kitchen.stats.measures import Measure, lower_is_better
 from lrlab.recipes.kitchen.store.tables import by_column
 from lrlab.recipes.kitchen.text import printable, shorten
 from lrlab.recipes.kitchen.workloads import Workload, make_workload
@@ -54,6 +56,7 @@ class OwnData:
     facts: dict
     identity: dict  # what the numbers depend on
     metrics: tuple[str, ...] = ()  # as their columns are called
+    classes: tuple[str, ...] = ()  # their names, where every item has one class
     warnings: tuple[str, ...] = ()
 
     def describe(self) -> dict:
@@ -91,20 +94,29 @@ class LearnerWorkload:
     def load(self) -> OwnData:
         """Make the Learner twice, train one batch, and tell what it is.
 
-        Raises UserCodeError for what the user's code raises, and UserError for a Learner that cannot be used.
+        What is odd about it is printed. Raises UserCodeError for what the user's code raises, and UserError for a
+        Learner that cannot be used.
         """
         stage("Making the Learner twice")
         first, second = identity(self.learner(CHECKED_SEED)), identity(learn := self.learner(CHECKED_SEED))
         changed = [key for key in first if first[key] != second[key]]
-        try_one_batch(learn)
+        n_classes = try_one_batch(learn)
+        classes = class_names(learn.dls, n_classes) if n_classes else ()
         facts = {"images": dict(zip(SPLITS, map(_count, learn.dls.loaders), strict=False))}
         known = {key: value for key, value in first.items() if key not in changed}
         metrics = tuple(by_column(dict.fromkeys(learn.metrics.attrgot("name"), 0.0)))
         warnings = tuple(_warnings(learn, changed))
-        return OwnData(self.name, facts, known | _code(self.make_learner), metrics, warnings)
+        for warning in warnings:
+            print_note(self.name, warning)
+        return OwnData(self.name, facts, known | _code(self.make_learner), metrics, classes, warnings)
 
     def resolve(self, data: OwnData) -> "LearnerWorkload":
         return self
+
+    def measure(self, data: OwnData) -> Measure:
+        "The Learner's first metric of a known direction; the loss if it has none."
+        known = [name for name in data.metrics if lower_is_better(name) is not None]
+        return Measure.parse([*known, *data.metrics, "loss"][0])  # raises: is higher or lower better?
 
     def to_dict(self, data: OwnData) -> dict:
         return {"learner": self.name, **data.identity}
@@ -175,23 +187,40 @@ def _file(name: str) -> str:
     return "the notebook" if "ipykernel" in name or name.startswith("<ipython") else name
 
 
-def try_one_batch(learn: Learner) -> None:
-    "Train and validate on one batch, so that an error of the user's code is met before anything is written."
+def try_one_batch(learn: Learner) -> int:
+    """Train and validate on one batch, so that an error of the user's code is met before anything is written.
+
+    Returns the number of classes, where every item has one class, else 0.
+    """
     stage("Trying one batch")
+    trial = FirstBatchAlone()
     try:
         with learn.no_bar(), learn.no_logging():
-            learn.fit(1, cbs=FirstBatchAlone())
+            learn.fit(1, cbs=trial)
     except Exception as error:
         raise UserCodeError(f"while training on one batch: {place_of(error)}") from error
+    return trial.n_classes
 
 
 class FirstBatchAlone(Callback):
     "End training and validation after their first batch, when the metrics have seen it."
 
-    order = 60  # after fastai's Recorder
+    order, n_classes = 60, 0  # after fastai's Recorder
+
+    def before_fit(self):
+        self.scored_by = self.learn.loss_func
 
     def after_batch(self):
+        pred, yb = self.learn.pred, self.learn.yb
+        has_classes = is_plain(pred, yb) and is_classification(pred, yb[0], self.scored_by)
+        self.n_classes = pred.shape[1] if has_classes else 0
         raise CancelTrainException if self.training else CancelValidException
+
+    def after_cancel_train(self):
+        self.learn.recorder.cancel_train = False  # or the trackers of fastai would miss the values of this epoch
+
+    def after_cancel_validate(self):
+        self.learn.recorder.cancel_valid = False
 
 
 def identity(learn: Learner) -> dict:

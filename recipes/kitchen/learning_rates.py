@@ -77,6 +77,11 @@ def parse_one_lr(value: str | float, name: str) -> float:
     return numbers[0]
 
 
+def parse_one_lr_or_find(value, name: str) -> float | None:
+    "A learning rate for all layers, or None for `find`."
+    return None if str(value).strip().lower() == FIND else parse_one_lr(value, name)
+
+
 def format_number(lr: float) -> str:
     """The shortest text that reads back as the same number.
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.from_file import FromFile
 from lrlab.recipes.kitchen.image_source import ImageSource
-from lrlab.recipes.kitchen.learning_rates import parse_lr, parse_one_lr
+from lrlab.recipes.kitchen.learning_rates import parse_lr, parse_one_lr, parse_one_lr_or_find
 from lrlab.recipes.kitchen.schedule_names import NAMES, split_schedules
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.text import did_you_mean, shorten
@@ -207,6 +207,7 @@ def pretrained_name(value: Any, name: str) -> str:
     return str(value)
 
 
+MOST_SEEDS = 50  # in the time of `minutes`
 MANY = 10_000  # epochs: more than anybody wants
 LAST_SEED = 2**32 - 1
 DATA_HELP = "solar, digits, fashion_mnist, a fastai dataset, or a folder of images; cifar:1000 takes 1,000 of them"
@@ -243,6 +244,9 @@ LrMax = Annotated[
     Any, Option("Training", "LR", "Peak learning rate: a number, slice(first layers, head), or find", parse_lr)
 ]
 OneLr = Annotated[Any, Option("Training", "LR", "Peak learning rate of all runs", parse_one_lr)]
+OneLrOrFind = Annotated[
+    Any, Option("Training", "LR", "Peak learning rate of all runs: a number, or find", parse_one_lr_or_find)
+]
 BatchSize = Annotated[
     Any,
     Option("Training", "N", "Batch size [default: 64, or less for at least 8 steps an epoch]", number(2, 65536)),

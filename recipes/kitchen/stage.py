@@ -1,4 +1,4 @@
-"""What is happening now, beside a spinner. Silent where no person is looking."""
+"""What is happening now: a spinner where a person is looking, and notes on what is odd."""
 
 import sys
 from collections.abc import Iterator
@@ -45,3 +45,8 @@ def no_spinner() -> Iterator[None]:
     yield
     for progress in _shown:
         progress.start()
+
+
+def print_note(name: str, note: str) -> None:
+    "A line about the data or the Learner of this `name`, on stderr, because the answer of a recipe is on stdout."
+    print(f"Note on {name}: {note}.", file=sys.stderr, flush=True)

@@ -28,6 +28,7 @@ from lrlab.recipes.kitchen.models.layer_groups import layer_groups, one_group
 from lrlab.recipes.kitchen.models.weights import read_weights, sha256
 from lrlab.recipes.kitchen.options import check_range
 from lrlab.recipes.kitchen.stage import stage
+from lrlab.recipes.kitchen.stats.measures import Measure
 
 
 class Workload(Protocol):
@@ -53,6 +54,9 @@ class Workload(Protocol):
 
     def learner(self, seed: int = 0, data: Any = None) -> Any:
         "A new Learner, the same for the same seed."
+
+    def measure(self, data: Any) -> Measure:
+        "What judges its runs, unless the user says otherwise."
 
     def to_dict(self, data: Any) -> dict:
         "Everything about the data and the model that the numbers depend on; JSON types."
@@ -82,6 +86,7 @@ class ImageWorkload:
     weights: str | None = None  # a file of pretrained weights; default: ImageNet's
     weights_sha256: str | None = None  # of that file, so that another file is another question
     scratch: bool = False  # start a model that could be pretrained from random weights
+    folds: int | None = None  # of a cross-validation; default: a random split for every seed
 
     @property
     def pretrained(self) -> bool:
@@ -90,7 +95,12 @@ class ImageWorkload:
     def load(self) -> ImageSet:
         stage("Reading images")
         default = 96 if split_count(str(self.data))[0] == "solar" and is_pretrained(self.arch) else None
-        return load(self.data, self.size or default, self.cache)
+        images = load(self.data, self.size or default, self.cache)
+        if self.folds and images.has_own_split:
+            raise UserError(f"`folds` {self.folds}: {images.name} comes with a split of its own, which is kept")
+        if self.folds and self.folds > len(images.splits["train"]):
+            raise UserError(f"`folds` {self.folds}: there are only {len(images.labels)} images")
+        return images.split_by(0, self.folds) if self.folds else images
 
     def resolve(self, images: ImageSet) -> "ImageWorkload":
         "Replace the defaults that depend on the images or on the machine, because the results depend on them."
@@ -104,11 +114,16 @@ class ImageWorkload:
         n_train = len(images.splits["train"])
         return min(self.bs or default_batch_size(n_train), n_train)
 
+    def measure(self, images: ImageSet) -> Measure:
+        return Measure()
+
     def to_dict(self, images: ImageSet) -> dict:
         "Everything about the data and the model that the numbers depend on; JSON types."
         fields = asdict(replace(self.resolve(images), data=str(self.data)))
         fields |= self.data.given() if isinstance(self.data, ImageSource) else {}
         del fields["cache"]  # where the pixels are stored changes nothing
+        if self.folds is None:
+            del fields["folds"]
         split = {} if images.has_own_split else {"split": "by seed"}
         return fields | {"size": images.size, "pixels": images.card.fingerprint} | split
 
@@ -123,7 +138,7 @@ class ImageWorkload:
         A caller that has loaded the images already passes them as `images`.
         """
         images = self.load() if images is None else images
-        resolved, images = self.resolve(images), images.split_by(seed)
+        resolved, images = self.resolve(images), images.split_by(seed, self.folds)
         set_seed(seed)  # before the DataLoaders, whose batch order comes from Python's random
         dls = make_dataloaders(images, resolved.bs, colour=is_pretrained(self.arch), pretrained=self.pretrained)
         model = create(self.arch, len(images.classes), images.channels, images.size, self.pretrained, self.weights)
@@ -172,6 +187,7 @@ def make_workload(
     precision: str,
     weights: str | None = None,
     cache: bool = True,
+    folds: int | None = None,
 ) -> ImageWorkload:
     "An ImageWorkload. Raises UserError for an impossible number, an unknown name or a bad file of weights."
     data = data if isinstance(data, ImageSource) else str(data)
@@ -183,11 +199,12 @@ def make_workload(
     arch = str(arch)
     check_name(arch)
     if weights is None:
-        return ImageWorkload(data, arch, size, bs, precision, cache)
+        return ImageWorkload(data, arch, size, bs, precision, cache, folds=folds)
     if not is_pretrained(arch):
         raise UserError("`arch` small takes no `weights`; choose efficientnet_lite0, or a torchvision or timm name")
     read_weights(weights)  # raises before the data are loaded
-    return ImageWorkload(data, arch, size, bs, precision, cache, weights=str(weights), weights_sha256=sha256(weights))
+    found = {"weights": str(weights), "weights_sha256": sha256(weights)}
+    return ImageWorkload(data, arch, size, bs, precision, cache, **found, folds=folds)
 
 
 def use_threads(threads: int | None = None) -> None:

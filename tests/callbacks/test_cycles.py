@@ -292,3 +292,31 @@ def test_how_many_of_the_latest_must_be_there(make_learner, last):
     learn.fit_schedule(3, CYCLES, 0.1, cbs=ensemble)
     with pytest.raises(ValueError, match="last must be a whole number"):
         ensemble.ensemble_preds(learn, last=last)
+
+
+class FirstOutput(Callback):
+    "As fastai's RNNCallback: only the first output of the model goes to the loss."
+
+    def after_pred(self):
+        self.learn.pred = self.learn.pred[0]
+
+
+class TwoOutputs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.line = nn.BatchNorm1d(1), nn.Linear(1, 1)
+
+    def forward(self, x):
+        return self.line(self.norm(x)), x
+
+
+def test_a_model_with_several_outputs_is_averaged(make_learner):
+    learn = make_learner()
+    learn.model = TwoOutputs()
+    learn.add_cb(FirstOutput())
+    average, loss_func = CycleAverage(), learn.loss_func
+    with learn.no_bar(), learn.no_logging():
+        learn.fit_schedule(2, CYCLES, lr_max=0.1, cbs=average)
+    xs = torch.cat([x for x, _ in learn.dls.train])
+    assert average.n_averaged == 2 and learn.loss_func is loss_func
+    assert torch.allclose(learn.model.norm.running_mean, xs.mean(0), atol=1e-5)

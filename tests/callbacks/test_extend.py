@@ -30,11 +30,13 @@ from lrlab.callbacks import (
     PolynomialDecay,
     ReduceOnPlateau,
     Resumable,
+    ScheduleFree,
     ScheduleHyper,
     SnapshotEnsemble,
     StopOnDivergence,
     Trapezoid,
     join,
+    schedule_free_adamw,
     warmup,
 )
 from tests.callbacks.conftest import StopAfter, Stopped
@@ -82,6 +84,7 @@ CASES = {
     ),
     "accumulation across epochs": (partial(SGD, mom=0.9), Trapezoid(0, "35%"), {}, [lambda: GradientAccumulation(150)]),
     "mixed precision, mixup": (Adam, Trapezoid(1, "25%"), {}, [lambda: MixedPrecision("bf16"), MixUp]),
+    "schedule-free": (schedule_free_adamw, warmup(Constant(), "5 steps"), {}, [ScheduleFree]),
     "plateaus and snapshots": (
         Adam,
         Trapezoid(1, "25%"),

@@ -42,6 +42,7 @@ from lrlab.callbacks import (
     SnapshotEnsemble,
     StartAt,
     StopOnDivergence,
+    TailAverage,
 )
 from tests.callbacks.conftest import split
 
@@ -56,6 +57,7 @@ OURS = {
     "GradualUnfreeze": GradualUnfreeze,
     "Resumable": lambda: Resumable("fit"),
     "StartAt": lambda: StartAt(1),
+    "TailAverage": lambda: TailAverage("30%"),
 }
 EVENTS = [name for name in vars(event) if name.startswith(("before_", "after_")) and "cancel" not in name][1:]
 
@@ -253,6 +255,7 @@ RESULTS = {
     "HyperHistory": lambda cb, learn: cb.to_df().drop(columns="loss"),
     "SnapshotEnsemble": lambda cb, learn: cb.steps,
     "CycleAverage": lambda cb, learn: cb.n_averaged,
+    "TailAverage": lambda cb, learn: cb.n_averaged,
     "Resumable": lambda cb, learn: torch.load(learn.path / "models/fit.pth", weights_only=True)["epoch"],
     "GradualUnfreeze": lambda cb, learn: [p.requires_grad for p in learn.model.parameters()],
     "ReduceOnPlateau": lambda cb, learn: cb.lr_scale,

@@ -8,6 +8,7 @@ from itertools import count
 import pytest
 import torch
 from fastai.basics import DataLoaders, Learner, Metric, nn
+from fastai.callback.tracker import EarlyStoppingCallback, SaveModelCallback
 from fastai.data.load import DataLoader
 from fastai.losses import CrossEntropyLossFlat, MSELossFlat
 from fastai.metrics import accuracy, error_rate, rmse
@@ -18,20 +19,8 @@ from lrlab.recipes.kitchen.learner_workload import LearnerWorkload, choose_workl
 from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.runs.train import train_run
 from lrlab.recipes.kitchen.schedule_names import parse_schedules
-
-X = torch.randn(96, 4, generator=torch.Generator().manual_seed(0))
-LABELS = (X.sum(1) > 0).long()
-
-
-def loaders(y=LABELS, **kwargs):
-    items = list(zip(X, y, strict=True))
-    return DataLoaders.from_dsets(items[:64], items[64:], bs=8, **({"num_workers": 0} | kwargs))
-
-
-def classifier(dls=None, metrics=accuracy, **kwargs):
-    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 2))
-    return Learner(dls or loaders(), model, loss_func=CrossEntropyLossFlat(), metrics=metrics, **kwargs)
-
+from tests.kitchen import tasks
+from tests.kitchen.tasks import LABELS, X, classifier, loaders
 
 MADE_ONCE = loaders()
 
@@ -80,7 +69,7 @@ def test_what_is_known_before_any_training():
     assert data.identity == LearnerWorkload(make).load().identity
 
 
-def test_a_learner_that_is_not_the_same_twice_is_told():
+def test_a_learner_that_is_not_the_same_twice_is_told(capsys):
     calls = count()
 
     def make():
@@ -91,6 +80,20 @@ def test_a_learner_that_is_not_the_same_twice_is_told():
 
     data = LearnerWorkload(make).load()
     assert "weights differ" in data.warnings[0] and "weights" not in data.identity and "first batch" in data.identity
+    assert capsys.readouterr().err == f"Note on make: {data.warnings[0]}.\n", "told before any training, not at its end"
+
+
+def test_a_learner_that_stops_early_is_trained_and_told_every_time(capsys):
+    workload = LearnerWorkload(
+        lambda: classifier(cbs=[EarlyStoppingCallback("accuracy", min_delta=2), SaveModelCallback()])
+    )
+    for _ in range(2):
+        workload.load()
+        assert "the Learner stops early" in capsys.readouterr().err
+    result = train_run(plan_runs(parse_schedules("cosine", 4), 1e-2, [0], 4)[0], None, workload)
+    assert (result.row.status, result.row.epochs, result.row.budget) == ("ok", 2, 4)
+    LearnerWorkload(classifier).load()
+    assert capsys.readouterr().err == ""
 
 
 def raises_in_metric(preds, targets):
@@ -114,7 +117,7 @@ def test_errors_of_the_users_code_name_the_place(make, says):
 
 
 def test_a_function_of_a_file(tmp_path):
-    (tmp_path / "parts.py").write_text("from tests.kitchen.test_learner_workload import classifier\n")
+    (tmp_path / "parts.py").write_text("from tests.kitchen.tasks import classifier\n")
     file = tmp_path / "train_it.py"
     file.write_text(
         "from parts import classifier\n\n\ndef make():\n    return classifier()\n\n\ndef bad():\n    return x\n"
@@ -130,6 +133,27 @@ def test_a_function_of_a_file(tmp_path):
     file.with_name("broken.py").write_text(textwrap.dedent("def make(:\n"))
     with pytest.raises(UserCodeError, match=r"broken.py, line 1: SyntaxError"):
         LearnerWorkload(FromFile.parse(f"{tmp_path}/broken.py:make")).load()
+
+
+@pytest.mark.parametrize(
+    ("make", "classes", "judge"),
+    [
+        (tasks.classifier, ("0", "1"), "accuracy"),
+        (tasks.regression, (), "-rmse"),
+        (tasks.multi_label, (), "accuracy_multi"),
+        (tasks.segmentation, (), "foreground_acc"),
+        (tasks.tabular, ("no", "yes"), "accuracy"),
+        (tasks.text, ("disliked", "liked"), "accuracy"),
+        (partial(tasks.regression, metrics=[]), (), "-loss"),
+    ],
+    ids=["classifier", "regression", "multi-label", "segmentation", "tabular", "text", "no metric"],
+)
+def test_every_task_has_its_measure_and_a_classification_its_classes(make, classes, judge):
+    workload = LearnerWorkload(make)
+    data = workload.load()
+    assert data.classes == classes and workload.measure(data).judge == judge
+    result = train_run(plan_runs(parse_schedules("cosine", 1), 1e-2, [0], 1)[0], data, workload)
+    assert result.row.status == "ok" and ("brier" in result.row.measures) == bool(classes) and result.predictions
 
 
 class Largest(Metric):

@@ -207,6 +207,11 @@ BAD = {
     "address": [("", "--address is empty"), ("somewhere:1", "--address")],
     "tune_points": [("0", f"--tune-points 0: {WHOLE}"), ("2", WHOLE), ("-1", WHOLE), ("1000", WHOLE), ("nan", WHOLE)],
     "tune_seeds": [("0", f"--tune-seeds 0: {WHOLE}"), ("-1", WHOLE), ("1000", WHOLE), ("1.5", WHOLE)],
+    "folds": [
+        ("2", f"--folds 2: {WHOLE}"),
+        ("x", WHOLE),
+        ("4", "--folds 4: they are for the seeds 0 to 3; choose fewer --seeds"),
+    ],
     "arms": [
         ("slic", "did you mean slice"),
         ("slice,slice", "--arms slice,slice: expected all, or some of"),

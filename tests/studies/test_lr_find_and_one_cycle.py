@@ -12,6 +12,7 @@ from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.studies.compare import panels
 from lrlab.recipes.studies.lr_find import report as lr_find_report
+from lrlab.recipes.studies.one_cycle import report as one_cycle_report
 from tests.studies.drawing import check_words, drawn
 
 
@@ -67,7 +68,39 @@ def test_one_cycle_trains_and_tells(tmp_path, capsys):
     assert confusion.to_numpy().trace() / confusion.to_numpy().sum() == pytest.approx(epochs.accuracy.iloc[-1])
     assert (out / "one_cycle.png").exists()
     told, found = capsys.readouterr().out, LRSuggestion.of_config(Manifest.read(out).to_dict())
-    assert "learn.fit_one_cycle(2, 1e-2)" in told and f"Used: lr_max = 1e-2; lr_find suggests {found}." in told
+    distance = found.distance(1e-2)
+    used = f"Used: lr_max = 1e-2, {distance}." if distance else f"Used: lr_max = 1e-2; lr_find suggests {found}."
+    assert "learn.fit_one_cycle(2, 1e-2)" in told and used in told
+    check_words(drawn(one_cycle_report.redraw, out))
+
+
+OWN = """
+from tests.kitchen.tasks import {made}
+
+
+def make():
+    return {made}()
+"""
+
+
+@pytest.mark.parametrize(
+    ("made", "panels", "says"),
+    [
+        ("classifier", ["learning rate", "loss", "validation accuracy", "validation: true and predicted class"], "%"),
+        ("regression", ["learning rate", "loss", "validation rmse"], "Validation rmse: "),
+    ],
+)
+def test_one_cycle_on_your_own_learner(tmp_path, capsys, made, panels, says):
+    (tmp_path / "train.py").write_text(OWN.format(made=made))
+    learner = f"--learner={tmp_path / 'train.py'}:make"
+    assert cli.main(["one-cycle", learner, "--epochs=1", f"--out={tmp_path / 'out'}"]) == 0
+    printed = capsys.readouterr().out
+    assert f"{says}" in printed and "after the last epoch" in printed
+    fig = drawn(one_cycle_report.redraw, tmp_path / "out")
+    check_words(fig)
+    assert [ax.get_title() for ax in fig.axes] == panels
+    question = Manifest.read(tmp_path / "out").question
+    assert question["threads"] == 1 and question["learner"] == "make of train.py" and question["lr_max"] == "find"
 
 
 def test_every_recipe_makes_the_same_range_tests_and_suggests_the_same_lr(tmp_path, capsys):

@@ -1,7 +1,6 @@
 """Every dataset that has a name, in one table; and `load`, which takes such a name or a folder."""
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -18,6 +17,7 @@ from lrlab.recipes.kitchen.data.labels import load_source
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.image_source import ImageSource
 from lrlab.recipes.kitchen.options import check_range
+from lrlab.recipes.kitchen.stage import print_note
 from lrlab.recipes.kitchen.text import did_you_mean
 
 
@@ -62,9 +62,12 @@ def load(name: str | ImageSource = "solar", size: int | None = None, cache: bool
     return _told(images)
 
 
+_print_note_once = lru_cache(maxsize=256)(print_note)  # images may be loaded many times
+
+
 def _told(images: ImageSet) -> ImageSet:
     for warning in images.card.warnings:
-        _print_once(f"Note on {images.name}: {warning}.")
+        _print_note_once(images.name, warning)
     return images
 
 
@@ -91,12 +94,6 @@ def _checked(images: ImageSet, count: int | None) -> ImageSet:
     warnings, fingerprint = check_images(images)
     card = replace(images.card, warnings=(*images.card.warnings, *warnings), fingerprint=fingerprint)
     return replace(images, card=card)
-
-
-@lru_cache(maxsize=256)
-def _print_once(line: str) -> None:
-    "Print to stderr, because the answer of a recipe is on stdout."
-    print(line, file=sys.stderr)
 
 
 def _find_folder(name: str) -> Path:

@@ -49,18 +49,19 @@ class ImageSet:
         "Whether the data came with a split, or one was chosen for good."
         return self.strata is None
 
-    def split_by(self, seed: int) -> "ImageSet":
+    def split_by(self, seed: int, folds: int | None = None) -> "ImageSet":
         """Another split of the training and validation images, the same for the same seed; a given split is kept.
 
         Over many seeds every image is validated on, so that an interval over seeds also covers which images are
         validated on (Bouthillier et al. 2021, arXiv:2103.03098). The parts keep their sizes, every stratum its share.
+        With `folds`, the seeds from 0 on take the folds of a cross-validation: each image is validated on once.
         """
         if self.strata is None:
             return self
         rows = np.sort(np.concatenate([self.splits["train"], self.splits["valid"]]))
-        share = len(self.splits["valid"]) / len(rows)
-        again = {name: rows[found] for name, found in stratified_split(self.strata[rows], share, seed).items()}
-        return replace(self, splits=self.splits | again)
+        strata, share = self.strata[rows], len(self.splits["valid"]) / len(rows)
+        found = fold_split(strata, folds, seed) if folds else stratified_split(strata, share, seed)
+        return replace(self, splits=self.splits | {name: rows[part] for name, part in found.items()})
 
     @property
     def size(self) -> int:
@@ -141,4 +142,19 @@ def stratified_split(
         rows = rng.permutation(np.flatnonzero(stratum_of == stratum))
         chosen.extend(rows[: max(round(len(rows) * share), int(len(rows) > 1))])
     valid = np.sort(np.array(chosen, dtype=np.int64))
+    return {"train": np.setdiff1d(np.arange(len(stratum_of)), valid), "valid": valid}
+
+
+def fold_split(strata: Sequence | np.ndarray, folds: int, seed: int) -> dict[str, np.ndarray]:
+    """Rows for training and validation: fold `seed` of `folds`. Later seeds take the folds of another shuffle.
+
+    The rows of every stratum are dealt to the folds in turns, so that sizes differ by at most one.
+
+    >>> [fold_split(["cat"] * 4 + ["dog"] * 2, 3, seed)["valid"].tolist() for seed in range(3)]
+    [[0, 3], [2, 4], [1, 5]]
+    """
+    turn, fold = divmod(seed, folds)
+    rng, stratum_of = np.random.default_rng(SPLIT_SEED + turn), np.asarray(strata)
+    order = [rng.permutation(np.flatnonzero(stratum_of == stratum)) for stratum in np.unique(stratum_of)]
+    valid = np.sort(np.concatenate(order)[fold::folds])
     return {"train": np.setdiff1d(np.arange(len(stratum_of)), valid), "valid": valid}

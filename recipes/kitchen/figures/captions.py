@@ -21,3 +21,12 @@ def workload_caption(config: dict) -> str:
     question = config["question"]
     seeds = f", {plural(len(question['seeds']), 'seed')}" if "seeds" in question else ""
     return f"{data_caption(config['data'])}, {question['arch']}, batch size {question['bs']}{seeds}"
+
+
+def loss_name(config: dict) -> str:
+    """What the loss of a study is: cross-entropy, but for a Learner of the user's own.
+
+    >>> loss_name({"question": {"data": "digits"}}), loss_name({"question": {"learner": "make of train.py"}})
+    ('cross-entropy', 'loss')
+    """
+    return "loss" if "learner" in config["question"] else "cross-entropy"

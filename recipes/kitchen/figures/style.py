@@ -76,11 +76,31 @@ def plain(ax, whole_epochs: bool = False) -> None:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
 
 
-def dot_row(ax, y: float, seeds, mean: float, low: float, high: float, colour: str, words: str) -> None:
-    "One row of a dot plot of shares: the mean, its interval, every seed as a small dot below, and words at the right."
+def as_percent(value: float, _position: int = 0) -> str:
+    """A share as a tick label says it.
+
+    >>> as_percent(0.75), as_percent(0.775)
+    ('75 %', '77.5 %')
+    """
+    return f"{100 * value:g} %"
+
+
+def dot_row(
+    ax, y: float, seeds, mean: float, low: float, high: float, colour: str, words: str, most: float | None = 1.0
+) -> None:
+    """One row of a dot plot: the mean, its interval, every seed as a small dot below, and words at the right.
+
+    The interval ends at 0 and at `most`, what a share can be; None leaves it as it is.
+    """
     ax.plot(seeds, np.full(len(seeds), y + 0.2), "o", ms=4, color=colour, alpha=0.45, mew=0)
     if np.isfinite(low):
-        ax.plot([max(low, 0.0), min(high, 1.0)], [y, y], color=colour, lw=2.2, solid_capstyle="round")
+        ax.plot(
+            [low, high] if most is None else [max(low, 0.0), min(high, most)],
+            [y, y],
+            color=colour,
+            lw=2.2,
+            solid_capstyle="round",
+        )
     if np.isfinite(mean):
         ax.plot(mean, y, "o", ms=8, color=colour, mec="white")
     place = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}

@@ -24,7 +24,7 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.progress import show_progress
 from lrlab.recipes.kitchen.grid.runner import run_tasks, was_killed
-from lrlab.recipes.kitchen.learning_rates import format_number
+from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.machine.environment import environment, fitting_jobs
 from lrlab.recipes.kitchen.models.layer_groups import group_names
 from lrlab.recipes.kitchen.runs.lr_range_test import SEEDS, STEPS, curves, range_tests, suggest
@@ -151,6 +151,13 @@ class Study:
         )
         write_atomically(self.store.out / LR_FIND, table.to_csv(index=False))
         return tests
+
+    def choose_lr(self, given: LearningRate | None) -> LearningRate:
+        "The LR `given`, or what the LR range tests suggest. They are made either way, once per folder."
+        if given is None:
+            return self.workload.spread(self.require_lr("lr_max"))
+        self.find_lr(in_use=given.peak)
+        return given
 
     def require_lr(self, argument: str) -> float:
         "`find_lr`, or UserError where the tests suggest none and the user left `argument` open."

@@ -4,14 +4,12 @@ import io
 
 import numpy as np
 import torch
-from fastai.losses import CrossEntropyLossFlat, LabelSmoothingCrossEntropy
-from torch import nn
 
 from lrlab.callbacks.events import QuickCallback
+from lrlab.recipes.kitchen.learner.classification import is_classification, is_plain
 from lrlab.recipes.kitchen.stats.predictions import classification_measures
 
 MOST_VALUES = 2_000_000  # of a run; what is larger is not kept
-SOFTMAX_LOSSES = (CrossEntropyLossFlat, LabelSmoothingCrossEntropy, nn.CrossEntropyLoss)
 
 
 class PredictionLog(QuickCallback):
@@ -21,7 +19,6 @@ class PredictionLog(QuickCallback):
 
     def before_fit(self):
         self.kept: list[tuple[torch.Tensor, torch.Tensor]] | None = None
-
         self.scored_by = self.learn.loss_func
 
     def before_validate(self):
@@ -31,8 +28,7 @@ class PredictionLog(QuickCallback):
         if self.kept is None:
             return
         pred, yb = self.learn.pred, self.learn.yb
-        is_plain = isinstance(pred, torch.Tensor) and len(yb) == 1 and isinstance(yb[0], torch.Tensor)
-        self.count += pred.numel() + yb[0].numel() if is_plain else MOST_VALUES + 1
+        self.count += pred.numel() + yb[0].numel() if is_plain(pred, yb) else MOST_VALUES + 1
         if self.count > MOST_VALUES:
             self.kept = None
             return
@@ -47,14 +43,8 @@ class PredictionLog(QuickCallback):
             return {}
         if is_classification(outputs, targets, self.scored_by):
             scores = torch.log_softmax(outputs.float(), 1)
-            return {"log_probabilities": scores.numpy(), "targets": targets.numpy()}
+            return {"log_probabilities": scores.numpy(), "targets": targets.reshape(-1).long().numpy()}
         return {"outputs": outputs.float().numpy(), "targets": targets.numpy()}
-
-
-def is_classification(outputs: torch.Tensor, targets: torch.Tensor, loss_func) -> bool:
-    "Whether `outputs` [n, classes] are scores that the loss turns into probabilities, and `targets` [n] are classes."
-    is_softmax = isinstance(loss_func, SOFTMAX_LOSSES) or loss_func is nn.functional.cross_entropy
-    return is_softmax and outputs.ndim == 2 and targets.ndim == 1 and not targets.is_floating_point()
 
 
 def measures_of(arrays: dict[str, np.ndarray]) -> dict[str, float]:

@@ -1,4 +1,9 @@
-"""Which gap between two schedules a comparison can show, before it is trained and afterwards."""
+"""Which gap between two schedules a comparison can show, before it is trained and afterwards.
+
+Jordan (2023, arXiv:2304.01910): where a model is sure of itself as often as it is right, the accuracy of a run on n
+images has a variance of about error / 2n from seed to seed, and the difference of two independent runs has error / n.
+Runs of one seed are alike, so that less is left: the bank of runs says how much.
+"""
 
 import math
 
@@ -9,19 +14,41 @@ from scipy import stats
 from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS
 
 ASSUMED = 0.8  # accuracy, before anything is known
-# The standard deviation of a paired difference, in units of sqrt(p (1 - p) / n) for an accuracy p on n images: from the
-# lowest to the highest of the data sets in results/reference/bank.
-SPREADS = (0.35, 0.8)
+# The gap that five seeds showed, in units of what independent runs would show: the lowest and the highest of the data
+# sets in results/reference/bank (forecast.csv, column `share`).
+SHARES = (0.44, 0.75)
 
 
-def forecast_gap(n_images: int, seeds: int) -> tuple[float, float]:
-    """The gap in accuracy that can be seen, at best and at worst, if the accuracy is 80 %.
+def forecast_gap(n_images: int, seeds: int, accuracy: float = ASSUMED) -> tuple[float, float]:
+    """The gap in accuracy that `seeds` runs of every schedule can show, at best and at worst.
 
-    >>> [round(100 * gap, 1) for gap in forecast_gap(655, 5)], [round(100 * gap) for gap in forecast_gap(30, 5)]
-    ([0.7, 1.6], [3, 7])
+    >>> [[round(100 * gap, 1) for gap in forecast_gap(655, 5, accuracy)] for accuracy in (0.8, 0.95)]
+    [[1.0, 1.6], [0.5, 0.8]]
     """
-    scale = np.sqrt(ASSUMED * (1 - ASSUMED) / n_images) * stats.t.ppf(0.975, seeds - 1) / np.sqrt(seeds)
-    return float(SPREADS[0] * scale), float(SPREADS[1] * scale)
+    gap = independent_gap(n_images, seeds, accuracy)
+    return SHARES[0] * gap, SHARES[1] * gap
+
+
+def independent_gap(n_images: int, seeds: int, accuracy: float) -> float:
+    "The half width of a 95 % t interval of the difference, if the runs of one seed were independent."
+    return float(np.sqrt((1 - accuracy) / n_images) * stats.t.ppf(0.975, seeds - 1) / np.sqrt(seeds))
+
+
+def later_gap(shown: float, n: int, seeds: int) -> float:
+    """The gap that `seeds` seeds can show, where `n` seeds showed the gap `shown`.
+
+    It shrinks with the square root and with Student's t. The median of a standard deviation of few values is too small,
+    and that is corrected for.
+
+    >>> round(later_gap(0.02, 3, 5), 4), round(later_gap(0.02, 5, 10), 4)
+    (0.011, 0.0121)
+    """
+    return shown * _width(seeds) / _width(n)
+
+
+def _width(n: int) -> float:
+    "The median half width of a t interval of n values with a standard deviation of one."
+    return float(stats.t.ppf(0.975, n - 1) * np.sqrt(stats.chi2.ppf(0.5, n - 1) / (n - 1) / n))
 
 
 def shown_gap(table: pd.DataFrame) -> float:

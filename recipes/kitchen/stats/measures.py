@@ -70,6 +70,10 @@ class Measure:
         "As `decide` takes it."
         return f"-{self.name}" if self.lower_is_better else self.name
 
+    def to_dict(self) -> dict[str, str]:
+        "As the question of a folder records it: accuracy needs no word."
+        return {} if self == Measure() else {"judge": self.judge}
+
     @property
     def is_share(self) -> bool:
         "Whether it lies between 0 and 1 and is shown in percent: a known share, or any accuracy."

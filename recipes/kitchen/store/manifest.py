@@ -34,11 +34,12 @@ class Manifest:
     lr_find_range: list[float] = field(default_factory=list)  # the lowest and the highest over seeds
     lr_find_by_seed: dict[str, float | None] = field(default_factory=dict)
     lr_find_cost: dict = field(default_factory=dict)  # tests, steps, seconds
+    guessing_loss: float | None = None  # of the best constant answer, where the class counts do not tell it
     memory_per_run_gb: float | None = None
     engine: str | None = None
     jobs: int | None = None
     plan: list[str] | None = None  # run ids, in order
-    second_stage: dict | None = None  # the schedules and seeds of a comparison after its first look
+    asked: dict[str, dict] = field(default_factory=dict)  # the seeds of every command, and what followed its first look
     tuning_plan: list[str] = field(default_factory=list)
     tuned: dict = field(default_factory=dict)  # the LR grid and what was chosen from it
     lr_max: str | None = None  # the peak LR of the only run, for recipes of one run

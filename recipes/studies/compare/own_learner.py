@@ -26,7 +26,7 @@ def compare_schedules(
     epochs: int | str | Sequence[int] = 5,  # Of every run; several budgets are compared: [3, 6]
     schedules: str | Sequence[str | Schedule] = DEFAULT_SCHEDULES,  # Names, constructor calls, or Schedules
     lr_max: float | str | slice = "find",  # Peak LR of all schedules; "find" takes it from an LR range test
-    seeds: int | str | Sequence[int] = 3,  # How many seeds, or which
+    seeds: int | str | Sequence[int] | None = None,  # How many seeds, or which; default: 3, or 50 with `minutes`
     metric: str | None = None,  # What judges; default: the Learner's first. "-name": lower is better
     tolerance: float | str | None = None,  # The difference that does not matter; default: 0.01, or 2 % of a loss
     minutes: float | None = None,  # Then three seeds first, and more seeds for open schedules while the time lasts
@@ -48,6 +48,7 @@ def compare_schedules(
     if place.jobs != 1 and not reaches_other_processes(maker):
         print("The function cannot be sent to other processes, so the runs are trained one after another.")
         place = Place(jobs=1)
+    seeds = (3 if minutes is None else options.MOST_SEEDS) if seeds is None else seeds
     question = Question(
         workload=LearnerWorkload(maker),
         seeds=options.parse_seeds(seeds),

@@ -1,7 +1,8 @@
 """What the figures of a comparison are made of: one panel per schedule, in colour over the others in grey.
 
-The functions named `*_panel` fill one axes. Those named `*_grid` return a figure of small multiples without title and
-caption: two panels wide for report.html, which is also read on a phone, or (`wide`) four for a file that stands alone.
+A method `panel(ax, schedule)` fills one axes. What is named `grid` returns a figure of small multiples without title
+and caption: two panels wide for report.html, which is also read on a phone, or (`wide`) four for a file that stands
+alone.
 """
 
 from collections.abc import Callable
@@ -10,11 +11,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.lr_find_panel import draw_curves
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
+from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.stats.measures import Measure
@@ -105,7 +107,7 @@ class Curves:
         style.plain(ax, whole_epochs=True)
         ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
         if self.measure.is_share:
-            ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+            ax.yaxis.set_major_formatter(style.as_percent)
 
     def grid(self, wide: bool = False) -> Figure:
         label = f"validation {self.measure.label}"
@@ -173,7 +175,7 @@ def budgets_grid(summary: pd.DataFrame, look: Look, measure: Measure, wide: bool
         ax.xaxis.set_minor_formatter(NullFormatter())
         ax.xaxis.set_minor_locator(NullLocator())
         if measure.is_share:
-            ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+            ax.yaxis.set_major_formatter(style.as_percent)
 
     measured = f"{summary.measured_on.iloc[0]} {measure.label}"
     return small_multiples(look, look.order, draw, wide, "budget in epochs (log scale)", measured)
@@ -201,7 +203,7 @@ def tuning_grid(
         ax.set(xscale="log", ylim=(low, high + 0.08 * (high - low)))
         ax.xaxis.set_minor_formatter(NullFormatter())
         if measure.is_share:
-            ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+            ax.yaxis.set_major_formatter(style.as_percent)
 
     names = [name for name in look.order if len(own[name])]
     return small_multiples(look, names, draw, wide, "lr_max (log scale)", f"validation {measure.label}")
@@ -219,65 +221,59 @@ def lr_find(curves: pd.DataFrame, found: LRSuggestion) -> Figure:
     return figure
 
 
-def final(
-    runs: pd.DataFrame,
-    ranked: pd.DataFrame,
-    look: Look,
-    reference: str,
-    majority: float,
-    measure: Measure,
-    tolerance: float | None,
-) -> Figure:
-    "The judged measure after the last epoch: every seed, mean and interval, best first."
-    figure = Figure(figsize=(2 * PANEL[0] + 0.3, 0.62 * len(ranked) + 0.9), layout="constrained")
-    ax = figure.subplots()
-    final_panel(ax, runs, ranked, look, reference, majority, measure, tolerance)
-    ax.set_yticks(range(len(ranked)), [style.wrapped(name, 17) for name in ranked.schedule], fontsize=10)
-    for label, name in zip(ax.get_yticklabels(), ranked.schedule, strict=True):
-        label.set(color=look.text_colour(name), fontweight="bold")
-    ax.tick_params(axis="y", length=0)
-    return figure
+class Final:
+    """A measure after the last epoch, one row of a dot plot per schedule: every seed, the mean, its 95 % interval.
+
+    `ends` has the columns mean, low and high by schedule. `band` is the tolerance around the recommended schedule.
+    """
+
+    def __init__(self, runs: pd.DataFrame, measure: Measure, look: Look, ends: pd.DataFrame | None = None):
+        self.measure, self.look = measure, look
+        self.seeds = {name: own.dropna() for name, own in judged(runs, measure.judge).groupby(runs.schedule)}
+        self.ends = _means(self.seeds) if ends is None else ends
+        self.words: dict[str, str] = {}
+        self.band: tuple[float, float] | None = None
+        self.majority: float | None = None
+        self.values = pd.concat([*self.seeds.values(), *(self.ends[end] for end in ("mean", "low", "high"))])
+        self.limits = style.limits_of(self.values)
+
+    def decided(self, ranked: pd.DataFrame, tolerance: float | None, majority: float) -> "Final":
+        "With the decision: words, the tolerance as a band, and the most frequent class dotted where it is near."
+        self.words = {arm.schedule: difference_words(arm, self.measure) for _, arm in ranked.iterrows()}
+        best = ranked[ranked.verdict == "best"]["mean"]
+        if len(best):
+            margin = self.measure.margin(tolerance, best.iloc[0])
+            self.band = best.iloc[0] - margin, best.iloc[0] + margin
+        low, high = self.limits
+        if 0 < majority and majority > low - (high - low) / 4:  # further away it would squeeze the dots
+            self.limits, self.majority = (min(low, majority - 0.05 * (high - low)), high), majority
+        return self
+
+    def panel(self, ax: Axes, name: str) -> None:
+        if self.band is not None:
+            ax.axvspan(*self.band, color=style.OTHERS, alpha=0.3, lw=0, zorder=0)
+        if self.majority is not None:
+            ax.axvline(self.majority, color=style.LINE, ls=":", lw=1)
+        seeds = self.seeds.get(name, pd.Series(dtype=float))
+        style.dot_row(ax, 0, seeds, *self.ends.loc[name], self.look.colour(name), self.words.get(name, ""), None)
+        style.dot_axes(ax, 1)
+        ax.set(yticks=[], xlim=self.limits)
+        ax.spines["left"].set_visible(False)
+        ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+        if self.measure.is_share:
+            ax.xaxis.set_major_formatter(style.as_percent)
+        if self.values.dropna().empty:
+            ax.set(xticks=[])
+            ax.grid(False)
 
 
-def final_panel(
-    ax: Axes,
-    runs: pd.DataFrame,
-    ranked: pd.DataFrame,
-    look: Look,
-    reference: str,
-    majority: float,
-    measure: Measure,
-    tolerance: float | None,
-) -> None:
-    "A dot plot: the tolerance as a band, the reference as a line, the most frequent class dotted, lost runs in words."
-    runs = runs.assign(judged=judged(runs, measure.judge))
-    values = pd.concat([runs.judged.dropna(), ranked.low, ranked.high])
-    low, high = style.limits_of(values)
-    base = ranked[ranked.schedule == reference]["mean"]
-    if base.notna().any():
-        ax.axvline(base.iloc[0], color=look.colour(reference), lw=1, alpha=0.6)
-    if 0 < majority and majority > low - (high - low) / 4:  # further away it would squeeze the dots
-        low = min(low, majority - 0.05 * (high - low))
-        ax.axvline(majority, color=style.LINE, ls=":", lw=1)
-    best = ranked[ranked.verdict == "best"]["mean"]
-    if len(best):
-        margin = measure.margin(tolerance, best.iloc[0])
-        ax.axvspan(best.iloc[0] - margin, best.iloc[0] + margin, color=style.OTHERS, alpha=0.3, lw=0, zorder=0)
-    for row, arm in enumerate(ranked.itertuples()):
-        seeds = runs[(runs.schedule == arm.schedule) & (runs.lr_max == arm.lr_max)].judged.dropna()
-        interval = arm.mean, arm.low, arm.high
-        words = difference_words(ranked.iloc[row], measure)
-        style.dot_row(ax, row, seeds, *interval, look.colour(arm.schedule), words)
-    style.dot_axes(ax, len(ranked))
-    ax.set(yticks=[], xlim=(low, high))
-    ax.set_xlabel(f"{ranked.measured_on.iloc[0]} {measure.label}; line: {reference}", fontsize=9.5)
-    if measure.is_share:
-        ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-    ax.xaxis.set_major_locator(MaxNLocator(5))
-    ax.tick_params(labelsize=9)
-    if values.dropna().empty:
-        ax.set(xticks=[], xlabel="")
-        ax.grid(False)
+def _means(seeds: dict[str, pd.Series]) -> pd.DataFrame:
+    "Mean and interval of every schedule. Fewer than three seeds have no interval."
+    found = {name: mean_interval(own) for name, own in seeds.items()}
+    table = pd.DataFrame.from_dict(found, orient="index", columns=["mean", "low", "high"])
+    few = [name for name, own in seeds.items() if len(own) < FEWEST_SEEDS]
+    table.loc[few, ["low", "high"]] = np.nan
+    return table
 
 
 def difference_words(arm: pd.Series, measure: Measure) -> str:

@@ -11,11 +11,12 @@ from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.lr_find_panel import DASHED
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.stats.measures import Measure, lower_is_better
+from lrlab.recipes.kitchen.stats.summary import has_test
 from lrlab.recipes.kitchen.stats.tuning import tuning_scores
 from lrlab.recipes.kitchen.store.tables import EPOCH_COLUMNS
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.compare import figure, panels, protocol
-from lrlab.recipes.studies.compare.panels import Curves, Look, LRCurves
+from lrlab.recipes.studies.compare.panels import Curves, Final, Look, LRCurves
 from lrlab.recipes.studies.compare.ranking import Ranking
 from lrlab.recipes.studies.compare.results import Results
 
@@ -64,14 +65,29 @@ class Gallery:
 
     def poster(self, title: str) -> Figure:
         "comparison.png."
-        columns = {"learning rate": self.lrs, **{f"validation {c.measure.label}": c for c in self.curves}}
-        final = partial(panels.final_panel, **self._final())
+        curves = [figure.Column(f"validation {c.measure.label}", c.panel, "epoch", 1.2) for c in self.curves]
+        columns = [figure.Column("learning rate", self.lrs.panel, "epoch", 1.0), *curves, *self._finals()]
         caption = protocol.caption(self.results, self.runs)
-        return figure.comparison(self.look, columns, final, self._measured, title, caption)
+        return figure.comparison(self.look, self.groups_of_words, columns, title, caption)
 
     @property
-    def _measured(self) -> str:
-        return f"{self.rank.measured_on} {self.measure.label}"
+    def groups_of_words(self) -> dict[str, list[str]]:
+        return {word: list(own.schedule) for word, own in self.rank.table.groupby("group", sort=False)}
+
+    def _finals(self) -> list[figure.Column]:
+        "What judges after the last epoch, and another measure beside it."
+        table, results = self.rank.table, self.results
+        ends = table.set_index("schedule")[["mean", "low", "high"]]
+        own = Final(self.runs, self.measure, self.look, ends).decided(table, results.tolerance, results.majority)
+        others = [c.measure for c in self.curves if c.measure.name != self.measure.name]
+        finals = [own, *(Final(self.runs, other, self.look) for other in others[:1])]
+        return [
+            figure.Column(f"final {final.measure.label}", final.panel, self._measured(final.measure), 1.5 - 0.4 * place)
+            for place, final in enumerate(finals)
+        ]
+
+    def _measured(self, measure: Measure) -> str:
+        return f"{'test' if has_test(self.runs, measure.judge) else 'validation'} {measure.label}"
 
     def pictures(self) -> list[Picture]:
         "In reading order."
@@ -83,15 +99,11 @@ class Gallery:
         scores = tuning_scores(self.results.trials[self.results.trials.budget == self.budget], self.measure)
         return [*found, self._tuning_picture(scores)] if len(scores) else found
 
-    def _final(self) -> dict:
-        shared = {"look": self.look, "reference": self.results.reference, "measure": self.measure}
-        shared["tolerance"] = self.results.tolerance
-        return {"runs": self.runs, "ranked": self.rank.table, "majority": self.results.majority, **shared}
-
     def _final_picture(self) -> Picture:
-        title = f"{self._measured.capitalize()} after {plural(self.budget, 'epoch')}"
-        note = "Small dots: seeds. Large dots and bars: mean and 95 % interval. Grey band: the tolerance. Best first."
-        return Picture("final", title, note, partial(panels.final, **self._final()))
+        columns = self._finals()
+        title = f"{' and '.join(column.x for column in columns).capitalize()} after {plural(self.budget, 'epoch')}"
+        note = "Small dots: seeds. Large dots and bars: mean and 95 % interval. Grey band: the tolerance."
+        return Picture("final", title, note, partial(figure.final, self.look, self.groups_of_words, columns))
 
     def _budgets_picture(self) -> Picture:
         title, note = protocol.budgets_finding(self.summary), "Each point is trained for its own budget."

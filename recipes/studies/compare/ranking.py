@@ -18,6 +18,7 @@ MEANINGS = {
     "behind": "worse beyond chance",
     "open": "more seeds may decide",
 }
+UNFINISHED = "unfinished"  # the group of schedules without a finished run, of which nothing is decided
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Ranking:
-    "`table` is the summary of this budget, the recommended schedule first. The rest is the same in words."
+    "`table` is the summary of this budget, grouped by word, the recommended schedule first. The rest is it in words."
 
     epochs: int
     table: pd.DataFrame
@@ -48,8 +49,16 @@ class Ranking:
 
 def rankings(results: Results, summary: pd.DataFrame) -> list[Ranking]:
     "One per budget, the longest first."
-    tables = [summary[summary.budget == budget].reset_index(drop=True) for budget in summary.budget.unique()]
-    return [_ranking(results, table) for table in tables]
+    return [_ranking(results, grouped(summary[summary.budget == budget])) for budget in summary.budget.unique()]
+
+
+def grouped(table: pd.DataFrame) -> pd.DataFrame:
+    "The rows of one budget by their word, in the order of MEANINGS, in the column `group`; within one as they were."
+    order = [*MEANINGS, UNFINISHED]
+    group = table.verdict.where((table.n > 0) | (table.verdict != "open"), UNFINISHED)
+    return table.assign(group=group).sort_values(
+        "group", key=lambda g: g.map(order.index), kind="stable", ignore_index=True
+    )
 
 
 def _ranking(results: Results, table: pd.DataFrame) -> Ranking:

@@ -12,7 +12,7 @@ from lrlab.recipes.kitchen.store.tables import CYCLE_COLUMNS, EPOCH_COLUMNS, RUN
 from lrlab.recipes.kitchen.text import printable, printable_json
 from lrlab.recipes.studies.compare import samples
 
-FREE = ("seeds", "schedules", "epochs", "looks")  # what folders may differ in and still be merged
+FREE = ("seeds", "schedules", "epochs", "lrs", "looks")  # what folders may differ in and still be merged
 ORIGIN = ("command", "date", "versions", "machine", "device", "commit")
 
 
@@ -142,6 +142,8 @@ def merge(parts: list[Results], names: list[str]) -> Results:
     question["epochs"] = [int(budget) for budget in question["schedules"]]
     looks = max(part.looks for part in parts)
     question |= {"looks": looks} if looks > 1 else {}
+    lrs = {label: lr for part in parts for label, lr in part.question.get("lrs", {}).items()}
+    question |= {"lrs": lrs} if lrs else {}
     runs = _once(concat([part.runs for part in parts], RUN_COLUMNS), ["run_id"])
     notes = [part.config["tuned"] for part in parts if part.config.get("tuned")]
     tuned = {"tuned": _tuned(notes)} if notes else {}

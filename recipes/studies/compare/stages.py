@@ -1,50 +1,80 @@
 """More seeds where they decide: every schedule gets the first seeds, and the schedules that are open get the rest.
 
-There are two looks at the runs, so each spends half of the error rate (`looks` of `decide`). How many seeds follow
-depends on time and on the number of open schedules, and never on a further look.
+Every look at the runs spends an equal part of the error rate (`looks` of `decide`). How many seeds follow depends on
+time and on the number of open schedules, and never on a further look.
 """
 
 import time
+from collections import Counter
 
-from lrlab.callbacks import Schedule
 from lrlab.recipes.kitchen.grid.study import Study
+from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.stats.summary import summarize
 from lrlab.recipes.kitchen.text import plural
 
 FIRST_SEEDS = 3
 
-Schedules = dict[int, dict[str, Schedule]]
+Labels = dict[str, list[str]]  # by budget
 
 
-def open_schedules(study: Study, planned: Schedules) -> Schedules:
+def plan_stage(study: Study, runs: list[Run], started: float) -> dict:
+    """What follows the look at the runs that the folder holds: the labels by budget, the seeds, and a sentence.
+
+    `runs` are those of all schedules and seeds. `started` is when the command began.
+    """
+    question, (held, _) = study.question, study.store.tables()
+    still_open = open_schedules(study)
+    left = missing(study, runs, still_open)
+    seeds = affordable(study, left, started)
+    text = describe(still_open, seeds if left else None, int(held.seed.nunique()), question.minutes)
+    return {"schedules": still_open, "seeds": seeds, "text": text}
+
+
+def open_schedules(study: Study) -> Labels:
     "By budget, the recommended schedule and those that may be better; nothing for a budget that is decided."
     question, (runs, _) = study.question, study.store.tables()
+    table = summarize(runs, None, question.judge.judge, question.tolerance, looks=question.looks)
     found = {}
-    for budget, schedules in planned.items():
-        own = runs[(runs.budget == budget) & runs.schedule.isin(list(schedules))]
-        table = summarize(own, None, question.judge.judge, question.tolerance, looks=question.looks)
-        if (table.verdict == "open").any():
-            kept = set(table.schedule[table.verdict.isin(["best", "open"])])
-            found[budget] = {label: schedule for label, schedule in schedules.items() if label in kept}
+    for budget, own in table.groupby("budget"):
+        if (own.verdict == "open").any():
+            kept = set(own.schedule[own.verdict.isin(["best", "open"])])
+            found[str(budget)] = [label for label in question.schedules[budget] if label in kept]
     return found
 
 
-def more_seeds(study: Study, still_open: Schedules, seeds: list[int], started: float) -> list[int]:
-    "Those of `seeds` that there is time for: all without a limit. `started` is when the command began."
-    minutes, n_runs = study.question.minutes, sum(map(len, still_open.values()))
-    if minutes is None or not n_runs:
-        return seeds if n_runs else []
+def missing(study: Study, runs: list[Run], still_open: Labels) -> Counter[int]:
+    "How many of the runs of open schedules the folder lacks, by seed."
+    done = study.store.complete()
+    return Counter(
+        run.seed for run in runs if run.arm in still_open.get(str(run.epochs), ()) and run.run_id not in done
+    )
+
+
+def affordable(study: Study, left: Counter[int], started: float) -> list[int]:
+    "Those of the seeds `left` that there is time for: all without a limit."
+    minutes = study.question.minutes
+    if minutes is None:
+        return list(left)
     runs, _ = study.store.tables()
-    seconds_per_seed = runs.seconds.mean() * n_runs / (study.place.jobs or 1)
-    left = 60 * minutes - (time.monotonic() - started)
-    return seeds[: max(0, int(left / seconds_per_seed))]
+    seconds_per_run = runs.seconds.mean() / (study.place.jobs or 1)
+    room = 60 * minutes - (time.monotonic() - started)
+    seeds = []
+    for seed, count in left.items():
+        room -= count * seconds_per_run
+        if room < 0:
+            break
+        seeds.append(seed)
+    return seeds
 
 
-def describe(still_open: Schedules, seeds: list[int], minutes: float | None) -> str:
-    "What follows the first look, in a sentence."
+def describe(still_open: Labels, seeds: list[int] | None, n_held: int, minutes: float | None) -> str:
+    "What follows the look at `n_held` seeds, in a sentence. `seeds` is None where no run is left to train."
+    after = f"After {plural(n_held, 'seed')}"
     if not still_open:
-        return f"After {FIRST_SEEDS} seeds every schedule is decided."
-    labels = list(dict.fromkeys(label for own in still_open.values() for label in own))
+        return f"{after} every schedule is decided."
+    labels = ", ".join(dict.fromkeys(label for own in still_open.values() for label in own))
+    if seeds is None:
+        return f"{after}, {labels} are still open, and all seeds that were asked for are trained."
     if not seeds:
-        return f"The {minutes:g} minutes are over, and {', '.join(labels)} are still open."
-    return f"After {FIRST_SEEDS} seeds, {plural(len(seeds), 'seed')} more for {', '.join(labels)}."
+        return f"{after} the {minutes:g} minutes are over, and {labels} are still open."
+    return f"{after}, {plural(len(seeds), 'seed')} more for {labels}."

@@ -1,7 +1,8 @@
 """A comparison from question to answer: find the LR, tune it if asked, train every schedule from every seed, report."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from lrlab.recipes.kitchen.grid.judging import resolve_measure
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Stopped, Study, open_study
 from lrlab.recipes.kitchen.grid.tuning import Tuning, tune_schedules
-from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.learning_rates import LearningRate, parse_lr
 from lrlab.recipes.kitchen.machine.environment import peak_memory
 from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.schedule_names import parse_schedule
@@ -27,7 +28,7 @@ from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.compare import samples, stages
 from lrlab.recipes.studies.compare.report import Result, redraw
 
-GROWS = ("seeds", "schedules", "epochs", "looks")  # what a later command may extend
+GROWS = ("seeds", "schedules", "epochs", "lrs", "looks")  # what a later command may extend
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,12 @@ class Question:
     lr_max: LearningRate | None  # None: chosen by an LR range test
     threads: int = 1
     tuning: Tuning | None = None
-    judge: Measure | None = None  # None: see `resolve_measure`
+    judge: Measure | None = None  # None: that of the workload
     tolerance: float | None = None  # None: the default of `decide`
     minutes: float | None = None  # for more seeds of the schedules that are open after the first ones
     until_decided: bool = False  # the same, without a limit of time
     looks: int = 1  # how often the runs are judged in all
+    lrs: dict[str, LearningRate] = field(default_factory=dict)  # of the labels at another peak LR than lr_max
 
     @property
     def has_stages(self) -> bool:
@@ -52,13 +54,15 @@ class Question:
         return (self.until_decided or self.minutes is not None) and len(self.seeds) > stages.FIRST_SEEDS
 
     def to_dict(self, image_set: Any) -> dict:
-        judged = {} if self.judge in (None, Measure()) else {"judge": self.judge.judge}
+        judged = {} if self.judge is None else self.judge.to_dict()
         tolerated = {} if self.tolerance is None else {"tolerance": self.tolerance}
         looks = {} if self.looks == 1 else {"looks": self.looks}
+        lrs = {"lrs": {label: str(lr) for label, lr in self.lrs.items()}} if self.lrs else {}
         return {
             **judged,
             **tolerated,
             **looks,
+            **lrs,
             **self.workload.to_dict(image_set),
             "epochs": list(self.schedules),
             "seeds": self.seeds,
@@ -68,6 +72,15 @@ class Question:
             "tuning": self.tuning.to_dict() if self.tuning else None,
         }
 
+    @property
+    def asked(self) -> str:
+        "The seeds that every schedule gets, or how many more seeds open schedules get: what leads to a look."
+        seeds = plural(len(self.seeds), "seed")
+        if not self.has_stages:
+            return seeds
+        limit = "until decided" if self.minutes is None else f"in {self.minutes:g} minutes"
+        return f"{seeds} {limit}, {plural(sum(map(len, self.schedules.values())), 'schedule')}"
+
 
 def answer(question: Question, out: Path | str, place: Place = Place(), fresh: bool = False) -> Result:  # noqa: B008
     """Train what is not there yet, then draw everything from the stored results.
@@ -76,13 +89,18 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
     KeyboardInterrupt if it was stopped before a single run was finished.
     """
     started = time.monotonic()
-    question = replace(question, looks=1 + question.has_stages)
-    question = question if fresh else extend(question, Path(out))
-    with open_study("compare", question, out, place, fresh, settle, split_folders, GROWS) as study:
+    held = None if fresh else Manifest.read(Path(out))
+    held = held if held and held.recipe == "compare" else None  # another recipe's folder is refused below
+    question = extend(question, held, Path(out)) if held else question
+    agree = partial(settle, held=held)
+    with open_study("compare", question, out, place, fresh, agree, split_folders, GROWS) as study:
         if isinstance(study.image_set, ImageSet):
             samples.keep(study.store, study.image_set)
-        study.store.update(lint=lint(study))
-        centre = _lr_max(study)
+        asked = study.store.manifest.asked
+        study.store.update(lint=lint(study), asked=asked | {study.question.asked: asked.get(study.question.asked, {})})
+        centre = study.choose_lr(study.question.lr_max)
+        if study.store.manifest.memory_per_run_gb is None:
+            study.store.update(memory_per_run_gb=round(peak_memory() / 1e9, 2))
         tell_plan(study)
         try:
             _train(study, centre, started)
@@ -94,15 +112,13 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
         return redraw(study.store)
 
 
-def extend(question: Question, out: Path) -> Question:
-    """The question with the seeds, schedules and budgets that the folder `out` already holds.
+def extend(question: Question, manifest: Manifest, out: Path) -> Question:
+    """The question with the seeds, schedules, budgets and peak LRs that the folder `out` of this `manifest` holds.
 
     A later command extends a comparison: what is there is used, and the answer covers all of it.
     """
-    manifest = Manifest.read(out)
-    if manifest is None or manifest.recipe != "compare":
-        return question
     try:
+        question = name_lr(question, manifest)
         seeds = list(dict.fromkeys([*manifest.question["seeds"], *question.seeds]))
         stored = {int(n): calls.items() for n, calls in manifest.question["schedules"].items()}
         schedules = {n: {label: parse_schedule(call) for label, call in calls} for n, calls in stored.items()}
@@ -114,11 +130,8 @@ def extend(question: Question, out: Path) -> Question:
         if changed:
             raise Refused(f"`out` {out}: there {changed[0]} is {held[changed[0]]!r}; choose another `out`")
         held |= asked
-    looks = manifest.question.get("looks", 1)
-    if len(seeds) > len(manifest.question["seeds"]):
-        looks += 1  # the runs that are there have been judged before
     sorted_schedules = {n: schedules[n] for n in sorted(schedules)}
-    extended = replace(question, seeds=seeds, schedules=sorted_schedules, looks=max(looks, question.looks))
+    extended = replace(question, seeds=seeds, schedules=sorted_schedules)
     if (extended.seeds, extended.schedules) != (question.seeds, question.schedules):
         budgets = ", ".join(map(str, extended.schedules))
         names = len({label for held in schedules.values() for label in held})
@@ -127,6 +140,43 @@ def extend(question: Question, out: Path) -> Question:
             f"{budgets} epochs."
         )
     return extended
+
+
+def name_lr(question: Question, held: Manifest) -> Question:
+    """The question with the peak LR of the folder. At another one, its schedules are other arms: `cosine at 1e-3`.
+
+    Unchanged where LRs are tuned, or where a folder without range tests leaves open whether the LRs are equal.
+    """
+    stored, asked = parse_lr(held.question["lr_max"]), question.lr_max
+    lrs = {label: LearningRate.parse(lr) for label, lr in held.question.get("lrs", {}).items()}
+    found = question.workload.spread(held.lr_find) if held.lr_find and None in (asked, stored) else None
+    ours, theirs = (acting_lr(lr or found, held.groups) for lr in (asked, stored))
+    if question.tuning or held.question["tuning"] or (asked != stored and None in (ours, theirs)):
+        return question
+    question = replace(question, lr_max=stored, lrs=lrs)
+    if ours == theirs:
+        return question
+    own = {n: {f"{label} at {ours}": s for label, s in labels.items()} for n, labels in question.schedules.items()}
+    return replace(question, schedules=own, lrs=lrs | {label: ours for labels in own.values() for label in labels})
+
+
+def acting_lr(lr: LearningRate | None, groups: list[str]) -> LearningRate | None:
+    "The LR as it acts: a model with one layer group takes the upper end of a slice."
+    return LearningRate(lr.peak) if lr and len(groups) == 1 else lr
+
+
+def count_looks(question: Question, held: Manifest | None) -> int:
+    """How often the runs of a folder are judged in all, if `question` is asked after what it has `held` so far.
+
+    Runs that are there have been judged before, so every command that may add runs of the same schedules adds a look.
+    A command that was asked before adds none.
+    """
+    if held is None:
+        return 1 + question.has_stages
+    looks, n_seeds = held.question.get("looks", 1), len(held.question["seeds"])
+    if question.asked in (held.asked or [plural(n_seeds, "seed")]):
+        return looks
+    return looks + 1 + (question.has_stages and n_seeds < stages.FIRST_SEEDS)
 
 
 def tell_plan(study: Study) -> None:
@@ -139,56 +189,54 @@ def tell_plan(study: Study) -> None:
         low, high = (100 * gap for gap in forecast_gap(n_images, n_seeds))
         plan += (
             f" {plural(n_seeds, 'seed')} on {n_images:,} validation images can show gaps of {low:.1f} to {high:.1f} "
-            f"points (if the accuracy is near {ASSUMED:.0%}); smaller ones stay open."
+            f"points near {100 * ASSUMED:.0f} % accuracy, and half of that near 95 %; smaller ones stay open."
         )
     print(plan, flush=True)
 
 
 def _train(study: Study, centre: LearningRate, started: float) -> None:
     question = study.question
-    lr_of = {budget: dict.fromkeys(own, centre) for budget, own in question.schedules.items()}
+    lr_of = {n: {label: question.lrs.get(label, centre) for label in own} for n, own in question.schedules.items()}
     if question.tuning:
         lr_of = tune_schedules(study, question.schedules, question.tuning, centre, measure=question.judge)
     *others, last = question.schedules
     budgets = ", ".join([*map(str, others), plural(last, "epoch")])
-    lr = "each schedule's own lr_max" if question.tuning else f"lr_max {centre}"
+    lr = "each schedule's own lr_max" if question.tuning or question.lrs else f"lr_max {centre}"
     what = f"runs ({budgets} each, {lr})"
 
-    def train(schedules: stages.Schedules, seeds: list[int]) -> None:
-        plans = (plan_runs(own, lr_of[budget], seeds, budget) for budget, own in schedules.items())
-        study.train([run for plan in plans for run in plan], what)
-
+    plans = [plan_runs(own, lr_of[budget], question.seeds, budget) for budget, own in question.schedules.items()]
+    runs = [run for plan in plans for run in plan]
     if not question.has_stages:
-        train(question.schedules, question.seeds)
+        study.train(runs, what)
         return
-    first, later = question.seeds[: stages.FIRST_SEEDS], question.seeds[stages.FIRST_SEEDS :]
-    train(question.schedules, first)
-    if study.store.manifest.second_stage is None:
-        still_open = stages.open_schedules(study, question.schedules)
-        seeds = stages.more_seeds(study, still_open, later, started)
-        labels = {str(budget): list(own) for budget, own in still_open.items()}
-        text = stages.describe(still_open, seeds, question.minutes)
-        study.store.update(second_stage={"schedules": labels, "seeds": seeds, "text": text})
-    second = study.store.manifest.second_stage or {}
-    print(second["text"])
-    chosen = {
-        int(n): {label: question.schedules[int(n)][label] for label in own} for n, own in second["schedules"].items()
-    }
-    if chosen and second["seeds"]:
-        train(chosen, second["seeds"])
+    first, done = question.seeds[: stages.FIRST_SEEDS], study.store.complete()
+    study.train([run for run in runs if run.seed in first or run.run_id in done], what)
+    stage = study.store.manifest.asked[question.asked]
+    if not stage:
+        stage = stages.plan_stage(study, runs, started)
+        study.store.update(asked=study.store.manifest.asked | {question.asked: stage})
+    print(stage["text"])
+    chosen = [run for run in runs if run.arm in stage["schedules"].get(str(run.epochs), ())]
+    study.train([run for run in chosen if run.seed in stage["seeds"]], what)
 
 
-def settle(question: Question, data: Any, learn: Learner) -> Question:
-    "The question with its measure, and every curve once. Raises UserError for a schedule that cannot run."
+def settle(question: Question, data: Any, learn: Learner, held: Manifest | None = None) -> Question:
+    """The question with its measure, every curve once, and how often the runs are judged.
+
+    `held` is the manifest of the folder so far. Raises UserError for a schedule that cannot run.
+    """
     steps_per_epoch = len(learn.dls.train)
     if steps_per_epoch == 0:
         raise UserError("there are fewer training images than one batch; choose a smaller `bs`")
-    measure = resolve_measure(question.judge, data)
-    schedules = {n: distinct(own, n, steps_per_epoch) for n, own in question.schedules.items()}
-    return replace(question, judge=measure, schedules=schedules)
+    measure = resolve_measure(question.judge, question.workload, data)
+    schedules = {n: distinct(own, n, steps_per_epoch, question.lrs) for n, own in question.schedules.items()}
+    question = replace(question, judge=measure, schedules=schedules)
+    return replace(question, looks=count_looks(question, held))
 
 
-def distinct(schedules: dict[str, Schedule], budget: int, steps_per_epoch: int) -> dict[str, Schedule]:
+def distinct(
+    schedules: dict[str, Schedule], budget: int, steps_per_epoch: int, lrs: dict[str, LearningRate]
+) -> dict[str, Schedule]:
     "The schedules without those whose curve is that of an earlier one: in 2 epochs, sgdr is one cosine."
     curves: dict[str, np.ndarray] = {}
     for label, schedule in schedules.items():
@@ -196,7 +244,8 @@ def distinct(schedules: dict[str, Schedule], budget: int, steps_per_epoch: int) 
             curve = schedule.multipliers(budget * steps_per_epoch, steps_per_epoch)
         except ValueError as error:
             raise UserError(f"`schedules` {label}: {error}") from error
-        twin = next((name for name, other in curves.items() if np.allclose(curve, other, atol=1e-9)), None)
+        rivals = {name: other for name, other in curves.items() if lrs.get(name) == lrs.get(label)}
+        twin = next((name for name, other in rivals.items() if np.allclose(curve, other, atol=1e-9)), None)
         if twin is None:
             curves[label] = curve
         else:
@@ -222,15 +271,3 @@ def split_folders(image_set: Any) -> dict:
     tops = {split: {image_set.files[row].split("/")[0] for row in rows} for split, rows in image_set.splits.items()}
     apart = all(len(names) == 1 for names in tops.values()) and len(set.union(*tops.values())) == len(tops)
     return {"folders": {split: names.pop() for split, names in tops.items()} if apart else None}
-
-
-def _lr_max(study: Study) -> LearningRate:
-    "The LR range tests, once per folder. Their suggestion is used where the question leaves lr_max open."
-    lr_max = study.question.lr_max
-    if lr_max is None:
-        lr_max = study.workload.spread(study.require_lr("lr_max"))
-    else:
-        study.find_lr(in_use=lr_max.peak)
-    if study.store.manifest.memory_per_run_gb is None:
-        study.store.update(memory_per_run_gb=round(peak_memory() / 1e9, 2))
-    return lr_max

@@ -118,7 +118,7 @@ def extend(question: Question, out: Path) -> Question:
 
 def settle(question: Question, data: Any, learn: Learner) -> Question:
     "The question with its measure and its schedule. Raises UserError for a Learner or budgets that cannot branch."
-    measure, steps = resolve_measure(question.judge, data), len(learn.dls.train)
+    measure, steps = resolve_measure(question.judge, question.workload, data), len(learn.dls.train)
     shortest = question.budgets[0]
     if shortest * steps < FEWEST_STEPS:
         raise UserError(
@@ -170,11 +170,7 @@ def _tuned_lrs(study: Study) -> dict[int, dict[str, LearningRate]]:
     "The peak LR of the cooldowns, which is one for all budgets, and that of the schedule beside them at its budgets."
     question = study.question
     at, beside = question.tuned_at, {name: BESIDE[name] for name in BESIDE if name == question.beside}
-    centre = question.lr_max
-    if centre is None:
-        centre = study.workload.spread(study.require_lr("lr_max"))
-    else:
-        study.find_lr(in_use=centre.peak)
+    centre = study.choose_lr(question.lr_max)
     schedules = {budget: dict(beside) for budget in at}
     schedules[at[-1]][COOLDOWN] = question.schedule
     schedules = {budget: own for budget, own in schedules.items() if own}

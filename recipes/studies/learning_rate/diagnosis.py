@@ -11,7 +11,8 @@ MOVED = 0.1  # of the guessing loss: how far below it the training loss must com
 WORSE = 0.1  # by which share the last validation loss exceeds the best one when it got worse again
 FALLING = 0.05  # by which share the losses still fell in the last epoch of a run that was cut short
 
-RULE = f"""guessing: the loss of answering with the shares of the classes; less than {NOISE:.0%} of it does not count.
+RULE = f"""guessing: the loss of the best constant answer, such as the shares of the classes; less than {NOISE:.0%} of
+  it does not count.
 diverged: the loss was not finite, or ten times the first one for 10 batches in a row.
 bounced: after {JUMPS:.0%} of the epochs the validation loss had risen by over {RISE:.0%} of guessing, or the
   training loss of a batch was over {SPIKE:g} times guessing, or the last validation loss is over {WORSE:.0%} above
@@ -26,7 +27,7 @@ def diagnose(epochs: pd.DataFrame, losses: np.ndarray, guess: float, diverged: b
     """The word for one run.
 
     `epochs` has train_loss and valid_loss, one row an epoch; `losses` is the training loss of every step (or empty, if
-    only the epochs are known); `guess` is the cross-entropy of answering with the shares of the classes.
+    only the epochs are known); `guess` is the loss of the best constant answer, such as the shares of the classes.
     """
     valid, train, noise = epochs.valid_loss.to_numpy(), epochs.train_loss.to_numpy(), NOISE * guess
     if diverged or not np.isfinite(valid).all() or not len(valid):

@@ -1,4 +1,4 @@
-"""The figure of `lrlab learning-rate`: one column an arm; training loss by step, validation loss, accuracy."""
+"""The figure of `lrlab learning-rate`: one column an arm; training loss, validation loss, what judges."""
 
 import numpy as np
 import pandas as pd
@@ -6,8 +6,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from lrlab.recipes.kitchen.figures import style
-from lrlab.recipes.kitchen.figures.captions import workload_caption
+from lrlab.recipes.kitchen.figures.captions import loss_name, workload_caption
 from lrlab.recipes.kitchen.learning_rates import format_number
+from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.text import plural
 
 SMOOTH = 0.9  # share of the past in the running mean of the training loss
@@ -17,45 +18,59 @@ def draw(
     runs: pd.DataFrame, epochs: pd.DataFrame, steps: dict, summary: pd.DataFrame, config: dict, guess: float, title: str
 ) -> Figure:
     "Every seed is a line. The axes of a row are shared, so that the columns can be compared."
-    arms = list(summary.arm)
+    arms, measure = list(summary.arm), Measure.of(config["question"].get("judge", "accuracy"))
+    levels = (guess, guess, config["data"].get("majority"))[: 2 + (measure.name != "loss")]
     look = style.style_of(arms)
     fig = Figure(figsize=(13, 7.6), layout="constrained")
-    axes = fig.subplots(3, len(arms), sharey="row", squeeze=False)
+    axes = fig.subplots(len(levels), len(arms), sharey="row", squeeze=False)
     for column, arm in zip(axes.T, summary.itertuples(), strict=True):
         colour = look[arm.arm][0]
         for run in runs[runs.schedule == arm.arm].itertuples():
-            _run(column, steps[run.run_id], epochs[epochs.run_id == run.run_id], colour)
+            _run(column, steps[run.run_id], epochs[epochs.run_id == run.run_id], measure, colour)
         length = f"LR {format_number(float(arm.lr))}, {plural(arm.epochs, 'epoch')}"
         words = {"fontsize": 10.5, "fontweight": "bold", "color": style.text_colour(colour)}
         column[0].set_title(f"{arm.arm}\n{length}\n{arm.diagnosis}", **words)
-        for ax, level in zip(column, (guess, guess, config["data"]["majority"]), strict=True):
+        for ax, level in zip(column, levels, strict=True):
             ax.set_xlim(0, arm.epochs * 1.02)
-            ax.axhline(level, color=style.LINE, ls=":", lw=1)
+            if level is not None:
+                ax.axhline(level, color=style.LINE, ls=":", lw=1)
             style.plain(ax, whole_epochs=True)
-        column[2].set_xlabel("epoch")
-    _set_limits(axes[:, 0], epochs, steps, guess, config["data"]["majority"])
+        column[-1].set_xlabel("epoch")
+    _set_limits(axes[:, 0], epochs, steps, measure, guess, config["data"].get("majority"))
     for ax in axes[1]:
         _mark_higher(ax)
-    axes[0, 0].set_ylabel("training loss by step,\nsmoothed (cross-entropy)")
-    axes[1, 0].set_ylabel("validation loss\n(cross-entropy)")
-    axes[2, 0].set_ylabel("validation accuracy")
-    axes[2, 0].yaxis.set_major_formatter(PercentFormatter(1))
-    caption = (
-        f"{workload_caption(config)}, from scratch, constant LR, fastai's Adam. One line per seed. Dotted: guessing "
-        "with the shares of the classes, and always answering the most frequent class. A fixed rule on these curves "
-        "chooses the word above each column (the terminal prints it). Triangles: higher losses."
-    )
-    style.frame(fig, title, caption)
+    unit = "" if loss_name(config) == "loss" else f"({loss_name(config)})"
+    axes[0, 0].set_ylabel(f"training loss by step,\nsmoothed {unit}".rstrip())
+    axes[1, 0].set_ylabel(f"validation loss\n{unit}".rstrip())
+    if measure.name != "loss":
+        axes[2, 0].set_ylabel(f"validation {measure.label}")
+    if measure.is_share:
+        axes[2, 0].yaxis.set_major_formatter(PercentFormatter(1))
+    style.frame(fig, title, _caption(config))
     return fig
 
 
-def _run(axes, steps: pd.DataFrame, epochs: pd.DataFrame, colour: str) -> None:
-    loss, valid, accuracy = axes
+def _caption(config: dict) -> str:
+    is_own = "learner" in config["question"]
+    how = "constant LR" if is_own else "from scratch, constant LR, fastai's Adam"
+    dotted = (
+        "the best constant answer"
+        if is_own
+        else "guessing with the shares of the classes, and always answering the most frequent class"
+    )
+    return (
+        f"{workload_caption(config)}, {how}. One line per seed. Dotted: {dotted}. A fixed rule on these curves "
+        "chooses the word above each column (the terminal prints it). Triangles: higher losses."
+    )
+
+
+def _run(axes, steps: pd.DataFrame, epochs: pd.DataFrame, measure: Measure, colour: str) -> None:
     per_epoch = steps.step.nunique() / max(steps.epoch.nunique(), 1)
-    loss.plot(steps.step / per_epoch, smooth(steps.loss), color=colour, lw=1, alpha=0.75)
+    axes[0].plot(steps.step / per_epoch, smooth(steps.loss), color=colour, lw=1, alpha=0.75)
     line = {"color": colour, "lw": 1.3, "marker": "o" if len(epochs) < 3 else None, "ms": 4, "alpha": 0.8}
-    valid.plot(epochs.epoch, epochs.valid_loss, **line)
-    accuracy.plot(epochs.epoch, epochs.accuracy, **line)
+    axes[1].plot(epochs.epoch, epochs.valid_loss, **line)
+    if measure.name != "loss":
+        axes[2].plot(epochs.epoch, epochs[measure.column()], **line)
 
 
 def smooth(losses: pd.Series) -> pd.Series:
@@ -63,15 +78,22 @@ def smooth(losses: pd.Series) -> pd.Series:
     return losses.ewm(alpha=1 - SMOOTH, adjust=True).mean()
 
 
-def _set_limits(axes, epochs: pd.DataFrame, steps: dict, guess: float, majority: float) -> None:
+def _set_limits(
+    axes, epochs: pd.DataFrame, steps: dict, measure: Measure, guess: float, majority: float | None
+) -> None:
     "Limits that one exploding run does not take from the others. They hold the level of guessing."
     smoothed = pd.concat([smooth(own.loss) for own in steps.values()])
     for ax, values in ((axes[0], smoothed), (axes[1], epochs.valid_loss)):
         values = values.astype(float)
         low, high = style.limits_of(values[values < 3 * guess])
-        ax.set_ylim(max(0.0, min(low, 0.95 * guess)), max(high, 1.1 * guess))
-    low, high = style.limits_of(epochs.accuracy)
-    axes[2].set_ylim(max(0.0, min(low, majority - 0.02)), min(1.005, high + 0.02))
+        least = 0.0 if values.min() >= 0 else -np.inf
+        ax.set_ylim(max(least, min(low, 0.95 * guess)), max(high, 1.1 * guess))
+    if measure.name == "loss":
+        return
+    low, high = style.limits_of(epochs[measure.column()])
+    if measure.is_share:
+        low, high = max(0.0, low if majority is None else min(low, majority - 0.02)), min(1.005, high + 0.02)
+    axes[2].set_ylim(low, high)
 
 
 def _mark_higher(ax) -> None:

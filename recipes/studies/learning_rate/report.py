@@ -9,10 +9,12 @@ import pandas as pd
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.learning_rates import format_number
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
+from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.files import write_atomically
+from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.reading import failures, not_failed, stored_runs
 from lrlab.recipes.kitchen.store.store import Store
-from lrlab.recipes.kitchen.text import percent, plural, text_table
+from lrlab.recipes.kitchen.text import plural, text_table
 from lrlab.recipes.studies.learning_rate import figure
 from lrlab.recipes.studies.learning_rate.diagnosis import RULE, diagnose, guessing_loss, majority
 from lrlab.recipes.studies.learning_rate.tutorial_numbers import tutorial_rows
@@ -34,7 +36,7 @@ def redraw(store: Store) -> Answer:
     "Tables, figure and text from the stored runs alone."
     config = store.manifest.to_dict()
     runs, epochs = stored_runs(store)
-    guess = guessing_loss(list(config["data"]["counts"]["train"].values()))
+    guess, measure = _guessing_loss(store.manifest), Measure.of(config["question"].get("judge", "accuracy"))
     steps = {run_id: store.steps(run_id) for run_id in runs.run_id}
     words = [
         diagnose(epochs[epochs.run_id == row.run_id], steps[row.run_id].loss, guess, row.status != "ok")
@@ -45,64 +47,83 @@ def redraw(store: Store) -> Answer:
     runs = runs.assign(diagnosis=words)
     store.write_tables(runs=runs, epochs=epochs)
     lost, runs = failures(runs), not_failed(store, runs)
-    summary = summarize(runs)
+    summary = summarize(runs, measure)
     store.write_tables(summary=summary)
-    title = finding(summary)
+    title = finding(summary, measure)
     style.save(figure.draw(runs, epochs, steps, summary, config, guess, title), store.out / "learning_rate.png")
     beside = _beside_the_tutorial(epochs, config) if config["question"]["arch"] == TUTORIALS_ARCH else []
     if beside:
         write_atomically(store.out / "tutorial.txt", "\n".join([*beside, ""]))
-    text = "\n".join([*lost, _text(summary, beside, config, guess, title, store.out)])
+    text = "\n".join([*lost, _text(summary, measure, beside, config, guess, title, store.out)])
     return Answer(runs, epochs, summary, text)
 
 
-def summarize(runs: pd.DataFrame) -> pd.DataFrame:
+def _guessing_loss(manifest: Manifest) -> float:
+    "Of the best constant answer: the shares of the classes of images, or what was measured on a Learner."
+    if manifest.guessing_loss is not None:
+        return manifest.guessing_loss
+    return guessing_loss(list(manifest.data["counts"]["train"].values()))
+
+
+def summarize(runs: pd.DataFrame, measure: Measure = Measure()) -> pd.DataFrame:  # noqa: B008  (frozen)
     """One row per arm: lr, epochs, n, accuracy and validation loss with 95 % intervals over seeds, the diagnosis.
 
-    n counts the runs with an accuracy, those that the intervals are of; a diverged run is in the diagnosis alone.
+    Another measure that judges stands in place of the accuracy. n counts the runs that have it, those that the
+    intervals are of; a diverged run is in the diagnosis alone.
     """
+    shown = {measure.name: measure.column(), "loss": "valid_loss"}
     rows = []
     for name, arm in runs.groupby("schedule", sort=False):
-        accuracy, loss = (mean_interval(arm[column].dropna()) for column in ("accuracy", "valid_loss"))
-        n = int(arm.accuracy.notna().sum())
-        rows.append((name, arm.lr_max.iloc[0], arm.budget.iloc[0], n, *accuracy, *loss, majority(arm.diagnosis)))
-    columns = "arm lr epochs n accuracy accuracy_low accuracy_high loss loss_low loss_high diagnosis".split()
-    return pd.DataFrame(rows, columns=columns)
+        n = int(arm[measure.column()].notna().sum())
+        row = {"arm": name, "lr": arm.lr_max.iloc[0], "epochs": arm.budget.iloc[0], "n": n}
+        for label, column in shown.items():
+            ends = mean_interval(arm[column].dropna().astype(float))
+            row |= dict(zip((label, f"{label}_low", f"{label}_high"), ends, strict=True))
+        rows.append(row | {"diagnosis": majority(arm.diagnosis)})
+    return pd.DataFrame(rows)
 
 
-def finding(summary: pd.DataFrame) -> str:
-    "The arm with the highest mean accuracy, in at most twelve words."
-    finished = summary[summary.accuracy.notna()]
+def finding(summary: pd.DataFrame, measure: Measure = Measure()) -> str:  # noqa: B008  (frozen)
+    "The arm with the best mean, in at most twelve words."
+    finished = summary[summary[measure.name].notna()]
     if finished.empty:
         return "No run finished"
-    best = finished.loc[finished.accuracy.idxmax()]
+    means = finished[measure.name]
+    best = finished.loc[means.idxmin() if measure.lower_is_better else means.idxmax()]
     what = f"LR {format_number(float(best.lr))} for {plural(int(best.epochs), 'epoch')}"
-    is_right = best.arm == "right"
-    return (
-        f"{what} is best here: {best.accuracy:.1%}"
-        if is_right
-        else f'"{best.arm}" is best: {what}, {best.accuracy:.1%}'
+    value = (
+        f"{best.accuracy:.1%}" if measure.name == "accuracy" else f"{measure.label} {measure.show(best[measure.name])}"
     )
+    return f"{what} is best here: {value}" if best.arm == "right" else f'"{best.arm}" is best: {what}, {value}'
 
 
-def _text(summary: pd.DataFrame, beside: list[str], config: dict, guess: float, title: str, out: Path) -> str:
+def _text(
+    summary: pd.DataFrame, measure: Measure, beside: list[str], config: dict, guess: float, title: str, out: Path
+) -> str:
+    header = f"{measure.label}{' %' * measure.is_share} (95 %)"
     rows = [
         {
-            "arm": row.arm,
+            "arm": row["arm"],
             "lr": format_number(float(row.lr)),
             "epochs": row.epochs,
             "n": row.n,
-            "accuracy % (95 %)": percent(row.accuracy, row.accuracy_low, min(row.accuracy_high, 1.0)),
+            **({} if measure.name == "loss" else {header: measure.show(*_interval(row, measure.name))}),
             "validation loss": _loss(row),
             "diagnosis": row.diagnosis,
         }
-        for row in summary.itertuples()
+        for _, row in summary.iterrows()
     ]
-    lines = [text_table(rows), ""]
-    lines += [f"Always answering the most frequent class: {config['data']['majority']:.1%}; guessing loss {guess:.3f}."]
+    lines, most = [text_table(rows), ""], config["data"].get("majority")
+    lines += [
+        (f"Always answering the most frequent class: {most:.1%}; g" if most else "G") + f"uessing loss {guess:.3f}."
+    ]
     lines += ["How the diagnosis is made:", *(f"  {line}" for line in RULE.splitlines())]
     lines += ["", *beside] if beside else []
     return "\n".join([*lines, "", title + ".", f"Figure: {out / 'learning_rate.png'}"])
+
+
+def _interval(row: pd.Series, name: str) -> list[float]:
+    return [row[name], row[f"{name}_low"], row[f"{name}_high"]]
 
 
 def _loss(row) -> str:

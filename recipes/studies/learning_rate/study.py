@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lrlab.callbacks import Constant
 from lrlab.recipes.kitchen.data.image_set import ImageSet
@@ -10,7 +11,8 @@ from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Study, open_study
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.plan import Run
-from lrlab.recipes.kitchen.workloads import ImageWorkload
+from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.studies.learning_rate.guessing import measure_guessing_loss
 from lrlab.recipes.studies.learning_rate.report import Answer, redraw
 
 
@@ -18,7 +20,7 @@ from lrlab.recipes.studies.learning_rate.report import Answer, redraw
 class Question:
     "Everything that the numbers depend on."
 
-    workload: ImageWorkload
+    workload: Workload
     lr: float | None  # None: chosen by LR range tests
     high: float
     low: float
@@ -27,10 +29,10 @@ class Question:
     seeds: list[int]
     threads: int = 1
 
-    def to_dict(self, image_set: ImageSet) -> dict:
-        workload = self.workload.to_dict(image_set)
+    def to_dict(self, data: Any) -> dict:
         rest = {name: value for name, value in vars(self).items() if name != "workload"}
-        return workload | rest | {"lr": "find" if self.lr is None else self.lr}
+        judge = self.workload.measure(data).to_dict()
+        return self.workload.to_dict(data) | rest | {"lr": "find" if self.lr is None else self.lr} | judge
 
 
 def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
@@ -39,7 +41,9 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
     With the tutorial's model also tutorial.txt, its published rows beside ours.
     """
     with open_study("learning-rate", question, out, Place(jobs=jobs), fresh) as study:
-        study.train(plan(study.question, _right_lr(study)))
+        runs = plan(study.question, _right_lr(study))
+        _measure_guessing(study)
+        study.train(runs)
         return redraw(study.store)
 
 
@@ -51,6 +55,13 @@ def _right_lr(study: Study) -> float:
     lr = study.require_lr("lr")
     check_order(question.low, lr, question.high, suggested=True)
     return lr
+
+
+def _measure_guessing(study: Study) -> None:
+    "The scale of the diagnosis, once per folder. The class counts of images tell it; a Learner of the user's has none."
+    if not isinstance(study.image_set, ImageSet) and study.store.manifest.guessing_loss is None:
+        loss = measure_guessing_loss(study.workload, study.image_set, study.question.seeds[0])
+        study.store.update(guessing_loss=loss)
 
 
 def check_order(low: float, lr: float | None, high: float, suggested: bool = False) -> None:

@@ -10,6 +10,7 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
+from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import text_table
@@ -18,36 +19,44 @@ from lrlab.recipes.studies.one_cycle import figure
 
 @dataclass
 class OneCycleRun:
-    "The tables `epochs`, `steps` (as HyperHistory records them) and `confusion` (counts, true class by row)."
+    "The tables `epochs`, `steps` (as HyperHistory records them) and `confusion` (counts, true class by row) or None."
 
     epochs: pd.DataFrame
     steps: pd.DataFrame
-    confusion: pd.DataFrame
+    confusion: pd.DataFrame | None
     text: str
 
 
 def redraw(store: Store) -> OneCycleRun:
     "Write one_cycle.png from epochs.csv, steps.csv and confusion.csv. Raises UserError if they are not there."
-    if not (store.out / "confusion.csv").exists():
+    if not (store.out / "epochs.csv").exists():
         raise UserError(f"{store.out}: no finished run yet; the same command continues")
-    tables = {name: pd.read_csv(store.out / f"{name}.csv") for name in ("epochs", "steps")}
-    confusion = pd.read_csv(store.out / "confusion.csv", index_col=0)
-    fig = figure.draw(**tables, confusion=confusion, config=store.manifest.to_dict())
-    style.save(fig, store.out / "one_cycle.png")
-    return OneCycleRun(**tables, confusion=confusion, text=_text(tables["epochs"], store.manifest, store.out))
+    epochs, steps = (pd.read_csv(store.out / f"{name}.csv") for name in ("epochs", "steps"))
+    file = store.out / "confusion.csv"
+    confusion = pd.read_csv(file, index_col=0) if file.exists() else None
+    style.save(figure.draw(epochs, steps, confusion, store.manifest.to_dict()), store.out / "one_cycle.png")
+    return OneCycleRun(epochs, steps, confusion, _text(epochs, confusion, store.manifest, store.out))
 
 
-def _text(epochs: pd.DataFrame, manifest: Manifest, out: Path) -> str:
+def _text(epochs: pd.DataFrame, confusion: pd.DataFrame | None, manifest: Manifest, out: Path) -> str:
+    measure = Measure.of(manifest.question.get("judge", "accuracy"))
+    values = epochs[measure.column()]
+    shown = {} if measure.name == "loss" else {measure.label: list(map(measure.with_unit, values))}
     rows = [
-        {"epoch": row.epoch, "train loss": f"{row.train_loss:.4f}", "valid loss": f"{row.valid_loss:.4f}",
-         "accuracy": f"{row.accuracy:.1%}"}
-        for row in epochs.itertuples()
-    ]  # fmt: skip
-    last, majority = epochs.iloc[-1], manifest.data["majority"]
-    answer = f"{last.accuracy:.1%} after the last epoch; always answering the most frequent class: {majority:.1%}."
+        {"epoch": row.epoch, "train loss": f"{row.train_loss:.4f}", "valid loss": f"{row.valid_loss:.4f}"}
+        | {name: column[i] for name, column in shown.items()}
+        for i, row in enumerate(epochs.itertuples())
+    ]
+    last, majority = epochs.iloc[-1], figure.majority(confusion, measure)
+    answer = f"{_sentence_start(measure)}{measure.with_unit(values.iloc[-1])} after the last epoch"
+    answer += f"; always answering the most frequent class: {measure.with_unit(majority)}." if majority else "."
     if not np.isfinite(last.valid_loss):
         answer = f"It diverged: the loss is not a number. lr_max = {manifest.lr_max} is too high for this model."
     return "\n".join([text_table(rows), "", answer, *_lr_words(manifest), f"Figure: {out / 'one_cycle.png'}"])
+
+
+def _sentence_start(measure: Measure) -> str:
+    return "" if measure.name == "accuracy" else f"Validation {measure.label}: "
 
 
 def _lr_words(manifest: Manifest) -> list[str]:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from lrlab.recipes.kitchen.figures import style
-from lrlab.recipes.kitchen.figures.captions import workload_caption
+from lrlab.recipes.kitchen.figures.captions import loss_name, workload_caption
 from lrlab.recipes.kitchen.learning_rates import format_number
 from lrlab.recipes.kitchen.text import plural
 
@@ -26,7 +26,7 @@ def draw(
     "Four panels. There is no plane if there were fewer than three cycles."
     fig = Figure(figsize=(13, 8.2), layout="constrained")
     (lr, scores), (loss, picture) = fig.subplots(2, 2, width_ratios=(1, 1.15))
-    question = config["question"]
+    question, lr_max = config["question"], float(models.lr_max.iloc[0])
     for name, table in steps.items():
         colour, dash = STYLE[name]
         head = table[table.group == table.group.max()]
@@ -38,11 +38,11 @@ def draw(
         loss.axvline(end, color="#BBBBBB", lw=0.8, zorder=0)
         lr.plot(end, 0, "v", color=STYLE["sgdr"][0], ms=8, clip_on=False)
     lr.set(title="learning rate; a triangle marks every snapshot", xlabel="epoch", ylabel="learning rate")
-    loss.set(title="validation loss, mean over seeds", xlabel="epoch", ylabel="cross-entropy")
+    loss.set(title="validation loss, mean over seeds", xlabel="epoch", ylabel=loss_name(config))
     for ax in (lr, loss):
         ax.set_xlim(0, question["epochs"] * 1.01)
         style.plain(ax, whole_epochs=True)
-    lr.set_ylim(top=1.2 * question["lr_max"])
+    lr.set_ylim(top=1.2 * lr_max)
     lr.yaxis.set_major_locator(MaxNLocator(4))
     lr.legend(fontsize=9, frameon=False, ncols=3, loc="upper center")
     loss.legend(fontsize=9, frameon=False)
@@ -53,7 +53,7 @@ def draw(
         picture.set_visible(False)
     caption = (
         f"{workload_caption(config)}, {plural(question['epochs'], 'epoch')} each, lr_max "
-        f"{format_number(question['lr_max'])}. Bars: 95 % intervals over seeds. Small dots: seeds. Points: "
+        f"{format_number(lr_max)}. Bars: 95 % intervals over seeds. Small dots: seeds. Points: "
         "differences to the cosine run, paired by seed. The ensemble averages the predictions of the snapshots, the "
         f"average their weights. Plane: seed {question['seeds'][0]}. A path leaves the plane, so its projection is "
         "drawn. One unit is the distance between the first two snapshots shown."

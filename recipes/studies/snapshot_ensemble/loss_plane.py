@@ -5,19 +5,18 @@ Batch-norm statistics are measured anew at every point, as for any average of we
 """
 
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from fastai.callback.core import Callback
-from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lrlab.callbacks import SnapshotEnsemble
-from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.learner.precision import autocast
+from lrlab.callbacks.averaging import measure_batchnorm
 from lrlab.recipes.kitchen.runs.plan import Run
-from lrlab.recipes.kitchen.workloads import ImageWorkload
+from lrlab.recipes.kitchen.workloads import Workload
 
 RESOLUTION = 9  # points on a side
 STATISTICS_BATCHES = 4  # training batches for the batch-norm statistics of a point
@@ -36,9 +35,7 @@ class Path(Callback):
         self.points.append(_vector(self.learn.model))
 
 
-def measure(
-    cyclic: Run, constant: Run, image_set: ImageSet, workload: ImageWorkload
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def measure(cyclic: Run, constant: Run, data: Any, workload: Workload) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The plane (x, y, valid_loss) and the paths (schedule, epoch, x, y, away) of two runs from the same weights.
 
     `away` is a point's distance from the plane; the unit of all is the distance between the first two of the three
@@ -46,7 +43,7 @@ def measure(
     """
     paths, snapshots = {}, SnapshotEnsemble(keep=3)
     for run in (cyclic, constant):
-        learn, path = workload.learner(run.seed, image_set), Path()
+        learn, path = workload.learner(run.seed, data), Path()
         with learn.no_bar(), learn.no_logging():
             workload.warm_up_head(learn)
             cbs = [path, *([snapshots] if run is cyclic else [])]
@@ -83,31 +80,16 @@ def _losses(learn, origin: torch.Tensor, axes: torch.Tensor, corners: pd.DataFra
     extent = max(np.ptp(corners.x), np.ptp(corners.y)) * (0.5 + MARGIN)
     centre = [(corners[c].min() + corners[c].max()) / 2 for c in ("x", "y")]
     xs, ys = (np.linspace(c - extent, c + extent, RESOLUTION) for c in centre)
-    train = [x.as_subclass(torch.Tensor) for x, _ in islice(learn.dls.train, STATISTICS_BATCHES)]
-    valid = [(x.as_subclass(torch.Tensor), y.as_subclass(torch.Tensor)) for x, y in learn.dls.valid]
-    model, rows = learn.model, []
-    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    for y in ys:
-        for x in xs:
-            _put(origin + x * axes[0] + y * axes[1], model)
-            with autocast(learn.precision, learn.dls.device):
-                _measure_norms(model, norms, train)
-                loss = sum(cross_entropy(model(x_).float(), y_, reduction="sum").item() for x_, y_ in valid)
-            rows.append((x, y, loss / sum(len(y_) for _, y_ in valid)))
+    train, valid = list(islice(learn.dls.train, STATISTICS_BATCHES)), list(learn.dls.valid)
+    norms_alone = [isinstance(module, _BatchNorm) for module in learn.model.modules()]  # no dropout while measuring
+    rows = []
+    with learn.no_bar(), learn.no_logging():
+        for y in ys:
+            for x in xs:
+                _put(origin + x * axes[0] + y * axes[1], learn.model)
+                measure_batchnorm(learn, norms_alone, train)
+                rows.append((x, y, float(learn.validate(dl=valid)[0])))
     return pd.DataFrame(rows, columns=["x", "y", "valid_loss"])
-
-
-def _measure_norms(model: torch.nn.Module, norms: list, batches: list[torch.Tensor]) -> None:
-    "Batch-norm statistics as the plain mean over `batches`; leaves the model in evaluation mode."
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-    model.eval()  # no dropout while measuring
-    for norm in norms:
-        norm.train()
-    for batch in batches:
-        model(batch)
-    model.eval()
 
 
 def _vector(model: torch.nn.Module) -> torch.Tensor:

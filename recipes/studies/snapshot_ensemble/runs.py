@@ -1,16 +1,21 @@
 """One run with restarts, its snapshots, their ensemble and their average; one cosine and one constant run beside it."""
 
+from typing import Any
+
+import numpy as np
 import pandas as pd
 import torch
+from fastai.basics import noop
 
 from lrlab.callbacks import Constant, CosineDecay, CosineRestarts, SnapshotEnsemble
 from lrlab.callbacks.averaging import measure_batchnorm
-from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
 from lrlab.recipes.kitchen.runs.recording import Recording
+from lrlab.recipes.kitchen.stats.predictions import classification_measures
 from lrlab.recipes.kitchen.store.tables import RunResult
-from lrlab.recipes.kitchen.workloads import ImageWorkload
+from lrlab.recipes.kitchen.workloads import Workload
 
+LEAST = 1e-12  # a probability below this counts as this, so that a loss stays finite
 NO_MODELS = pd.DataFrame(columns=["model", "valid_loss", "accuracy"])
 
 
@@ -24,11 +29,11 @@ def plan(lr_max: float, epochs: int, cycles: int, seeds: list[int]) -> list[Run]
     return plan_runs(schedules, lr_max, seeds, epochs)
 
 
-def train(run: Run, image_set: ImageSet, workload: ImageWorkload) -> RunResult:
+def train(run: Run, data: Any, workload: Workload) -> RunResult:
     "Train one run. `models.csv` has the validation scores of each model that it gives."
     recording = Recording()
     ensemble = SnapshotEnsemble() if run.arm == "sgdr" else None
-    learn = workload.learner(run.seed, image_set)
+    learn = workload.learner(run.seed, data)
     with learn.no_bar(), learn.no_logging():
         workload.warm_up_head(learn)
         cbs = [*recording.callbacks(), *([ensemble] if ensemble else [])]
@@ -36,26 +41,35 @@ def train(run: Run, image_set: ImageSet, workload: ImageWorkload) -> RunResult:
         if recording.why_diverged:
             models = NO_MODELS
         else:
-            models = _scores(learn, ensemble) if ensemble else _final(learn)
+            models = _scores(learn, ensemble) if ensemble else _table({"final": _probabilities(learn)})
     return recording.result(run, extra={"models.csv": models})
-
-
-def _final(learn) -> pd.DataFrame:
-    loss, accuracy = learn.validate()
-    return pd.DataFrame({"model": ["final"], "valid_loss": [loss], "accuracy": [accuracy]})
 
 
 def _scores(learn, ensemble: SnapshotEnsemble) -> pd.DataFrame:
     "Every snapshot alone, the mean of their predictions, and the mean of their weights with new batch-norm statistics."
-    rows, snapshots = [], ensemble.snapshots
+    snapshots, predicted = ensemble.snapshots, {}
     for number, snapshot in enumerate(snapshots, 1):
         learn.model.load_state_dict(snapshot)
-        rows.append((f"snapshot {number}", *learn.validate()))
-    preds, targets = ensemble.ensemble_preds(learn)
-    loss = torch.nn.functional.nll_loss(preds.clamp_min(1e-12).log(), targets.long()).item()
-    rows.append(("ensemble", loss, (preds.argmax(1) == targets).float().mean().item()))
+        predicted[f"snapshot {number}"] = _probabilities(learn)
+    targets = predicted["snapshot 1"][1]
+    predicted["ensemble"] = np.mean([own for own, _ in predicted.values()], axis=0), targets
     set_weights(learn, average(snapshots))
-    rows.append(("average", *learn.validate()))
+    predicted["average"] = _probabilities(learn)
+    return _table(predicted)
+
+
+def _probabilities(learn) -> tuple[np.ndarray, np.ndarray]:
+    "Those of every class [n, classes] for the validation data, and the right classes [n]."
+    outputs, targets = learn.get_preds(act=noop)
+    return torch.softmax(outputs.float(), 1).double().numpy(), targets.reshape(-1).long().numpy()
+
+
+def _table(predicted: dict[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
+    "Cross-entropy and accuracy of every model."
+    rows = []
+    for model, (probabilities, targets) in predicted.items():
+        measures = classification_measures(np.log(np.maximum(probabilities, LEAST)), targets)
+        rows.append((model, measures["loss"], measures["accuracy"]))
     return pd.DataFrame(rows, columns=NO_MODELS.columns)
 
 

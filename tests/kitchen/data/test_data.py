@@ -204,3 +204,25 @@ def test_images_without_a_split_are_split_by_the_seed_of_the_run():
     )
     labels = [workload.learner(seed, images).dls.valid_ds.items for seed in (0, 1)]
     assert list(labels[0]) == first.splits["valid"].tolist() != list(labels[1])
+
+
+def test_the_folds_of_a_cross_validation_cover_every_image_once(tmp_path):
+    "Every seed has a fold, of equal size and shares; the seeds after them have the folds of another shuffle."
+    workload = ImageWorkload("solar:200", size=16, folds=5)
+    images = workload.load()
+    parts = [workload.learner(seed, images).dls.valid_ds.items for seed in range(10)]
+    rows = np.concatenate([images.splits[name] for name in ("train", "valid")])
+    for fold in (parts[:5], parts[5:]):
+        assert sorted(np.concatenate(fold)) == sorted(rows)
+    assert set(parts[0]) != set(parts[5]) and np.ptp([len(part) for part in parts]) <= 1
+    defective = [images.labels[part].sum() for part in parts]
+    assert np.ptp(defective) <= 4, "of each of the four strata one more or less"
+    assert len(images.splits["valid"]) == len(parts[0]) and workload.to_dict(images)["folds"] == 5
+    assert "folds" not in ImageWorkload("solar:200", size=16).to_dict(images)
+    for split in ("train", "val"):
+        for i, name in enumerate(("a", "b")):
+            write_images(tmp_path / split / name, 6, seed=i)
+    with pytest.raises(UserError, match="`folds` 5: .* comes with a split of its own"):
+        ImageWorkload(str(tmp_path), size=16, folds=5).load()
+    with pytest.raises(UserError, match="`folds` 90: there are only 12 images"):
+        ImageWorkload(str(tmp_path / "train"), size=16, folds=90).load()

@@ -12,7 +12,7 @@ from fastai.optimizer import SGD
 from fastai.torch_core import set_seed
 from torch import nn
 
-from lrlab.callbacks import CosineDecay, HyperHistory, lr_range_test
+from lrlab.callbacks import CosineDecay, HyperHistory, ScheduleFree, TailAverage, lr_range_test, schedule_free_sgd
 from lrlab.recipes.kitchen.learner import out_of_memory
 from lrlab.recipes.kitchen.learner.quick_learner import QuickLearner
 
@@ -68,6 +68,18 @@ def test_the_fit_is_fastais_bit_for_bit():
     )
     assert ours[0].seen == theirs[0].seen
     assert torch.equal(weights(fit(make_learner())), weights(fit(make_learner(Learner))))
+
+
+@pytest.mark.parametrize("make", [ScheduleFree, lambda: TailAverage("30%")])
+def test_weights_that_are_exchanged_for_evaluation_are_fastais(make):
+    def results(kind):
+        learn = make_learner(kind)
+        learn.opt_func = schedule_free_sgd if make is ScheduleFree else SGD
+        fit(learn, cbs=make())
+        return weights(learn), learn.recorder.values, learn.validate()
+
+    (ours, *our_values), (theirs, *their_values) = results(QuickLearner), results(Learner)
+    assert torch.equal(ours, theirs) and our_values == their_values
 
 
 def test_metrics_and_losses_are_fastais():

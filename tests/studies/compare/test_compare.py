@@ -3,18 +3,22 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from lrlab.callbacks import CosineDecay, PolynomialDecay, ScheduleLR
+from lrlab.callbacks import Constant, CosineDecay, PolynomialDecay, ScheduleLR
 from lrlab.recipes import compare, report
 from lrlab.recipes.kitchen.errors import Refused, UserError
+from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.recording import EpochLog
 from lrlab.recipes.kitchen.schedule_names import parse_schedule
+from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.tables import RUN_COLUMNS
-from lrlab.recipes.studies.compare.study import Question, extend
+from lrlab.recipes.kitchen.workloads import ImageWorkload
+from lrlab.recipes.studies.compare.study import Question, extend, name_lr
 from tests.conftest import write_images
 
 TINY = {"epochs": "2", "seeds": "2", "schedules": "constant,sgdr", "lr_max": "3e-3", "jobs": "1", "size": 12, "bs": 16}
@@ -89,7 +93,38 @@ def test_a_later_command_extends_the_comparison(small, first, tmp_path, capsys):
     assert asked == {*((2, name) for name in names), (1, "linear")}
     assert len(wider.runs) == 9 and json.loads((out / "config.json").read_text())["question"]["seeds"] == [0, 1, 2]
     with pytest.raises(Refused, match="there linear is"):
-        extend(Question(None, [0], {1: {"linear": CosineDecay()}}, None), out)
+        extend(Question(None, [0], {1: {"linear": CosineDecay()}}, LearningRate(3e-3)), Manifest.read(out), out)
+
+
+def test_another_peak_lr_in_the_folder_makes_other_arms(small, first, tmp_path, capsys):
+    "One layer group takes the upper end of a slice, so that is no other LR."
+    out = shutil.copytree(first.out, tmp_path / "out")
+    plain = list(first.summary.schedule)
+    compare.main(**small | {"lr_max": "slice(3e-6, 3e-3)"}, out=out)
+    assert "To do" not in capsys.readouterr().out
+    wider = compare.main(**small | {"lr_max": "1e-2", "schedules": "constant"}, out=out)
+    said = capsys.readouterr().out
+    assert "is extended: the answer covers 2 seeds, 3 schedules, 2 epochs." in said and "To do: 2 runs" in said
+    lrs = wider.runs.set_index("schedule").lr_max.to_dict()
+    assert lrs == {**dict.fromkeys(plain, "3e-3"), "constant at 1e-2": "1e-2"} and len(wider.runs) == 6
+    question = json.loads((out / "config.json").read_text())["question"]
+    assert question["lr_max"] == "3e-3" and question["lrs"] == {"constant at 1e-2": "1e-2"}
+    page = (out / "report.html").read_text()
+    assert "Untuned: lr_max = 3e-3, except where the name of a schedule says another." in page
+    again = compare.main(**small, out=out)
+    pd.testing.assert_frame_equal(again.runs, wider.runs)
+    both = report.main(str(first.out), str(out), out=str(tmp_path / "both"))
+    assert len(both.runs) == 6 and set(both.summary.schedule) == set(lrs)
+
+
+def test_an_lr_that_was_found_is_compared_by_its_value():
+    held = Manifest(question={"lr_max": "find", "tuning": None}, groups=["all"], lr_find=2e-3)
+    asked = Question(ImageWorkload(), [0], {1: {"constant": Constant()}}, LearningRate(2e-3))
+    assert name_lr(asked, held).lr_max is None and list(name_lr(asked, held).schedules[1]) == ["constant"]
+    other = name_lr(replace(asked, lr_max=LearningRate(1e-3)), held)
+    assert other.lr_max is None and other.lrs == {"constant at 1e-3": LearningRate(1e-3)}
+    before_any_test = replace(held, lr_find=None)
+    assert name_lr(asked, before_any_test) is asked, "the folder is refused then"
 
 
 def test_cyclic_schedules_are_read_at_their_cycle_ends(small, first):

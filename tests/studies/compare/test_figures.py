@@ -11,12 +11,13 @@ from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.studies.compare.panels import DECADES, Look, LRCurves
+from lrlab.recipes.studies.compare.ranking import MEANINGS, UNFINISHED
 from lrlab.recipes.studies.compare.report import make_report
 from lrlab.recipes.studies.compare.results import read
 from tests.studies.drawing import check_words
 
 REFERENCE = Path(__file__).parents[3] / "results" / "reference" / "compare"
-CURVES = ("learning rate", "validation loss", "validation accuracy")
+COLUMNS = ("learning rate", "validation loss", "validation accuracy", "final accuracy", "final loss")
 
 
 @pytest.fixture(scope="module")
@@ -38,27 +39,55 @@ def panel_titles(fig) -> list[str]:
     return [ax.get_title(loc="left") for ax in fig.axes if ax.get_visible()]
 
 
+def named(fig, order: list[str]) -> list[str]:
+    return [text.get_text() for text in fig.texts if text.get_text() in order]
+
+
 def test_every_figure_has_the_order_of_the_ranking(report, drawn):
     order = [row.schedule for row in report.rankings[0].rows]
-    names = [text.get_text() for text in drawn["comparison"].texts if text.get_text() in order]
-    assert names == order == panel_titles(drawn["schedules"])
+    assert named(drawn["comparison"], order) == order == panel_titles(drawn["schedules"])
     for picture in report.pictures:
         if picture.name in ("accuracy", "loss", "lr"):
             assert panel_titles(picture.draw()) == order
-    (final,) = next(picture for picture in report.pictures if picture.name == "final").draw().axes
-    assert [label.get_text() for label in final.get_yticklabels()] == order
+    final = next(picture for picture in report.pictures if picture.name == "final").draw()
+    assert named(final, order) == order and len(final.axes) == 2 * len(order)
+
+
+def test_schedules_stand_below_their_word(report, drawn):
+    "The recommended one first, and what every word means in the order of the words below the table."
+    verdict_of = {row.schedule: row.verdict for row in report.rankings[0].rows}
+    words = [text.get_text() for text in drawn["comparison"].texts if text.get_text().lower() in MEANINGS]
+    assert [word.lower() for word in words] == [word for word in MEANINGS if word in verdict_of.values()]
+    current = ""
+    for text in (text.get_text() for text in drawn["comparison"].texts):
+        current = text.lower() if text in words else current
+        assert verdict_of.get(text, current) == current
+    assert [arm.schedule for _, arm in report.summary.iterrows()] != list(verdict_of), "summary.csv is sorted by mean"
 
 
 def test_the_poster_has_the_finding_and_the_final_numbers(report, drawn):
     fig = drawn["comparison"]
     check_words(fig)
     assert fig.get_suptitle() == report.finding and report.advice.schedule in report.finding
-    assert [ax.get_title() for ax in fig.axes[:3]] == list(CURVES)
-    final, table = fig.axes[-1], report.rankings[0].table
-    means = [line.get_xdata()[0] for line in final.lines if line.get_marker() == "o" and line.get_markersize() == 8]
-    assert means == pytest.approx(table["mean"].tolist())
-    seeds = [len(line.get_xdata()) for line in final.lines if line.get_markersize() == 4]
-    assert seeds == table.n.tolist()
+    assert [text.get_text() for text in fig.texts if text.get_text() in COLUMNS] == list(COLUMNS)
+    rows, table = [fig.axes[i : i + 5] for i in range(0, len(fig.axes), 5)], report.rankings[0].table
+    for row, arm in zip(rows, table.itertuples(), strict=True):
+        for final, column in zip(row[3:], ("accuracy", "valid_loss"), strict=True):
+            own = report.results.runs[report.results.runs.schedule == arm.schedule][column]
+            assert numbers_of(final, size=8) == pytest.approx([own.mean()])
+            assert sorted(numbers_of(final, size=4)) == pytest.approx(sorted(own))
+    judged = rows[-1][3]
+    assert all(label.get_text().endswith(" %") for label in judged.get_xticklabels())
+    (band,) = judged.patches
+    assert band.get_width() == pytest.approx(0.02), "the tolerance of one point both ways"
+    assert not rows[-1][4].patches
+
+
+def numbers_of(ax, size: int) -> list[float]:
+    "The x values of the dots of one size: means have 8, seeds have 4."
+    return [
+        x for line in ax.lines if line.get_marker() == "o" and line.get_markersize() == size for x in line.get_xdata()
+    ]
 
 
 def test_a_schedule_looks_like_itself_on_a_linear_axis_with_zero(results, drawn):
@@ -100,7 +129,9 @@ def test_where_every_run_diverged_no_axis_is_crowded_and_nothing_is_ranked(resul
     low, high = fig.axes[0].get_xlim()
     ticks = [tick for tick in fig.axes[0].get_xticks() if low <= tick <= high]
     assert ticks == list(range(results.budget + 1)), "whole epochs"
-    assert f"{results.runs.seed.nunique()} diverged" in [text.get_text() for text in fig.axes[-1].texts]
+    words = [text.get_text() for ax in fig.axes for text in ax.texts]
+    assert words.count(f"{results.runs.seed.nunique()} diverged") == len(report.rankings[0].rows)
+    assert UNFINISHED.upper() in [text.get_text() for text in fig.texts]
 
 
 def test_coloured_words_can_be_read(report):

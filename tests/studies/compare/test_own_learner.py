@@ -9,8 +9,8 @@ import torch
 from lrlab.callbacks import CosineDecay
 from lrlab.recipes import cli, compare, compare_schedules
 from lrlab.recipes.kitchen.errors import Refused, UserError
-from lrlab.recipes.studies.compare import stages
-from tests.kitchen.test_learner_workload import classifier
+from lrlab.recipes.studies.compare import own_learner, stages
+from tests.kitchen.tasks import classifier
 
 ASKED = {"epochs": 2, "schedules": "constant,cosine", "lr_max": 1e-2, "seeds": 3}
 
@@ -82,26 +82,48 @@ def test_on_the_learner_at_hand_everything_is_put_back():
     assert str(learn.opt.state_dict()["state"]) == str(steps)
 
 
-def test_more_seeds_go_to_the_open_schedules_only(tmp_path):
-    asked = ASKED | {"schedules": "constant,cosine,exponential,one_cycle", "seeds": 5}
-    answer = compare_schedules(classifier, **asked, tolerance=0.001, minutes=10, jobs=1, out=tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    kept = set(config["second_stage"]["schedules"].get("2", []))
-    counts = answer.runs.groupby("schedule").seed.nunique()
-    assert config["question"]["looks"] == 2 and kept, "nothing was open: choose a smaller tolerance"
-    assert (counts[list(kept)] == 5).all() and (counts.drop(list(kept)) == stages.FIRST_SEEDS).all()
+def test_more_seeds_go_to_the_open_schedules_only(tmp_path, capsys):
+    "A later command with more seeds, or more time, looks once more, at what is there by then."
+    asked = ASKED | {"schedules": "constant,cosine,exponential,one_cycle", "tolerance": 0.001, "jobs": 1}
+
+    def compare_in(minutes, seeds):
+        answer = compare_schedules(classifier, **asked | {"seeds": seeds}, minutes=minutes, out=tmp_path)
+        config = json.loads((tmp_path / "config.json").read_text())
+        *_, stage = config["asked"].values()
+        return stage, config["question"]["looks"], answer.runs.groupby("schedule").seed.nunique()
+
+    stage, looks, counts = compare_in(10, 5)
+    kept = stage["schedules"].get("2", [])
+    assert looks == 2 and kept, "nothing was open: choose a smaller tolerance"
+    assert (counts[kept] == 5).all() and (counts.drop(kept) == stages.FIRST_SEEDS).all()
     assert "After 3 seeds, 2 seeds more for" in (tmp_path / "report.html").read_text()
+    capsys.readouterr()
+    assert compare_in(10, 5)[:2] == (stage, 2) and "To do" not in capsys.readouterr().out
+
+    again, looks, more = compare_in(20, 7)
+    assert looks == 3 and (more >= counts).all() and again["text"].startswith("After 5 seeds")
+    assert (more[again["schedules"].get("2", [])] == 7).all() and again["schedules"], "nothing was open"
+    _, looks, every = compare_in(None, 7)
+    assert looks == 4 and (every == 7).all(), "without stages every schedule gets all seeds"
+
+
+def test_a_limit_of_time_alone_leaves_room_for_more_seeds(monkeypatch):
+    asked = []
+    monkeypatch.setattr(own_learner, "answer", lambda question, *_: asked.append(question))
+    own_learner.compare_schedules(classifier, minutes=10, jobs=1)
+    own_learner.compare_schedules(classifier, jobs=1)
+    assert [question.has_stages for question in asked] == [True, False] and len(asked[1].seeds) == 3
 
 
 def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.py").write_text(
-        "from tests.kitchen.test_learner_workload import classifier\n\n\ndef make():\n    return classifier()\n"
+        "from tests.kitchen.tasks import classifier\n\n\ndef make():\n    return classifier()\n"
     )
     line = "--epochs 1 --seeds 1 --schedules constant,cosine --lr-max 1e-2 --jobs 1".split()
     assert cli.main(["compare", "--learner", "train.py:make", *line]) == 0
     printed = capsys.readouterr().out
-    assert "from train import make" in printed and (tmp_path / "results" / "compare-lr_max_1e_2-train.py_make").exists()
+    assert "from train import make" in printed and (tmp_path / "results" / "compare-train.py_make").exists()
     (tmp_path / "train.py").write_text("def make():\n    return nothing\n")
     from lrlab.recipes.kitchen import from_file
 

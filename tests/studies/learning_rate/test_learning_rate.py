@@ -5,12 +5,17 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from lrlab.recipes import cli, learning_rate
+from lrlab.recipes.kitchen.learner_workload import LearnerWorkload
+from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.studies.learning_rate import report as lr_report
 from lrlab.recipes.studies.learning_rate.diagnosis import diagnose, guessing_loss, majority
+from lrlab.recipes.studies.learning_rate.guessing import measure_guessing_loss
 from lrlab.recipes.studies.learning_rate.tutorial_numbers import tutorial_rows
 from tests.conftest import write_images
+from tests.kitchen import tasks
 from tests.studies.drawing import check_words, drawn
 
 LN2 = np.log(2)
@@ -138,6 +143,43 @@ def test_the_recipe_tells_draws_and_keeps(options, tmp_path, capsys):
     pd.testing.assert_frame_equal(first.summary, again.summary)
     fresh = learning_rate.main(**options, out=str(tmp_path / "b"))
     pd.testing.assert_frame_equal(first.epochs.drop(columns="seconds"), fresh.epochs.drop(columns="seconds"))
+
+
+@pytest.mark.parametrize(
+    ("make", "guess"),
+    [
+        (tasks.classifier, guessing_loss(torch.bincount(tasks.LABELS[64:]).tolist())),
+        (tasks.regression, float(tasks.X[64:].sum(1).var(correction=0))),
+        (tasks.multi_label, np.mean([guessing_loss([n, 32 - n]) for n in (tasks.X[64:] > 0).sum(0).tolist()])),
+    ],
+)
+def test_guessing_on_your_own_learner_is_the_best_constant_answer(make, guess):
+    assert measure_guessing_loss(LearnerWorkload(make), None, 0) == pytest.approx(guess, rel=1e-4)
+
+
+def test_a_learner_with_several_outputs_is_measured_untrained():
+    workload = LearnerWorkload(tasks.segmentation)
+    untrained = workload.learner(0).validate()[0]
+    assert measure_guessing_loss(workload, None, 0) == pytest.approx(untrained)
+
+
+def test_on_your_own_learner_its_metric_judges(tmp_path):
+    (tmp_path / "train.py").write_text("from tests.kitchen.tasks import regression\n")
+    asked = {
+        "epochs": 2,
+        "long": 3,
+        "seeds": 1,
+        "lr": 1e-2,
+        "jobs": 1,
+        "learner": f"{tmp_path / 'train.py'}:regression",
+    }
+    found = learning_rate.main(**asked, out=str(tmp_path / "out"))
+    assert list(found.summary.columns[:7]) == ["arm", "lr", "epochs", "n", "rmse", "rmse_low", "rmse_high"]
+    best = found.summary.sort_values("rmse").iloc[0]
+    assert best.arm in lr_report.finding(found.summary, Measure.of("-rmse")) and f"rmse {best.rmse:#.4g}" in found.text
+    fig = drawn(lr_report.redraw, tmp_path / "out")
+    check_words(fig)
+    assert fig.axes[10].get_ylabel() == "validation rmse" and "Adam" not in fig.texts[-1].get_text()
 
 
 def test_a_run_that_explodes_is_a_row_and_a_word(options, tmp_path):

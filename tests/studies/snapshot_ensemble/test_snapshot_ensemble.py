@@ -113,6 +113,29 @@ def test_the_same_command_trains_nothing(answered, capsys):
     pd.testing.assert_frame_equal(found.summary, again.summary)
 
 
+def test_on_your_own_learner(tmp_path, monkeypatch, capsys):
+    "Tabular: a model with several inputs, and targets [n, 1]."
+    monkeypatch.setattr(loss_plane, "RESOLUTION", 2)
+    (tmp_path / "train.py").write_text("from tests.kitchen.tasks import regression, tabular\n")
+    asked = {"epochs": 3, "cycles": 3, "seeds": "1", "jobs": 1, "lr_max": 1e-2, "out": str(tmp_path / "out")}
+    found = snapshot_ensemble.main(**asked, learner=f"{tmp_path / 'train.py'}:tabular")
+    assert len(found.models) == 7 and found.models.accuracy.between(0, 1).all()
+    runs = pd.read_csv(tmp_path / "out" / "runs.csv").set_index("schedule")
+    models = found.models.set_index("model")
+    assert models.accuracy["snapshot 3"] == pytest.approx(runs.accuracy["sgdr"], abs=1e-6)
+    assert models.valid_loss["cosine"] == pytest.approx(runs.valid_loss["cosine"], rel=1e-4)
+    plane = pd.read_csv(tmp_path / "out" / "plane.csv")
+    assert len(plane) == 4 and np.isfinite(plane.valid_loss).all()
+    fig = drawn(snapshot_report.redraw, tmp_path / "out")
+    check_words(fig)
+    assert fig.axes[2].get_ylabel() == "loss"
+    learner = f"--learner={tmp_path / 'train.py'}:regression"
+    assert cli.main(["snapshot-ensemble", learner, f"--out={tmp_path / 'none'}"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "expected a classification of one class per item" in said and said.endswith("FlattenedLoss of MSELoss()")
+    assert not (tmp_path / "none").exists()
+
+
 @pytest.mark.parametrize("option", [["--cycles", "1"], ["--cycles", "20"], ["--lr-max", "slice(1e-5,1e-3)"]])
 def test_bad_options_are_one_sentence(tmp_path, capsys, option):
     assert cli.main(["snapshot-ensemble", *option, "--out", str(tmp_path)]) == 2
