@@ -45,6 +45,10 @@ from .unfreeze import GradualUnfreeze
 _latest: WeakKeyDictionary[Learner, Path] = WeakKeyDictionary()  # the file of a Learner's latest Extendable
 
 
+class CannotContinue(ValueError):
+    "The file of an Extendable cannot be continued by this fit. Nothing was trained."
+
+
 class Extendable(PlannedCallback):
     """Keep the state of a fit where its cooldown begins, so that `learn.extend` can make the fit longer.
 
@@ -169,7 +173,7 @@ class _Continue(FitCallback):
     def epochs_start(self) -> None:
         learn = self.learn
         if difference := first_difference(self.stored["fit"], _fit_of(learn)):
-            raise ValueError(f"{self.path} is of another fit: {difference}; continue it with what it began with")
+            raise CannotContinue(f"{self.path} is of another fit: {difference}; continue it with what it began with")
         self._state = self._choose()
         self.skip_to = self._state["epoch"]
         for cb in learn.cbs:
@@ -215,7 +219,7 @@ class _Continue(FitCallback):
         usable = [state for state in states if state["step"] <= shared]
         if not usable:
             earliest = min(state["step"] for state in states)
-            raise ValueError(
+            raise CannotContinue(
                 f"{name_schedules(self.learn)} in {now} epochs differs from the fit of {before} epochs from "
                 f"step {shared} on, and the earliest state in {self.path} is of step {earliest}; a fit with "
                 f"Extendable({str(self.path.name)!r}, budgets=[{now}]) keeps an earlier one"
@@ -267,7 +271,8 @@ def cool_down(
     Hägele et al. 2024 (arXiv:2405.18392): one trunk, many cooldowns. A fit with `Extendable(path, budgets=[1, 2, 4])`
     keeps the states. Each call continues from the latest of them that is not past the cooldown of `n_epoch` epochs. The
     result is that of a separate `fit_schedule(n_epoch, ...)` with the same seed, bit for bit on a CPU. The file is only
-    read: processes may use it at the same time. As for the rest, see `extend`.
+    read: processes may use it at the same time. The run may also be longer than the file's; an Extendable of another
+    file among its `cbs` keeps its state. As for the rest, see `extend`.
 
     >>> import tempfile
     >>> from fastai.test_utils import synth_learner
@@ -299,10 +304,10 @@ def _fit(learn: Learner, n_epoch: int, path: Path, stored: dict[str, Any], cbs: 
 def _stored(learn: Learner, path: str | Path | None) -> tuple[Path, dict[str, Any]]:
     "The file of an Extendable and what it holds."
     if path is None and learn not in _latest:
-        raise ValueError('this Learner has had no fit with an Extendable; name its file: path="run.pth"')
+        raise CannotContinue('this Learner has had no fit with an Extendable; name its file: path="run.pth"')
     file = _latest[learn] if path is None else path_of(learn, path)
     if not file.exists():
-        raise ValueError(
+        raise CannotContinue(
             f"there is no {file}: fit with Extendable({file.name!r}) first; it saves when the cooldown begins"
         )
     return file, _read(file)
@@ -313,9 +318,9 @@ def _read(path: Path) -> dict[str, Any]:
         stored = unpack(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
         missing = {"fit", "n_epoch", "schedule", "lr", "moms", "wd", "budgets", "states"} - stored.keys()
     except Exception as error:  # torch.load raises errors of many types for a damaged file
-        raise ValueError(f"{path} is damaged or no file of Extendable") from error
+        raise CannotContinue(f"{path} is damaged or no file of Extendable") from error
     if missing:
-        raise ValueError(f"{path} is no file of Extendable, or of another version of lrlab")
+        raise CannotContinue(f"{path} is no file of Extendable, or of another version of lrlab")
     return stored
 
 

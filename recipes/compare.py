@@ -16,7 +16,6 @@ from lrlab.recipes.kitchen.schedule_names import DEFAULT_SCHEDULES, QUICK_SCHEDU
 
 ENGINES = ("local", "ray")
 TUNE_POINTS, TUNE_SEEDS = 5, 2
-FIRST_SIZE = 48  # pixels of the solar cells, so that the first comparison of a new user takes two minutes
 
 Tune = Annotated[bool, o.Option("Comparison", "", "Tune the peak LR of every schedule on one grid around lr_find's")]
 TunePoints = Annotated[Any, o.Option("Comparison", "N", "Peak LRs in the grid, at first [default: 5]", o.number(3, 15))]
@@ -104,7 +103,7 @@ def main(
             learner,
             data=data,
             arch=arch,
-            size=FIRST_SIZE if (data, arch, size) == ("solar", "small", None) else size,
+            size=o.FIRST_SIZE if (data, arch, size) == ("solar", "small", None) else size,
             bs=bs,
             precision=precision,
             weights=weights,

@@ -22,6 +22,7 @@ from lrlab.recipes.kitchen.text import plural
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 COMMANDS = {  # folder -> command
     "compare": "compare",
+    "epochs": "epochs",
     "lr_find": "lr-find",
     "one_cycle": "one-cycle",
     "learning_rate": "learning-rate",

@@ -217,6 +217,7 @@ MANY = 10_000  # epochs: more than anybody wants
 LAST_SEED = 2**32 - 1
 DATA_HELP = "solar, digits, fashion_mnist, a fastai dataset, or a folder of images; cifar:1000 takes 1,000 of them"
 ARCH_HELP = "small (from scratch), or a pretrained model: efficientnet_lite0, or one of torchvision or timm"
+FIRST_SIZE = 48  # pixels of the solar cells, so that the first comparison of a new user takes minutes
 SEEDS_HELP = "How many seeds, or which ones: 0,5,7"
 
 Data = Annotated[Any, Option("Data", "NAME|FOLDER", DATA_HELP, as_data)]

@@ -12,7 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from lrlab.recipes import build, compare
-from lrlab.recipes.kitchen.options import split_schedules
+from lrlab.recipes.kitchen.options import FIRST_SIZE, split_schedules
 
 RELEASE = {"schedules": 8, "seeds": 3, "epochs": 7, "size": 64}  # of lrlab 1.0
 
@@ -34,7 +34,7 @@ def tera(schedules: int, seeds: int, epochs: int, size: int) -> float:
 def main() -> None:
     default = {name: parameter.default for name, parameter in inspect.signature(compare.main).parameters.items()}
     count = len(split_schedules(default["schedules"], "schedules"))
-    now = {"schedules": count, "seeds": default["seeds"], "epochs": default["epochs"], "size": compare.FIRST_SIZE}
+    now = {"schedules": count, "seeds": default["seeds"], "epochs": default["epochs"], "size": FIRST_SIZE}
     before, after = tera(**RELEASE), tera(**now)
     print(f"lrlab 1.0: {before:.1f} TFLOP ({RELEASE})")
     print(f"now: {after:.1f} TFLOP ({now}), {after / before:.0%} of that")

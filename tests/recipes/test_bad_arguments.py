@@ -245,11 +245,12 @@ BAD = {
         (",", "--claims ,: expected all"),
         ("", "--claims is empty"),
     ],
+    "beside": [("cosin", "did you mean cosine"), ("", "--beside is empty")],
     "cycles": [("0", WHOLE), ("-1", WHOLE), ("x", WHOLE)],
     "repeats": [("0", WHOLE), ("-1", WHOLE), ("1000", WHOLE), ("x", WHOLE)],
     "out": [("", "--out is empty"), ("\0", "null character"), ("file.txt", "--out file.txt: cannot be written")],
 }
-FLAGS = {"fresh", "quick", "tune", "no_cache", "until_decided", "scratch"}
+FLAGS = {"fresh", "quick", "tune", "untuned", "no_cache", "until_decided", "scratch"}
 ELSEWHERE = {"doctor", "report"}  # recipes without these options, or whose options their own tests try
 NAMES = [name for name in cli.recipes() if name not in ELSEWHERE]
 PRETRAINED = {"transfer", "transfer-vs-scratch"}  # recipes for which `small` is itself a mistake

@@ -115,8 +115,11 @@ class EpochLog(QuickCallback):
 
     order, run_valid = 61, False  # after fastai's Recorder has the epoch's values
 
-    def before_fit(self):
+    def __init__(self):
         self.rows: list[dict[str, float]] = []
+
+    def before_fit(self):
+        self.rows = []
         self.memory_note: str | None = None
 
     def before_epoch(self):
@@ -137,6 +140,13 @@ class EpochLog(QuickCallback):
             }
         )
         self.memory_note = self.learn.parts.note if isinstance(self.learn, QuickLearner) else None
+
+    def state_dict(self) -> dict[str, Any]:
+        "What a continued fit needs to have the epochs before it too."
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.rows = list(state["rows"])
 
     def to_df(self, steps: pd.DataFrame) -> pd.DataFrame:
         "One row per finished epoch, counted from 1. `steps` (HyperHistory's) give the mean training loss of each."

@@ -25,9 +25,8 @@ def train_run(run: Run, image_set: Any, workload: Workload, **fit: Any) -> RunRe
     """
     recording = Recording()
     learn = fit_run(run, image_set, workload, recording, **fit)
-    has_test = recording.why_diverged is None and len(learn.dls.loaders) > 2
     with learn.no_bar(), learn.no_logging():
-        test = test_measures(learn) if has_test else {}
+        test = test_measures(learn, recording)
     return recording.result(run, test=test)
 
 
@@ -45,8 +44,10 @@ def fit_run(run: Run, image_set: Any, workload: Workload, recording: Recording, 
     return learn
 
 
-def test_measures(learn: Learner) -> dict[str, float]:
-    "Loss and metrics on the third loader, by the names of their columns."
+def test_measures(learn: Learner, recording: Recording) -> dict[str, float]:
+    "Loss and metrics on the third loader, by the names of their columns; nothing without one, or if the run diverged."
+    if recording.why_diverged is not None or len(learn.dls.loaders) < 3:
+        return {}
     return by_column(dict(zip(["loss", *learn.metrics.attrgot("name")], learn.validate(ds_idx=2), strict=True)))
 
 

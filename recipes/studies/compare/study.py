@@ -12,6 +12,7 @@ from fastai.basics import Learner
 from lrlab.callbacks import Schedule
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import Refused, UserError
+from lrlab.recipes.kitchen.grid.judging import resolve_measure
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Stopped, Study, open_study
 from lrlab.recipes.kitchen.grid.tuning import Tuning, tune_schedules
@@ -245,10 +246,7 @@ def settle(question: Question, data: Any, learn: Learner, held: Manifest | None 
     steps_per_epoch = len(learn.dls.train)
     if steps_per_epoch == 0:
         raise UserError("there are fewer training images than one batch; choose a smaller `bs`")
-    measure = question.workload.measure(data) if question.judge is None else question.judge
-    known = ["accuracy", "loss", "brier", *getattr(data, "metrics", ())]
-    if measure.name not in known:
-        raise UserError(f"`judge` {measure.name}: no run has it; the runs have {', '.join(dict.fromkeys(known))}")
+    measure = resolve_measure(question.judge, question.workload, data)
     schedules = {n: distinct(own, n, steps_per_epoch, question.lrs) for n, own in question.schedules.items()}
     question = replace(question, judge=measure, schedules=schedules)
     return replace(question, looks=count_looks(question, held))

@@ -1,0 +1,16 @@
+"""What judges the runs of a comparison: the measure that was asked for, or that of the workload."""
+
+from typing import Any
+
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.stats.measures import Measure
+from lrlab.recipes.kitchen.workloads import Workload
+
+
+def resolve_measure(judge: Measure | None, workload: Workload, data: Any) -> Measure:
+    "The measure `judge`, or that of the workload. Raises UserError for one that no run will have."
+    measure = workload.measure(data) if judge is None else judge
+    known = ["accuracy", "loss", "brier", *getattr(data, "metrics", ())]
+    if measure.name not in known:
+        raise UserError(f"`judge` {measure.name}: no run has it; the runs have {', '.join(dict.fromkeys(known))}")
+    return measure
