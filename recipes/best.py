@@ -26,6 +26,7 @@ def main(
     weights: o.Weights = None,
     bs: o.BatchSize = None,
     size: o.Size = None,
+    aug: o.Aug = None,
     seed: o.Seed = 0,
     precision: o.Precision = "auto",
     threads: Annotated[Any, o.Option("Machine", "N", "CPU threads [default: every core]", o.number(1, 256))] = None,
@@ -40,7 +41,7 @@ def main(
     from lrlab.recipes.kitchen import workloads
     from lrlab.recipes.studies.best import study
 
-    workload = workloads.make_workload(data, arch, size, bs, precision, weights, cache=not no_cache)
+    workload = workloads.make_workload(data, arch, size, bs, precision, weights, cache=not no_cache, aug=aug)
     return study.answer(study.Question(workload, minutes, seed, threads), out, fresh, began=began)
 
 

@@ -110,12 +110,22 @@ def take_steps(study: Study, journal: Journal) -> None:
         shown = ", ".join(f"{count} {name}" for name, count in counts.items())
         raise UserError(f"`data` {images.name}: too few images for training, validation and a test ({shown})")
     study.store.update(other=study.store.manifest.other | {"test_from": test_from, "parts": counts})
-    learn = study.workload.learner(study.question.seed, images)
+    learn = replace(study.workload, aug="none").learner(study.question.seed, images)
     tell = lambda share: journal.now(f"what the body makes of the images, {share:.0%}")  # noqa: E731
-    features = compute_features(learn, facts["views"] > 1 and images.flips != "none", tell)
+    mirror = facts["views"] > 1 and mirrors(study.workload.aug, images.flips)
+    features = compute_features(learn, mirror, tell)
     work = Work(study, journal, images, features, plan.Speed(*facts["speed"]))
     head_lr = choose_head(work)
     train_final(work, head_lr, choose_layers(work, head_lr))
+
+
+def mirrors(aug: str | None, flips: str | None) -> bool:
+    """Whether a mirrored image keeps its label: where that is known, or where the user says so.
+
+    >>> mirrors(None, "dihedral"), mirrors(None, None), mirrors("flips", None), mirrors("fastai", "none")
+    (True, False, True, False)
+    """
+    return aug == "flips" or (aug != "none" and flips != "none" and not (aug is None and flips is None))
 
 
 def choose_head(work: Work) -> float:
