@@ -46,7 +46,7 @@ Address = Annotated[
     learner={**dict.fromkeys(("data", "arch", "precision")), "lr_max": "find"},
     minutes={"seeds": o.MOST_SEEDS},
     until_decided={"seeds": 8},
-    grows=("seeds", "schedules", "epochs", "lr_max"),
+    grows=("seeds", "schedules", "epochs", "lr_max", "minutes", "until_decided"),
 )
 def main(
     data: o.Data = "solar",

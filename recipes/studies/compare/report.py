@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.figures.thumbnails import png_uri
 from lrlab.recipes.kitchen.stats.summary import summarize
 from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.manifest import Manifest
@@ -24,7 +25,6 @@ from lrlab.recipes.studies.compare.advice import Advice, advice, code, no_advice
 from lrlab.recipes.studies.compare.pictures import Gallery, Picture
 from lrlab.recipes.studies.compare.ranking import Ranking, rankings, words_used
 from lrlab.recipes.studies.compare.results import Results, merge, read
-from lrlab.recipes.studies.compare.samples import png_uri
 
 SHOWN = "schedule n mean low high behind behind_low behind_high verdict".split()  # of the summary, in a notebook
 
