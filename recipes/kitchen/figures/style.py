@@ -94,13 +94,8 @@ def dot_row(
     """
     ax.plot(seeds, np.full(len(seeds), y + 0.2), "o", ms=4, color=colour, alpha=0.45, mew=0)
     if np.isfinite(low):
-        ax.plot(
-            [low, high] if most is None else [max(low, 0.0), min(high, most)],
-            [y, y],
-            color=colour,
-            lw=2.2,
-            solid_capstyle="round",
-        )
+        ends = [low, high] if most is None else [max(low, 0.0), min(high, most)]
+        ax.plot(ends, [y, y], color=colour, lw=2.2, solid_capstyle="round")
     if np.isfinite(mean):
         ax.plot(mean, y, "o", ms=8, color=colour, mec="white")
     place = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}

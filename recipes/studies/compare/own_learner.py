@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cloudpickle
+import pandas as pd
 from fastai.basics import Learner
 
 from lrlab.callbacks import Schedule
@@ -80,7 +81,15 @@ def compare_in_place(self: Learner, epochs: int | str | Sequence[int] = 5, **arg
     """
     with kept(self):
         result = compare_schedules(LearnerAtHand(self, deepcopy(self.model.state_dict())), epochs, jobs=1, **arguments)
-    return replace(result, export_again=kept(self)(result.export_again))  # a context manager decorates too
+    train_again = result.export_again
+    if train_again is None:
+        return result
+
+    def export_again(file: Path, run: pd.Series) -> Path:
+        with kept(self):
+            return train_again(file, run)
+
+    return replace(result, export_again=export_again)
 
 
 Learner.compare_schedules = compare_in_place  # as `fit_schedule` is added to it

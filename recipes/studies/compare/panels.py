@@ -255,7 +255,9 @@ class Final:
         if self.majority is not None:
             ax.axvline(self.majority, color=style.LINE, ls=":", lw=1)
         seeds = self.seeds.get(name, pd.Series(dtype=float))
-        style.dot_row(ax, 0, seeds, *self.ends.loc[name], self.look.colour(name), self.words.get(name, ""), None)
+        mean, low, high = self.ends.loc[name]
+        words = self.words.get(name, "")
+        style.dot_row(ax, 0, seeds, mean, low, high, self.look.colour(name), words, most=None)
         style.dot_axes(ax, 1)
         ax.set(yticks=[], xlim=self.limits)
         ax.spines["left"].set_visible(False)

@@ -165,7 +165,7 @@ def name_lr(question: Question, held: Manifest) -> Question:
     if question.tuning or held.question["tuning"] or (asked != stored and None in (ours, theirs)):
         return question
     question = replace(question, lr_max=stored, lrs=lrs)
-    if ours == theirs:
+    if ours is None or ours == theirs:
         return question
     own = {n: {f"{label} at {ours}": s for label, s in labels.items()} for n, labels in question.schedules.items()}
     return replace(question, schedules=own, lrs=lrs | {label: ours for labels in own.values() for label in labels})
