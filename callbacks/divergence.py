@@ -73,7 +73,7 @@ class StopOnDivergence(StepCallback):
         self._period = self.every or (1 if device.type == "cpu" else 20)
 
     def after_loss(self) -> None:
-        loss = self.learn.loss.detach()
+        loss = self.learn.loss.as_subclass(torch.Tensor).detach()  # fastai's own type is slow
         lrs, _ = read_hypers(self.learn.opt)
         self._unread.append((self._steps.next, lrs[-1], loss if loss.ndim == 0 else loss.mean()))
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -23,9 +22,7 @@ from fastai.callback.schedule import ParamScheduler
 
 from . import _fastai
 from .arguments import whole
-from .compose import Join, Scaled, Warmup
 from .events import FitCallback
-from .hypers import Schedules
 from .random_state import random_state, set_random_state
 from .resume import (
     Resumable,
@@ -38,15 +35,13 @@ from .resume import (
     unpack,
     write,
 )
-from .schedule import Schedule
 from .schedule_lr import ScheduleLR
-from .schedules import SCHEDULES
 from .start_at import StartAt
 from .steps import PlannedCallback, StepPlan, accumulation_of, length_of
+from .stored_schedule import from_plain, to_plain
 from .trunk import curves_of_run, end_of_trunk, name_schedules, shared_steps
 from .unfreeze import GradualUnfreeze
 
-_KINDS: dict[str, type[Schedule]] = {**SCHEDULES, "Join": Join, "Scaled": Scaled, "Warmup": Warmup}
 _latest: WeakKeyDictionary[Learner, Path] = WeakKeyDictionary()  # the file of a Learner's latest Extendable
 
 
@@ -296,7 +291,7 @@ def cool_down(
 
 
 def _fit(learn: Learner, n_epoch: int, path: Path, stored: dict[str, Any], cbs: L) -> None:
-    scheduler = ScheduleLR(_decode(stored["schedule"]), stored["moms"])
+    scheduler = ScheduleLR(from_plain(stored["schedule"]), stored["moms"])
     wd = None if None in stored["wd"] else stored["wd"]
     kept_in_learner = L(cb for cb in learn.cbs if isinstance(cb, Extendable))
     learn.remove_cbs(kept_in_learner)
@@ -322,7 +317,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         stored = unpack(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
         missing = {"fit", "n_epoch", "schedule", "lr", "moms", "wd", "budgets", "states"} - stored.keys()
-    except Exception as error:  # torch.load raises whatever a damaged file leads to
+    except Exception as error:  # torch.load raises errors of many types for a damaged file
         raise CannotContinue(f"{path} is damaged or no file of Extendable") from error
     if missing:
         raise CannotContinue(f"{path} is no file of Extendable, or of another version of lrlab")
@@ -347,7 +342,7 @@ def _header(learn: Learner, budgets: list[int]) -> dict[str, Any]:
     return {
         "fit": _fit_of(learn),
         "n_epoch": learn.n_epoch,
-        "schedule": _encode(scheduler.schedule),
+        "schedule": to_plain(scheduler.schedule),
         "moms": scheduler.moms,
         "lr": [float(lr) for lr in _fastai.read_hyper(learn.opt, "lr")],
         "wd": _fastai.read_hyper(learn.opt, "wd"),
@@ -385,26 +380,6 @@ def _steps_to_keep(learn: Learner, budgets: list[int]) -> set[int]:
             "let the cooldown begin with an epoch"
         )
     return steps
-
-
-def _encode(value: Schedules | Any) -> Any:
-    "A schedule in plain values; of the kinds in lrlab.callbacks only."
-    if isinstance(value, Schedule):
-        kind = type(value).__name__
-        if _KINDS.get(kind) is not type(value) or kind == "Custom":
-            raise ValueError(f"Extendable can store the schedules of lrlab.callbacks, apart from Custom; got {value!r}")
-        return {"kind": kind, "arguments": {f.name: _encode(getattr(value, f.name)) for f in fields(value)}}
-    if isinstance(value, dict):
-        return {"groups": [(group, _encode(schedule)) for group, schedule in value.items()]}
-    return tuple(map(_encode, value)) if isinstance(value, (tuple, list)) else value
-
-
-def _decode(value: Any) -> Any:
-    if isinstance(value, dict) and "groups" in value:
-        return {group: _decode(schedule) for group, schedule in value["groups"]}
-    if isinstance(value, dict):
-        return _KINDS[value["kind"]](**{name: _decode(item) for name, item in value["arguments"].items()})
-    return tuple(map(_decode, value)) if isinstance(value, (tuple, list)) else value
 
 
 # Assigned rather than patched: `@patch` would leave None under the functions' names.

@@ -49,7 +49,7 @@ class HyperHistory(StepCallback):
 
     def before_backward(self) -> None:
         # Keep the tensor: reading its number now would make a GPU wait at every step.
-        loss = self.learn.loss.detach()
+        loss = self.learn.loss.as_subclass(torch.Tensor).detach()  # fastai's own type is slow
         self._batch_losses.append(loss if loss.ndim == 0 else loss.mean())
 
     def after_cancel_step(self) -> None:

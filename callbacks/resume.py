@@ -92,7 +92,7 @@ class Resumable(FitCallback):
         try:
             state = unpack(torch.load(self._path, map_location="cpu", weights_only=True))
             fit, missing = state["fit"], self._state(0).keys() - state.keys()
-        except Exception as error:  # torch.load raises whatever a damaged file leads to
+        except Exception as error:  # torch.load raises errors of many types for a damaged file
             raise ValueError(f"{self._path} is damaged or no file of Resumable; delete it to start over") from error
         if missing or fit.keys() != self._fit.keys():
             raise ValueError(f"{self._path} was written by another version of lrlab; delete it to start over")

@@ -9,6 +9,7 @@ from importlib import import_module
 _HOME = {
     "compare_schedules": "lrlab.recipes.studies.compare.own_learner",
     "build": "lrlab.recipes.kitchen.workloads",
+    "load_model": "lrlab.recipes.kitchen.learner.saved_model",
     "decide": "lrlab.recipes.kitchen.stats.decide",
     "guarantee": "lrlab.recipes.kitchen.stats.decide",
     "prepare_torchvision": "lrlab.recipes.kitchen.machine.torchvision_compat",

@@ -30,10 +30,10 @@ from lrlab.recipes.kitchen.text import did_you_mean, printable
 
 NOT_RECIPES = {"__init__", "__main__", "cli"}
 ORDER = (
-    "compare", "epochs", "lr-find", "one-cycle", "learning-rate", "transfer", "transfer-vs-scratch",
+    "compare", "epochs", "best", "predict", "lr-find", "one-cycle", "learning-rate", "transfer", "transfer-vs-scratch",
     "snapshot-ensemble", "gradient-descent", "report", "doctor", "speed", "claims",
 )  # fmt: skip
-SAME_QUESTION = {"jobs", "engine", "address", "no_cache", "out", "fresh", "quick", "minutes", "until_decided"}
+SAME_QUESTION = {"jobs", "engine", "address", "no_cache", "out", "fresh", "quick", "log"}
 BY_VALUE = {"data", "arch", "learner", "labels", "train"}  # whose value says enough in the name of a folder
 LONGEST = 60  # characters that a folder's name gets from options
 STOPPED = 130  # the exit code after Ctrl-C

@@ -46,7 +46,7 @@ Address = Annotated[
     learner={**dict.fromkeys(("data", "arch", "precision")), "lr_max": "find"},
     minutes={"seeds": o.MOST_SEEDS},
     until_decided={"seeds": 8},
-    grows=("seeds", "schedules", "epochs", "lr_max"),
+    grows=("seeds", "schedules", "epochs", "lr_max", "minutes", "until_decided"),
 )
 def main(
     data: o.Data = "solar",
@@ -65,6 +65,11 @@ def main(
     learner: o.Learner = None,
     folds: Folds = None,
     weights: o.Weights = None,
+    scratch: o.Scratch = False,
+    freeze_epochs: o.FreezeEpochs = None,
+    aug: o.Aug = None,
+    wd: o.Wd = None,
+    opt: o.Opt = None,
     bs: o.BatchSize = None,
     size: o.Size = None,
     precision: o.Precision = "auto",
@@ -73,6 +78,7 @@ def main(
     engine: Engine = "local",
     address: Address = None,
     no_cache: o.NoCache = False,
+    log: o.Log = None,
     out: o.Out = "results/compare",
     fresh: o.Fresh = False,
     quick: o.Quick = False,
@@ -86,8 +92,12 @@ def main(
     from lrlab.recipes.kitchen import learner_workload, schedule_names
     from lrlab.recipes.kitchen.grid import tuning
     from lrlab.recipes.kitchen.grid.place import place_for
+    from lrlab.recipes.kitchen.logs.log_runs import check_tracker
     from lrlab.recipes.studies.compare import study
+    from lrlab.recipes.studies.compare.log import log_result
 
+    if log:
+        check_tracker(log)
     question = study.Question(
         workload=learner_workload.choose_workload(
             learner,
@@ -98,6 +108,11 @@ def main(
             precision=precision,
             weights=weights,
             folds=folds,
+            scratch=scratch,
+            freeze_epochs=freeze_epochs,
+            aug=aug,
+            wd=wd,
+            opt=opt,
             cache=not no_cache,
         ),
         seeds=seeds,
@@ -110,7 +125,10 @@ def main(
         until_decided=until_decided,
         tuning=tuning.Tuning(tune_points or TUNE_POINTS, tune_seeds or TUNE_SEEDS) if tune else None,
     )
-    return study.answer(question, out, place_for(engine, jobs, address), fresh)
+    result = study.answer(question, out, place_for(engine, jobs, address), fresh)
+    if log:
+        log_result(result, log)
+    return result
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ LongEpochs = Annotated[Any, o.Option("Training", "N", 'Epochs of the "too long" 
     quick={"epochs": 2, "long": 3, "seeds": 1, "out": "results/learning_rate-quick"},
 )
 def main(
-    data: o.Data = "solar",
+    data: o.Data = "digits",
     arch: ScratchArch = "small",
     lr: RightLr = "find",
     high: HighLr = 0.1,
@@ -39,6 +39,9 @@ def main(
     long: LongEpochs = 30,
     seeds: o.Seeds = 3,
     learner: o.Learner = None,
+    aug: o.Aug = None,
+    wd: o.Wd = None,
+    opt: o.Opt = None,
     bs: o.BatchSize = None,
     size: o.Size = None,
     precision: o.Precision = "auto",
@@ -53,16 +56,14 @@ def main(
     if long <= epochs:
         raise UserError(f"`long` {long}: expected more than the `epochs` {epochs} that are right")
 
-    from dataclasses import replace
-
     from lrlab.recipes.kitchen.learner_workload import choose_workload
     from lrlab.recipes.studies.learning_rate import study
 
     study.check_order(low, lr, high)
     images = {"data": data, "arch": arch, "size": size, "bs": bs, "precision": precision}
-    workload = choose_workload(learner, **images, cache=not no_cache)
+    knobs = {"scratch": learner is None, "aug": aug, "wd": wd, "opt": opt}
     question = study.Question(
-        workload=workload if learner else replace(workload, scratch=arch != "small"),
+        workload=choose_workload(learner, **images, **knobs, cache=not no_cache),
         lr=lr,
         high=high,
         low=low,

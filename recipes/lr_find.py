@@ -24,6 +24,11 @@ def main(
     seeds: o.Seeds = 3,
     num_it: NumIt = 100,
     learner: o.Learner = None,
+    scratch: o.Scratch = False,
+    freeze_epochs: o.FreezeEpochs = None,
+    aug: o.Aug = None,
+    wd: o.Wd = None,
+    opt: o.Opt = None,
     bs: o.BatchSize = None,
     size: o.Size = None,
     precision: o.Precision = "auto",
@@ -37,7 +42,8 @@ def main(
     from lrlab.recipes.studies.lr_find import study
 
     images = {"data": data, "arch": arch, "size": size, "bs": bs, "precision": precision}
-    workload = choose_workload(learner, **images, cache=not no_cache)
+    knobs = {"scratch": scratch, "freeze_epochs": freeze_epochs, "aug": aug, "wd": wd, "opt": opt}
+    workload = choose_workload(learner, **images, **knobs, cache=not no_cache)
     return study.answer(study.Question(workload, seeds, num_it), out, fresh)
 
 

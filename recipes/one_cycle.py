@@ -14,7 +14,7 @@ from lrlab.recipes.kitchen import options as o
 
 TutorialEpochs = Annotated[
     Any,
-    o.Option("Training", "N", "Epochs of fit_one_cycle, after 1 for the head", o.number(1, o.MANY)),
+    o.Option("Training", "N", "Epochs of fit_one_cycle, after those of the head", o.number(1, o.MANY)),
 ]
 
 
@@ -31,6 +31,11 @@ def main(
     seed: o.Seed = 0,
     learner: o.Learner = None,
     weights: o.Weights = None,
+    scratch: o.Scratch = False,
+    freeze_epochs: o.FreezeEpochs = None,
+    aug: o.Aug = None,
+    wd: o.Wd = None,
+    opt: o.Opt = None,
     bs: o.BatchSize = None,
     size: o.Size = None,
     precision: o.Precision = "auto",
@@ -45,7 +50,8 @@ def main(
     from lrlab.recipes.studies.one_cycle import study
 
     images = {"data": data, "arch": arch, "size": size, "bs": bs, "precision": precision, "weights": weights}
-    workload = choose_workload(learner, **images, cache=not no_cache)
+    knobs = {"scratch": scratch, "freeze_epochs": freeze_epochs, "aug": aug, "wd": wd, "opt": opt}
+    workload = choose_workload(learner, **images, **knobs, cache=not no_cache)
     return study.answer(study.Question(workload, epochs, lr_max, seed, threads), out, fresh)
 
 

@@ -4,6 +4,7 @@ Works from the stored runs, without training. Several folders are merged into on
 
     lrlab report results/compare
     lrlab report monday tuesday --out both
+    lrlab report results/compare --csv runs.csv
 """
 
 from typing import Annotated, Any
@@ -14,9 +15,15 @@ from lrlab.recipes.kitchen.options import Option
 Folders = Annotated[str, Option("Data", "FOLDER", "Results folders: several of compare, or one of any recipe")]
 OUT_HELP = "Folder of the new report [default: the folder itself; results/report if there are several]"
 
+CSV_HELP = "Also write one table of all runs of compare, with their verdict; --csv=- prints it"
+
 
 @cli.recipe()
-def main(*dirs: Folders, out: Annotated[Any, Option("Output", "FOLDER", OUT_HELP)] = None):
+def main(
+    *dirs: Folders,
+    out: Annotated[Any, Option("Output", "FOLDER", OUT_HELP)] = None,
+    csv: Annotated[Any, Option("Output", "FILE", CSV_HELP)] = None,
+):
     "Rebuild runs.csv, epochs.csv, summary.csv, the figures and report.html; several folders give one report."
     from pathlib import Path
 
@@ -34,22 +41,54 @@ def main(*dirs: Folders, out: Annotated[Any, Option("Output", "FOLDER", OUT_HELP
     redraw = _redraw_of(stores[0])
     if (len(stores) > 1 or out) and any(store.manifest.recipe != "compare" for store in stores):
         raise UserError("only results of lrlab compare can be merged, or drawn into another folder with `out`")
+    if csv:
+        _check_table(csv, stores[0])
     try:
         if len(stores) == 1 and not out:
             with stores[0] as store:
                 result = redraw(store)
+                manifest = store.manifest
         else:
             target = Path(out or "results/report")
             if target.resolve() in [store.out.resolve() for store in stores]:
                 raise UserError(f"`out` {target}: is one of the folders to be merged; choose another")
             with Store(target) as store:
                 result = compare.merged(stores, store)
+                manifest = store.manifest
     except (UserError, OSError):
         raise
     except Exception as error:  # the folder holds values that lrlab would not have written
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"{', '.join(dirs)}: damaged, or not written by lrlab ({reason})") from error
-    return result
+    return _with_table(result, manifest, csv) if csv else result
+
+
+def _check_table(csv: str, store) -> None:
+    "Raise UserError for a table that could not be written."
+    from pathlib import Path
+
+    from lrlab.recipes.kitchen.errors import UserError
+
+    folder = Path(csv).expanduser().parent
+    if store.manifest.recipe != "compare":
+        raise UserError("`csv` is for results of lrlab compare; the tables of other recipes lie in their folders")
+    if not folder.is_dir():
+        raise UserError(f"`csv` {csv}: there is no folder {folder}")
+
+
+def _with_table(result, manifest, csv: str):
+    "The result, with the table of all runs written, or as the text that is printed."
+    from dataclasses import replace
+    from pathlib import Path
+
+    from lrlab.recipes.kitchen.store.files import write_atomically
+    from lrlab.recipes.studies.compare.run_table import run_table
+
+    table = run_table(result.runs, result.summary, manifest).to_csv(index=False)
+    if csv == "-":
+        return replace(result, text=table.rstrip("\n"))
+    write_atomically(Path(csv).expanduser(), table)
+    return replace(result, text=f"{result.text}\nTable of all runs: {csv}")
 
 
 def _redraw_of(store):

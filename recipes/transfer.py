@@ -51,6 +51,9 @@ def main(
     arms: Arms = "all",
     seeds: o.Seeds = 3,
     weights: o.Weights = None,
+    aug: o.Aug = None,
+    wd: o.Wd = None,
+    opt: o.Opt = None,
     bs: o.BatchSize = None,
     size: o.FixedSize = 48,
     precision: o.Precision = "auto",
@@ -65,7 +68,8 @@ def main(
     from lrlab.recipes.kitchen import workloads
     from lrlab.recipes.studies.transfer import study
 
-    workload = workloads.make_workload(data, arch, size, bs, precision, weights, cache=not no_cache)
+    knobs = {"aug": aug, "wd": wd, "opt": opt}
+    workload = workloads.make_workload(data, arch, size, bs, precision, weights, cache=not no_cache, **knobs)
     question = study.Question(workload, epochs, lr, low, seeds, threads, tuple(arms))
     steps = QUICK_LR_FIND_STEPS if quick else LR_FIND_STEPS
     return study.answer(question, out, jobs, fresh, steps)

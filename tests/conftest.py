@@ -1,5 +1,6 @@
 """What all tests share: one thread, no windows, and a cache of their own."""
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -33,6 +34,25 @@ def one_thread():
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_study():
+    """Shorter LR range tests and smaller figures for every study in this process: most tests are about other things.
+
+    What is loaded is excluded from garbage collections. Every run ends with one, which would look at a million objects
+    of torch and fastai.
+    """
+    from lrlab.recipes.kitchen.figures import style
+    from lrlab.recipes.kitchen.grid import study
+
+    whole = study.range_tests
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "range_tests", lambda workload, data, seeds, n: whole(workload, data, seeds, min(n, 40)))
+        patch.setattr(style, "DPI", 50)
+        gc.collect()
+        gc.freeze()
+        yield
 
 
 def write_images(

@@ -28,6 +28,7 @@ COMMANDS = {  # folder -> command
     "lr_find": "lr-find",
     "one_cycle": "one-cycle",
     "learning_rate": "learning-rate",
+    "learning_rate_solar": "learning-rate --data solar",
     "snapshot_ensemble": "snapshot-ensemble",
     "gradient_descent": "gradient-descent",
     "transfer": "transfer",

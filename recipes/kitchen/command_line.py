@@ -24,7 +24,8 @@ def command_line(recipe: Callable, prog: str | None = None) -> App:
 
     presets = getattr(recipe, "presets", {})
     parameters = [_by_name(p, groups, presets.get(p.name)) for p in inspect.signature(recipe).parameters.values()]
-    has_folders = any(parameter.kind == parameter.VAR_POSITIONAL for parameter in parameters)
+    named = inspect.signature(recipe).parameters.values()
+    files = "".join(f" {_option(p).metavar}..." for p in named if p.kind == p.VAR_POSITIONAL)
 
     def typed(*args, **kwargs):
         pass
@@ -32,7 +33,7 @@ def command_line(recipe: Callable, prog: str | None = None) -> App:
     typed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     app = App(
         name=prog,
-        usage=f"{prog} FOLDER... [options]" if has_folders else f"{prog} [options]",
+        usage=f"{prog}{files} [options]",
         help=_paragraphs(inspect.getmodule(recipe)),
         help_format="plaintext",
         version_flags=[],

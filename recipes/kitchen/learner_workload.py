@@ -42,7 +42,7 @@ def choose_workload(learner: FromFile | None, *, cache: bool = True, **image_opt
     """
     if learner is None:
         return make_workload(**image_options, cache=cache)
-    given = [name for name, value in image_options.items() if value is not None]
+    given = [name for name, value in image_options.items() if value is not None and value is not False]
     if given:
         raise UserError(f"`learner` brings its own data and model; leave out `{given[0]}`")
     return LearnerWorkload(learner)
@@ -123,6 +123,9 @@ class LearnerWorkload:
 
     def facts(self) -> dict:
         return {}
+
+    def hints(self, data: OwnData) -> list[str]:
+        return []
 
     def learner(self, seed: int = 0, data: OwnData | None = None) -> Learner:
         set_seed(seed)

@@ -15,12 +15,17 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.from_file import FromFile
 from lrlab.recipes.kitchen.image_source import ImageSource
 from lrlab.recipes.kitchen.learning_rates import parse_lr, parse_one_lr, parse_one_lr_or_find
+from lrlab.recipes.kitchen.optimizer_names import DEFAULT as DEFAULT_OPTIMIZER
+from lrlab.recipes.kitchen.optimizer_names import FASTAI, parse_optimizer
 from lrlab.recipes.kitchen.schedule_names import NAMES, split_schedules
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.text import did_you_mean, shorten
 
 GROUPS = ("Data", "Model", "Training", "Comparison", "Machine", "Output")  # of the help, in this order
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
+AUGMENTATIONS = ("none", "flips", "fastai")
+WD_RANGE = (0.0, 100.0)
 
 
 def _unchanged(value: Any, name: str) -> Any:
@@ -236,6 +241,32 @@ PretrainedArch = Annotated[
 Weights = Annotated[
     Any, Option("Model", "FILE", "Pretrained weights: a .pth or .safetensors file [default: ImageNet's]", as_text)
 ]
+Scratch = Annotated[bool, Option("Model", "", "Start from random weights, not from pretrained ones")]
+FreezeEpochs = Annotated[
+    Any,
+    Option(
+        "Training",
+        "N",
+        "Epochs of a pretrained model's new head alone, before all layers [default: 1]",
+        number(0, MANY),
+    ),
+]
+Aug = Annotated[
+    Any,
+    Option(
+        "Training",
+        "NAME",
+        "none, flips, or fastai (its aug_transforms) [default: the flips that are known to keep the label]",
+        one_of(*AUGMENTATIONS),
+    ),
+]
+Wd = Annotated[
+    Any, Option("Training", "X", "Weight decay [default: the optimizer's own; adam: 0.01]", number(*WD_RANGE))
+]
+Opt = Annotated[
+    Any,
+    Option("Training", "NAME", f"{', '.join(FASTAI)}, or MODULE:NAME [default: {DEFAULT_OPTIMIZER}]", parse_optimizer),
+]
 Epochs = Annotated[Any, Option("Training", "N", "Epochs of every run", number(1, MANY))]
 Budgets = Annotated[
     Any, Option("Training", "N[,N...]", "Epochs of every run, or several budgets to compare: 3,6,12", parse_epochs)
@@ -303,6 +334,12 @@ Precision = Annotated[
 ]
 Jobs = Annotated[Any, Option("Machine", "N", "Runs at the same time; auto: as cores and memory allow", parse_jobs)]
 Threads = Annotated[Any, Option("Machine", "N", "CPU threads per run", number(1, 256))]
+Log = Annotated[
+    Any,
+    Option(
+        "Output", "NAME", f"Log the finished runs to {', '.join(TRACKERS[:-1])} or {TRACKERS[-1]}", one_of(*TRACKERS)
+    ),
+]
 Out = Annotated[Any, Option("Output", "FOLDER", "Results folder; the same command again resumes there")]
 Fresh = Annotated[bool, Option("Output", "", "Start over; existing results are moved to a dated folder")]
 Quick = Annotated[bool, Option("Output", "", "A short trial run")]

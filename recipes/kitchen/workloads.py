@@ -18,7 +18,7 @@ from lrlab.recipes.kitchen.data.dataloaders import default_batch_size, make_data
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.image_source import OPTIONS, ImageSource, image_source
-from lrlab.recipes.kitchen.learner.fused_adam import FusedAdam
+from lrlab.recipes.kitchen.learner.optimizers import check_optimizer, opt_func
 from lrlab.recipes.kitchen.learner.precision import check_precision, resolve_precision
 from lrlab.recipes.kitchen.learner.quick_learner import PlainCrossEntropy, QuickLearner
 from lrlab.recipes.kitchen.learning_rates import DISCRIMINATIVE, LearningRate
@@ -26,7 +26,9 @@ from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.models.create import check_name, create, is_pretrained, library_of
 from lrlab.recipes.kitchen.models.layer_groups import layer_groups, one_group
 from lrlab.recipes.kitchen.models.weights import read_weights, sha256
-from lrlab.recipes.kitchen.options import check_range
+from lrlab.recipes.kitchen.optimizer_names import DEFAULT as DEFAULT_OPTIMIZER
+from lrlab.recipes.kitchen.optimizer_names import parse_optimizer
+from lrlab.recipes.kitchen.options import AUGMENTATIONS, MANY, WD_RANGE, check_range, number, one_of
 from lrlab.recipes.kitchen.stage import stage
 from lrlab.recipes.kitchen.stats.measures import Measure
 
@@ -64,6 +66,9 @@ class Workload(Protocol):
     def facts(self) -> dict:
         "Further fields of the manifest."
 
+    def hints(self, data: Any) -> list[str]:
+        "What the user may want to set, because nobody else can know it."
+
     def spread(self, lr: float) -> LearningRate:
         "An LR that was found, spread over the layers if the model is pretrained."
 
@@ -87,6 +92,9 @@ class ImageWorkload:
     weights_sha256: str | None = None  # of that file, so that another file is another question
     scratch: bool = False  # start a model that could be pretrained from random weights
     folds: int | None = None  # of a cross-validation; default: a random split for every seed
+    aug: str | None = None  # one of AUGMENTATIONS; None: the flips that are known to keep the label
+    wd: float | None = None  # weight decay; None: the optimizer's own default
+    opt: str = DEFAULT_OPTIMIZER  # a name of fastai's, or an import path
 
     @property
     def pretrained(self) -> bool:
@@ -124,11 +132,23 @@ class ImageWorkload:
         del fields["cache"]  # where the pixels are stored changes nothing
         if self.folds is None:
             del fields["folds"]
+        if images.flips is None and self.aug is None:
+            fields["aug"] = "none"  # until lrlab 1.0, images of unknown kind were flipped
+        if self.opt == DEFAULT_OPTIMIZER:
+            del fields["opt"]
         split = {} if images.has_own_split else {"split": "by seed"}
         return fields | {"size": images.size, "pixels": images.card.fingerprint} | split
 
     def facts(self) -> dict:
         return {"arch_library": library_of(self.arch), "torchvision_compat": prepare_torchvision()}
+
+    def hints(self, images: ImageSet) -> list[str]:
+        if images.flips is not None or self.aug is not None:
+            return []
+        return [
+            f"{images.name} is trained without augmentation, because nobody but you knows whether flipped images keep "
+            "their labels. To add it: --aug flips, or --aug fastai."
+        ]
 
     def learner(self, seed: int = 0, images: ImageSet | None = None):
         """A new Learner. The same seed gives the same initial weights, batch order, augmentation, and split.
@@ -140,9 +160,11 @@ class ImageWorkload:
         images = self.load() if images is None else images
         resolved, images = self.resolve(images), images.split_by(seed, self.folds)
         set_seed(seed)  # before the DataLoaders, whose batch order comes from Python's random
-        dls = make_dataloaders(images, resolved.bs, colour=is_pretrained(self.arch), pretrained=self.pretrained)
+        colour = is_pretrained(self.arch)
+        dls = make_dataloaders(images, resolved.bs, colour=colour, pretrained=self.pretrained, aug=self.aug)
         model = create(self.arch, len(images.classes), images.channels, images.size, self.pretrained, self.weights)
-        return make_learner(dls, model, self.pretrained, resolved.precision, seed)
+        optimizer = {"opt_func": opt_func(self.opt), "wd": self.wd}
+        return make_learner(dls, model, self.pretrained, resolved.precision, seed, **optimizer)
 
     def spread(self, lr: float) -> LearningRate:
         "An LR for the head, spread over the layers of a pretrained model as fastai's `fine_tune` does."
@@ -165,6 +187,10 @@ def build(
     precision: str = "auto",  # "fp32", "bf16", "fp16" (GPU), or "auto": see `resolve_precision`
     cache: bool = True,  # Keep the decoded images on disk
     weights: str | None = None,  # A .pth or .safetensors file of pretrained weights; default: ImageNet's
+    scratch: bool = False,  # Start from random weights
+    aug: str | None = None,  # "none", "flips" or "fastai"; default: the flips that are known to keep the label
+    wd: float | None = None,  # Weight decay; default: the optimizer's own
+    opt: str = DEFAULT_OPTIMIZER,  # A name of fastai's such as "lamb", or an import path such as "torch.optim:NAdam"
     **labelled: str,  # Where labels and splits are, as on the command line: labels, label_re, train, valid, test
 ):
     "Make a fastai Learner. Everything of fastai works with it: `show_batch`, `lr_find`, `fit_one_cycle`, `export`."
@@ -176,7 +202,8 @@ def build(
     if unknown:
         raise TypeError(f"build() got an unexpected keyword argument {unknown!r}")
     source = image_source(None if "train" in labelled and data == "solar" else data, **labelled)
-    return make_workload(source, arch, size, bs, precision, weights, cache).learner(seed)
+    knobs: dict[str, Any] = {"scratch": scratch, "aug": aug, "wd": wd, "opt": opt}
+    return make_workload(source, arch, size, bs, precision, weights, cache, **knobs).learner(seed)
 
 
 def make_workload(
@@ -188,6 +215,11 @@ def make_workload(
     weights: str | None = None,
     cache: bool = True,
     folds: int | None = None,
+    scratch: bool = False,
+    aug: str | None = None,
+    wd: float | None = None,
+    opt: str | None = None,
+    freeze_epochs: int | None = None,
 ) -> ImageWorkload:
     "An ImageWorkload. Raises UserError for an impossible number, an unknown name or a bad file of weights."
     data = data if isinstance(data, ImageSource) else str(data)
@@ -198,13 +230,37 @@ def make_workload(
     check_precision(precision)
     arch = str(arch)
     check_name(arch)
-    if weights is None:
-        return ImageWorkload(data, arch, size, bs, precision, cache, folds=folds)
-    if not is_pretrained(arch):
+    trained = _training(aug, wd, opt) | _start(arch, weights, scratch, freeze_epochs)
+    return ImageWorkload(data, arch, size, bs, precision, cache, folds=folds, **trained)
+
+
+def _training(aug: str | None, wd: float | None, opt: str | None) -> dict[str, Any]:
+    "The fields of an ImageWorkload that say how it is trained."
+    if aug is not None:
+        one_of(*AUGMENTATIONS)(aug, "aug")
+    if wd is not None:
+        wd = number(*WD_RANGE)(wd, "wd")
+    opt = parse_optimizer(DEFAULT_OPTIMIZER if opt is None else opt)
+    check_optimizer(opt, wd)
+    return {"aug": aug, "wd": wd, "opt": opt}
+
+
+def _start(arch: str, weights: str | None, scratch: bool, freeze_epochs: int | None) -> dict[str, Any]:
+    "The fields of an ImageWorkload that say what the model starts from."
+    if scratch and weights is not None:
+        raise UserError("`scratch` takes no `weights`; leave out one of them")
+    if weights is not None and not is_pretrained(arch):
         raise UserError("`arch` small takes no `weights`; choose efficientnet_lite0, or a torchvision or timm name")
-    read_weights(weights)  # raises before the data are loaded
-    found = {"weights": str(weights), "weights_sha256": sha256(weights)}
-    return ImageWorkload(data, arch, size, bs, precision, cache, **found, folds=folds)
+    fields: dict[str, Any] = {"scratch": scratch and is_pretrained(arch)}
+    if freeze_epochs is not None:
+        if scratch or not is_pretrained(arch):
+            raise UserError(f"`freeze_epochs` {freeze_epochs}: a model from scratch has no trained layers to freeze")
+        check_range("freeze_epochs", freeze_epochs, 0, MANY)
+        fields["head_epochs"] = freeze_epochs
+    if weights is not None:
+        read_weights(weights)  # raises before the data are loaded
+        fields |= {"weights": str(weights), "weights_sha256": sha256(weights)}
+    return fields
 
 
 def use_threads(threads: int | None = None) -> None:
@@ -223,15 +279,15 @@ def using_threads(threads: int | None = None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def make_learner(dls, model: nn.Sequential, pretrained: bool, precision: str, seed: int):
-    "The Learner of a workload, ready to fit: accuracy as its metric, layer groups, memory layout and precision set."
+def make_learner(dls, model: nn.Sequential, pretrained: bool, precision: str, seed: int, **optimizer: Any):
+    "The Learner of a workload, ready to fit, with the `opt_func` and `wd` of `optimizer`, and accuracy as its metric."
     from fastai.metrics import accuracy
 
     learn = QuickLearner(
         dls,
         model.to(memory_format=torch.channels_last),
         loss_func=PlainCrossEntropy(),
-        opt_func=FusedAdam,
+        **optimizer,
         metrics=accuracy,
         splitter=layer_groups if pretrained else one_group,
         precision=precision,

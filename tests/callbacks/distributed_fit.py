@@ -1,10 +1,9 @@
-"""One of two processes of a distributed fit: distributed_fit.py RANK FOLDER."""
+"""One of two processes of a distributed fit."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import torch
@@ -49,6 +48,7 @@ class NaNOnRank1(StopOnDivergence):
 
 
 def main(rank: int, folder: Path) -> None:
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2"}
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/init", rank=rank, world_size=2)
     runs = []
@@ -63,8 +63,3 @@ def main(rank: int, folder: Path) -> None:
     runs.append({"diverged": stop.diverged, "step": stop.step})
     (folder / f"{rank}.json").write_text(json.dumps(runs))
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    os.environ |= {"RANK": sys.argv[1], "WORLD_SIZE": "2"}
-    main(int(sys.argv[1]), Path(sys.argv[2]))

@@ -1,14 +1,10 @@
-"""A fit with an Extendable on scikit-learn's digits: extendable_fit.py FOLDER fit EPOCHS | extend EPOCHS | kill.
-
-`kill` ends the process the hard way in the middle of writing the file.
-"""
+"""A fit with an Extendable on scikit-learn's digits."""
 
 from __future__ import annotations
 
 import os
 import random
 import signal
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +52,7 @@ def kill(*_) -> None:
 
 
 def main(folder: Path, action: str, epochs: int) -> None:
+    "`action`: fit; extend; or kill, which ends the process the hard way in the middle of writing the file."
     learn, history = make_learner(folder, seed=5 if action == "fit" else 6), HyperHistory()
     cbs = [history, MixUp(), SaveModelCallback(monitor="accuracy")]
     if action == "fit":
@@ -66,7 +63,3 @@ def main(folder: Path, action: str, epochs: int) -> None:
             os.fsync = kill
         learn.extend(epochs, "run", cbs=cbs)
     torch.save(outcome(learn, history) | {"pct_train": learn.pct_train}, folder / "result.pth")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

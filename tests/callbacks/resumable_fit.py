@@ -1,9 +1,8 @@
-"""A fit on scikit-learn's digits that can be killed and run again: resumable_fit.py FOLDER [KILL_AFTER_EPOCH]."""
+"""A fit on scikit-learn's digits that can be killed and run again."""
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import torch
@@ -76,7 +75,3 @@ def main(folder: Path, kill_after: int | None) -> None:
         "best model": torch.load(folder / "models/model.pth", weights_only=True),
     }
     torch.save(result, folder / "result.pth")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None)

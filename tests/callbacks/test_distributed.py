@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from lrlab.callbacks import PolynomialDecay
-
-SCRIPT = Path(__file__).with_name("distributed_fit.py")
+from tests import processes
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without torch.distributed")
 def test_two_processes_end_the_schedule_together(tmp_path):
     pytest.importorskip("accelerate", reason="fastai.distributed cannot be imported without accelerate")
-    processes = [subprocess.Popen([sys.executable, SCRIPT, str(rank), tmp_path]) for rank in (0, 1)]
+    from tests.callbacks import distributed_fit
+
+    both = [processes.start(distributed_fit.main, rank, tmp_path) for rank in (0, 1)]
     try:
-        assert [process.wait(300) for process in processes] == [0, 0]
+        assert [processes.end(process) for process in both] == [0, 0]
     finally:
-        for process in processes:
+        for process in both:
             process.kill()  # a process that lost its partner would wait for it for ever
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert first == second

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -39,12 +36,12 @@ from lrlab.callbacks import (
     schedule_free_adamw,
     warmup,
 )
+from tests import processes
+from tests.callbacks import extendable_fit
 from tests.callbacks.conftest import StopAfter, Stopped
 from tests.callbacks.extendable_fit import make_learner as make_digits
 from tests.callbacks.extendable_fit import outcome
 from tests.callbacks.test_resume import same
-
-SCRIPT = Path(__file__).with_name("extendable_fit.py")
 
 
 def test_another_process_extends_a_fit_and_a_kill_leaves_its_file(tmp_path):
@@ -52,14 +49,14 @@ def test_another_process_extends_a_fit_and_a_kill_leaves_its_file(tmp_path):
 
     def start(name, *args):
         (tmp_path / name).mkdir(exist_ok=True)
-        return subprocess.Popen([sys.executable, "-m", "tests.callbacks.extendable_fit", tmp_path / name, *args])
+        return processes.start(extendable_fit.main, tmp_path / name, *args)
 
-    whole, first = start("whole", "fit", "9"), start("extended", "fit", "6")
-    assert first.wait(120) == 0
+    whole, first = start("whole", "fit", 9), start("extended", "fit", 6)
+    assert processes.end(first) == 0
     before = (tmp_path / "extended/models/run.pth").read_bytes()
-    assert start("extended", "kill", "3").wait(120) == -signal.SIGKILL
+    assert processes.end(start("extended", "kill", 3)) == -signal.SIGKILL
     assert (tmp_path / "extended/models/run.pth").read_bytes() == before
-    assert start("extended", "extend", "3").wait(120) == 0 and whole.wait(120) == 0
+    assert processes.end(start("extended", "extend", 3)) == 0 and processes.end(whole) == 0
     whole, extended = (torch.load(tmp_path / name / "result.pth", weights_only=False) for name in ("whole", "extended"))
     assert len(whole["history"]["lr"]) == 90
     for name in whole:

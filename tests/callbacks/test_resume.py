@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,9 +23,9 @@ from lrlab.callbacks import (
     StopOnDivergence,
     Triangular,
 )
+from tests import processes
+from tests.callbacks import resumable_fit
 from tests.callbacks.conftest import StopAfter, Stopped
-
-SCRIPT = Path(__file__).with_name("resumable_fit.py")
 
 
 def same(a, b) -> bool:
@@ -41,13 +38,13 @@ def same(a, b) -> bool:
 
 
 def test_a_killed_process_and_a_new_one_are_one_run(tmp_path):
-    def start(name, *args):
+    def start(name, kill_after=None):
         (tmp_path / name).mkdir(exist_ok=True)
-        return subprocess.Popen([sys.executable, SCRIPT, tmp_path / name, *args])
+        return processes.start(resumable_fit.main, tmp_path / name, kill_after)
 
-    whole, killed = start("whole"), start("stopped", "3")
-    assert killed.wait(60) == 9 and not (tmp_path / "stopped/result.pth").exists()
-    assert start("stopped").wait(60) == 0 and whole.wait(60) == 0
+    whole, killed = start("whole"), start("stopped", 3)
+    assert processes.end(killed) == 9 and not (tmp_path / "stopped/result.pth").exists()
+    assert processes.end(start("stopped")) == 0 and processes.end(whole) == 0
     whole, resumed = (torch.load(tmp_path / name / "result.pth", weights_only=False) for name in ("whole", "stopped"))
     assert len(whole["history"]["lr"]) == 70 and len(whole["snapshots"]) == 3
     for name in whole:

@@ -41,10 +41,8 @@ def tabular():
     "A CategoryBlock as the target: a CategoryMap with the names of the classes."
     from fastai.tabular.all import Categorify, CategoryBlock, Normalize, TabularDataLoaders, tabular_learner
 
-    rows = pd.DataFrame(X.numpy(), columns=list("abcd")).assign(sign=np.where(X[:, 0] > 0, "plus", "minus"))
-    rows["big"] = np.where(LABELS == 1, "yes", "no")
     dls = TabularDataLoaders.from_df(
-        rows,
+        table(),
         procs=[Categorify, Normalize],
         cat_names=["sign"],
         cont_names=list("abcd"),
@@ -54,6 +52,11 @@ def tabular():
         bs=8,
     )
     return tabular_learner(dls, layers=[8], metrics=accuracy)
+
+
+def table():
+    rows = pd.DataFrame(X.numpy(), columns=list("abcd")).assign(sign=np.where(X[:, 0] > 0, "plus", "minus"))
+    return rows.assign(big=np.where(LABELS == 1, "yes", "no"))
 
 
 def text():
@@ -66,3 +69,25 @@ def text():
     dls = TextDataLoaders.from_df(rows, text_col="text", label_col="label", valid_pct=0.3, seed=1, bs=8)
     config = awd_lstm_clas_config | {"emb_sz": 8, "n_hid": 8, "n_layers": 1}
     return text_classifier_learner(dls, AWD_LSTM, config=config, pretrained=False, metrics=accuracy)
+
+
+# A user's file that needs nothing of these tests, with augmentation and dropout.
+SCRIPT = """
+import torch
+from fastai.basics import DataLoaders, Learner, nn
+from fastai.losses import CrossEntropyLossFlat
+from fastai.metrics import accuracy
+
+x = torch.randn(96, 4, generator=torch.Generator().manual_seed(0))
+items = list(zip(x, (x.sum(1) > 0).long(), strict=True))
+
+
+def noisy(batch):
+    return torch.stack([x + torch.rand(4) for x, _ in batch]), torch.stack([y for _, y in batch])
+
+
+def make():
+    dls = DataLoaders.from_dsets(items[:64], items[64:], bs=8, num_workers=0, create_batch=noisy)
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 2))
+    return Learner(dls, model, loss_func=CrossEntropyLossFlat(), metrics=accuracy)
+"""

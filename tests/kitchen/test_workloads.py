@@ -11,8 +11,8 @@ from fasttransform import Pipeline
 
 from lrlab.recipes.kitchen.data import dataloaders as loaders
 from lrlab.recipes.kitchen.data.catalog import load
-from lrlab.recipes.kitchen.data.dataloaders import BatchFlips, Normalized, ToFloat
-from lrlab.recipes.kitchen.workloads import ImageWorkload, build
+from lrlab.recipes.kitchen.data.dataloaders import BatchFlips, Normalized, ToFloat, augmentation
+from lrlab.recipes.kitchen.workloads import ImageWorkload, build, make_workload
 from tests.conftest import write_images
 
 
@@ -88,6 +88,73 @@ def test_flips_are_all_symmetries_and_nothing_else(kind, symmetries):
     assert len(found) == symmetries and all(sorted(f) == list(range(9)) for f in found)
     validation = BatchFlips(kind)(TensorImage(image.expand(9, -1, -1, -1)), split_idx=1)
     assert torch.equal(validation.as_subclass(torch.Tensor), image.expand(9, -1, -1, -1))
+
+
+FLIPS = {  # what is asked for, and the flips that are known to keep the label -> the flips of the batches
+    (None, None): "none",
+    (None, "dihedral"): "dihedral",
+    ("none", "dihedral"): "none",
+    ("flips", None): "horizontal",
+    ("flips", "none"): "horizontal",
+    ("flips", "dihedral"): "dihedral",
+}
+
+
+@pytest.mark.parametrize("asked, known", FLIPS)
+def test_nothing_is_flipped_unless_it_is_known_or_asked_for(asked, known):
+    assert [tfm.kind for tfm in augmentation(asked, known)] == [FLIPS[asked, known]]
+
+
+@pytest.mark.parametrize("data, has_flips", [("digits", False), ("folder", True)])
+def test_fastais_augmentation_is_on_training_batches_only_and_decided_by_the_seed(data, has_flips, image_folder):
+    from fastai.vision.augment import Brightness, Flip
+
+    source = str(image_folder) if data == "folder" else data
+
+    def learner(seed: int):
+        return build(source, size=16, bs=8, seed=seed, aug="fastai", precision="fp32")
+
+    first, same, other = (learner(seed).dls.train.one_batch()[0] for seed in (0, 0, 1))
+    dls = learner(0).dls
+    kinds = [type(tfm) for tfm in dls.train.after_batch.fs]
+    assert Brightness in kinds and (Flip in kinds) == has_flips and BatchFlips not in kinds
+    assert torch.equal(first, same) and not torch.equal(first, other)
+    assert torch.equal(dls.valid.one_batch()[0], dls.valid.one_batch()[0])
+
+
+def test_what_is_not_set_is_the_question_of_before(image_folder):
+    "So that folders of results written before can be continued, but for images that were flipped unasked."
+    digits, own = load("digits"), load(str(image_folder))
+
+    def asked(data, images, **knobs):
+        return make_workload(data, "small", None, None, "fp32", **knobs).to_dict(images)
+
+    plain = asked("digits", digits)
+    assert plain == asked("digits", digits, opt="adam", scratch=True) and "opt" not in plain
+    assert plain["aug"] is None and plain["wd"] is None and asked("own", own)["aug"] == "none"
+    hints = make_workload("own", "small", None, None, "fp32").hints(own)
+    assert len(hints) == 1 and "--aug flips, or --aug fastai" in hints[0]
+    assert not make_workload("own", "small", None, None, "fp32", aug="none").hints(own)
+    assert not make_workload("digits", "small", None, None, "fp32").hints(digits)
+    others = [{"opt": "sgd"}, {"wd": 0.0}, {"aug": "none"}]
+    assert all(asked("digits", digits, **knob) == plain | knob for knob in others)
+
+
+def test_the_head_of_a_pretrained_model_is_trained_alone_for_as_long_as_was_asked(tmp_path):
+    timm = pytest.importorskip("timm")
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
+    arguments = ("digits:40", "test_resnet", 32, 16, "fp32", tmp_path / "weights.pth")
+    for epochs, trained in ((0, 0), (2, 2), (None, 1)):
+        workload = make_workload(*arguments, freeze_epochs=epochs)
+        learn = workload.learner()
+        body, head = ([p.detach().clone() for p in part.parameters()] for part in learn.model)
+        with learn.no_bar(), learn.no_logging():
+            workload.warm_up_head(learn)
+        assert getattr(learn.recorder, "values", []) == [] if not trained else len(learn.recorder.values) == trained
+        same_head = all(map(torch.equal, head, learn.model[1].parameters()))
+        assert same_head == (trained == 0) and all(p.requires_grad for p in learn.model.parameters())
+        moved = [not torch.equal(a, b) for a, b in zip(body, learn.model[0].parameters(), strict=True) if a.ndim > 1]
+        assert moved and not any(moved), "only the batch norms of the body are trained, as in fastai"
 
 
 @pytest.mark.parametrize("channels, colour", [(1, False), (3, False), (3, True), (1, True)])

@@ -124,7 +124,7 @@ BAD = {
     "train": [("nowhere", "names another folder")],
     "valid": [("nowhere", "names another folder")],
     "test": [("nowhere", "names another folder")],
-    "minutes": [("0", "expected a number from 0.1"), ("nan", "expected a number"), ("soon", "expected a number")],
+    "minutes": [("0", r"expected a number from 0\.[15]"), ("nan", "expected a number"), ("soon", "expected a number")],
     "judge": [
         ("my_cost", "--judge my_cost: is higher or lower better"),
         ("", "--judge is empty"),
@@ -154,6 +154,27 @@ BAD = {
         ("1e-3,1e-2", "expected a positive number"),
         ("__import__('os').system('touch owned')", "expected a positive number"),
     ],
+    "freeze_epochs": [
+        ("-1", f"{WHOLE} from 0"),
+        ("one", WHOLE),
+        ("1", "--freeze-epochs 1: a model from scratch has no trained layers to freeze"),
+    ],
+    "aug": [("flip", "expected one of none, flips, fastai; did you mean flips"), ("", "--aug is empty")],
+    "wd": [
+        ("-0.1", "--wd -0.1: expected a number from 0.0"),
+        ("nan", "expected a number"),
+        ("inf", "expected a number"),
+        ("x", "expected a number"),
+    ],
+    "opt": [
+        ("adm", "did you mean adam"),
+        ("torch.optim.SGD", "or an import path such as torch.optim:NAdam"),
+        ("torch.optim:Addam", "--opt torch.optim:Addam: AttributeError"),
+        ("no_such_module:Lion", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("os:getcwd", "--opt os:getcwd: TypeError"),
+        ("", "--opt is empty"),
+    ],
+    "log": [("tensorbord", "did you mean tensorboard"), ("", "--log is empty")],
     "bs": [
         ("0", WHOLE),
         ("1", f"{WHOLE} from 2"),
@@ -229,10 +250,10 @@ BAD = {
     "repeats": [("0", WHOLE), ("-1", WHOLE), ("1000", WHOLE), ("x", WHOLE)],
     "out": [("", "--out is empty"), ("\0", "null character"), ("file.txt", "--out file.txt: cannot be written")],
 }
-FLAGS = {"fresh", "quick", "tune", "untuned", "no_cache", "until_decided"}
-ELSEWHERE = {"doctor", "report"}  # recipes without these options, or whose options their own tests try
+FLAGS = {"fresh", "quick", "tune", "untuned", "no_cache", "until_decided", "scratch"}
+ELSEWHERE = {"doctor", "predict", "report"}  # recipes without these options, or whose options their own tests try
 NAMES = [name for name in cli.recipes() if name not in ELSEWHERE]
-PRETRAINED = {"transfer", "transfer-vs-scratch"}  # recipes for which `small` is itself a mistake
+PRETRAINED = {"best", "transfer", "transfer-vs-scratch"}  # recipes for which `small` is itself a mistake
 
 
 def declared(recipe: str) -> dict[str, inspect.Parameter]:
@@ -337,6 +358,9 @@ LINES = [  # whole command lines
     (["compare", "--data", "digits", "--tune-points", "7"], "--tune-points and --tune-seeds are for --tune"),
     (["compare", "--data", "digits", "--address", "auto"], "--address is for --engine ray"),
     (["compare", "--data", "digits", "--weights", "x.pth"], "--arch small takes no --weights"),
+    (["compare", "--arch", "resnet18", "--scratch", "--weights", "x.pth"], "--scratch takes no --weights"),
+    (["lr-find", "--arch", "resnet18", "--scratch", "--freeze-epochs", "2"], "no trained layers to freeze"),
+    (["compare", "--opt", "torch.optim:Rprop", "--wd", "0.1"], "--wd 0.1: --opt torch.optim:Rprop has no weight decay"),
     (["learning-rate", "--low", "1", "--high", "1e-6"], "--low 1 --high 1e-06: .* in ascending order"),
     (["learning-rate", "--lr", "1", "--high", "0.1"], "--lr 1 --high 0.1: .* in ascending order"),
     (["learning-rate", "--lr", "slice(1e-5,1e-3)"], "--lr slice.*: expected a positive number"),

@@ -23,6 +23,7 @@ from lrlab.recipes.kitchen.store.tables import RunResult, RunRow
 from lrlab.recipes.studies.snapshot_ensemble import loss_plane
 from tests.conftest import write_images
 from tests.kill_grid import Command, alive, complete, numbers
+from tests.kitchen.tasks import SCRIPT
 
 linux = pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="finds the worker processes in Linux's /proc")
 QUESTION = {
@@ -76,6 +77,22 @@ def test_a_killed_worker_and_a_killed_command_lose_nothing(question, undisturbed
     assert f"To do: {6 - len(kept)} run" in capsys.readouterr().out
     assert kept == {file: file.stat().st_mtime_ns for file in kept}, "what was complete was not done again"
     pd.testing.assert_frame_equal(numbers(out), numbers(undisturbed.out), check_exact=True)
+
+
+@linux
+def test_a_killed_comparison_of_your_own_learner_gives_the_same_table(tmp_path):
+    "Killed amid its runs in two processes, then continued in one: the same as one undisturbed process."
+    (tmp_path / "train.py").write_text(SCRIPT)
+    asked = {"learner": f"{tmp_path / 'train.py'}:make", "epochs": 12, "seeds": 3, "schedules": "constant,cosine"}
+    asked |= {"lr_max": 1e-2}
+    out = tmp_path / "out"
+    command = Command(options(asked, jobs=2, out=out))
+    command.wait_for("[2/6]")
+    os.kill(command.process.pid, signal.SIGKILL)
+    command.end()
+    assert 2 <= complete(out) < 6
+    again, alone = (compare.main(**asked, jobs=1, out=folder) for folder in (out, tmp_path / "alone"))
+    pd.testing.assert_frame_equal(numbers(again.out), numbers(alone.out), check_exact=True)
 
 
 @linux

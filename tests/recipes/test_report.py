@@ -68,3 +68,23 @@ def test_tables_without_their_runs_are_kept(copied, name, capsys):
 def test_recipes_that_cannot_be_redrawn_say_which_command_does(copied, name, capsys):
     assert cli.main(["report", str(copied(name))]) == 2
     assert f"the same `lrlab {name.replace('_', '-')}` again redraws it" in capsys.readouterr().err
+
+
+def test_one_table_of_all_runs_for_other_tools(copied, tmp_path, capsys):
+    folder, file = copied("compare"), tmp_path / "all.csv"
+    assert cli.main(["report", str(folder), "--csv", str(file)]) == 0
+    assert f"Table of all runs: {file}" in capsys.readouterr().out
+    table, runs, summary = pd.read_csv(file), pd.read_csv(folder / "runs.csv"), pd.read_csv(folder / "summary.csv")
+    assert len(table) == len(runs) and table.run_id.is_unique and table.value.equals(runs.accuracy)
+    words = table.groupby("schedule").verdict.unique().str[0].to_dict()
+    assert words == summary.set_index("schedule").verdict.to_dict() and set(table.judge) == {"accuracy"}
+    assert list(table.columns[:2]) == ["data", "model"] and set(table.data) == {"solar"}
+    assert cli.main(["report", str(folder), "--csv=-"]) == 0
+    assert capsys.readouterr().out == file.read_text(), "nothing else is printed, so that it can be piped"
+
+
+def test_a_table_that_cannot_be_written_is_refused_before_anything_is(copied, capsys):
+    assert cli.main(["report", str(copied("compare")), "--csv", "no/such/folder/runs.csv"]) == 2
+    assert "--csv no/such/folder/runs.csv: there is no folder no/such/folder" in capsys.readouterr().err
+    assert cli.main(["report", str(copied("lr_find")), "--csv", "runs.csv"]) == 2
+    assert "--csv is for results of lrlab compare" in capsys.readouterr().err

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from lrlab.recipes import cli
+from lrlab.recipes.kitchen.grid import study
 from lrlab.recipes.kitchen.learning_rates import format_number
+from lrlab.recipes.kitchen.runs.lr_range_test import range_tests
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.studies.compare import panels
@@ -103,8 +105,9 @@ def test_one_cycle_on_your_own_learner(tmp_path, capsys, made, panels, says):
     assert question["threads"] == 1 and question["learner"] == "make of train.py" and question["lr_max"] == "find"
 
 
-def test_every_recipe_makes_the_same_range_tests_and_suggests_the_same_lr(tmp_path, capsys):
-    "Whatever seeds and threads it trains with."
+def test_every_recipe_makes_the_same_range_tests_and_suggests_the_same_lr(tmp_path, capsys, monkeypatch):
+    "The seeds and the threads of the training do not matter. The range tests have all their steps here."
+    monkeypatch.setattr(study, "range_tests", range_tests)
     few = ["--data=digits:200", "--size=8", "--bs=16"]
     commands = {
         "lr-find": [],

@@ -16,6 +16,7 @@ from fastcore.basics import chunked
 from lrlab.recipes.kitchen.data.decode import read_image
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 
 DEFAULT_BS = 64
 MIN_STEPS = 8  # per epoch, for which the default batch size is reduced
@@ -134,6 +135,24 @@ class BatchFlips(BatchTransform):
         return x if self.kind == "none" else random_flips(x, dihedral=self.kind == "dihedral")
 
 
+def augmentation(aug: str | None, flips: str | None) -> list[Transform]:
+    """The random changes of every training batch, by their name on the command line.
+
+    `flips` are those that are known to keep the label, and None chooses them; where nothing is known, nothing is
+    changed, because a flipped digit, word or traffic sign is another one. "flips" are left-right ones, or all eight
+    symmetries where they are known to keep the label. "fastai" is fastai's `aug_transforms`, without flips where they
+    are known to change the label.
+    """
+    if aug == "fastai":
+        prepare_torchvision()
+        from fastai.vision.augment import aug_transforms
+
+        return list(aug_transforms(do_flip=flips != "none", flip_vert=flips == "dihedral"))
+    if aug == "flips" and flips != "dihedral":
+        flips = "horizontal"
+    return [BatchFlips("none" if aug == "none" else flips or "none")]
+
+
 def random_flips(x: torch.Tensor, dihedral: bool) -> torch.Tensor:
     "A batch [n, channels, height, width] with random left-right flips, or all eight symmetries of the square."
     images = _half_of(x.permute(0, 2, 3, 1), lambda images: images.flip(2))  # in their order in memory
@@ -198,13 +217,18 @@ class BatchDL(TfmdDL):
 
 
 def make_dataloaders(
-    images: ImageSet, bs: int | None = None, colour: bool = False, pretrained: bool = False, device=None
+    images: ImageSet,
+    bs: int | None = None,
+    colour: bool = False,
+    pretrained: bool = False,
+    device=None,
+    aug: str | None = None,
 ) -> DataLoaders:
     """DataLoaders of the training and validation images, and of the test images if there are any.
 
     `colour` repeats grey images three times. `pretrained` normalizes with ImageNet's statistics instead of the
     dataset's own. `bs` defaults to `default_batch_size`, `device` to the GPU if there is one. Up to a batch size of 64,
-    too few images are one batch; a larger batch that they cannot fill is a UserError.
+    too few images are one batch; a larger batch that they cannot fill is a UserError. `aug` is that of `augmentation`.
     """
     n_train = len(images.splits["train"])
     bs = bs or default_batch_size(n_train)
@@ -222,7 +246,11 @@ def make_dataloaders(
         dl_type=BatchDL,
         pixels=Pixels(images, device),
         after_item=[ToTensor()],
-        after_batch=[BatchFlips(images.flips), ToFloat(colour), Normalized.from_stats(*stats, cuda=False)],
+        after_batch=[
+            *augmentation(aug, images.flips),
+            ToFloat(colour),
+            Normalized.from_stats(*stats, cuda=False),
+        ],
         num_workers=0,
         device=device,
     )

@@ -29,7 +29,7 @@ def load_folder(folder: Path, size: int, cache: bool = True) -> ImageSet:
     """
     listing = list_folder(folder)
     card = Card(printable(folder.resolve().name), printable(folder.resolve()), "the owner's")
-    images = load_listing(printable(folder), listing, folder, card, "horizontal", size, cache)
+    images = load_listing(printable(folder), listing, folder, card, None, size, cache)
     is_plain = not images.card.unreadable and _fastai_reads_the_same(folder, listing)
     return replace(images, card=replace(images.card, is_plain_folder=is_plain))
 

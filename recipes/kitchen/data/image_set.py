@@ -40,7 +40,7 @@ class ImageSet:
     classes: tuple[str, ...]
     splits: dict[str, np.ndarray]  # "train", "valid" and perhaps "test" -> rows
     files: tuple[str, ...]  # where each row came from
-    flips: str = "horizontal"  # which flips keep the label: "none", "horizontal" or "dihedral"
+    flips: str | None = None  # which flips keep the label: "none", "horizontal" or "dihedral"; None: unknown
     card: Card = field(default_factory=Card)
     strata: np.ndarray | None = None  # [n] of data without a split of their own: what every split keeps in its shares
 

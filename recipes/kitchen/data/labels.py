@@ -52,7 +52,7 @@ def load_source(source: ImageSource, size: int, cache: bool) -> ImageSet:
 def _load(source: ImageSource, listing: Listing, root: Path, shown: Path, size: int, cache: bool) -> ImageSet:
     title, where = printable(shown.resolve().name), printable(shown.resolve())
     card = Card(title, where, "the owner's", options=_absolute(source))
-    return load_listing(printable(source), listing, root, card, "horizontal", size, cache)
+    return load_listing(printable(source), listing, root, card, None, size, cache)
 
 
 def _absolute(source: ImageSource) -> dict[str, str]:

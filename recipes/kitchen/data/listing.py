@@ -32,7 +32,7 @@ class Listing:
 
 
 def load_listing(
-    name: str, listing: Listing, root: Path, card: Card, flips: str, size: int, cache: bool = True
+    name: str, listing: Listing, root: Path, card: Card, flips: str | None, size: int, cache: bool = True
 ) -> ImageSet:
     """Decode the files of a listing to `size` pixels and split them: as listed, or a quarter of each class to validate.
 

@@ -2,6 +2,8 @@
 
 from lrlab.recipes.kitchen.text import plural
 
+AUGMENTED = {"none": "no augmentation", "flips": "random flips", "fastai": "fastai's aug_transforms"}
+
 
 def data_caption(data: dict) -> str:
     """The data of a study: its title, how many images, and their size.
@@ -20,7 +22,8 @@ def workload_caption(config: dict) -> str:
     "The data, the model, the batch size and the number of seeds of a study with one workload."
     question = config["question"]
     seeds = f", {plural(len(question['seeds']), 'seed')}" if "seeds" in question else ""
-    return f"{data_caption(config['data'])}, {question['arch']}, batch size {question['bs']}{seeds}"
+    model = f"{question['arch']}{training_words(question)}"
+    return f"{data_caption(config['data'])}, {model}, batch size {question['bs']}{seeds}"
 
 
 def loss_name(config: dict) -> str:
@@ -30,3 +33,15 @@ def loss_name(config: dict) -> str:
     ('cross-entropy', 'loss')
     """
     return "loss" if "learner" in config["question"] else "cross-entropy"
+
+
+def training_words(question: dict) -> str:
+    """What the user has set of the training, each with a comma before; empty where nothing is set.
+
+    >>> training_words({"arch": "resnet34", "scratch": True, "opt": "lamb", "wd": 0.1, "aug": "fastai"})
+    " from random weights, lamb, weight decay 0.1, fastai's aug_transforms"
+    """
+    words = [question["opt"]] if question.get("opt") else []
+    words += [f"weight decay {question['wd']:g}"] if question.get("wd") is not None else []
+    words += [AUGMENTED[question["aug"]]] if question.get("aug") else []
+    return " from random weights" * bool(question.get("scratch")) + "".join(f", {word}" for word in words)

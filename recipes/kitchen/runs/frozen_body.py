@@ -55,4 +55,5 @@ def head_learner(learn, seed: int) -> QuickLearner:
     loaders = TensorDL(x, y, bs, shuffle=True), TensorDL(valid_x, valid_y, 2 * bs, shuffle=False)
     dls = DataLoaders(*loaders, device=learn.dls.device)
     loss = CrossEntropyLossFlat()
-    return QuickLearner(dls, learn.model[1], loss, metrics=accuracy, precision=learn.precision)
+    optimizer = {"opt_func": learn.opt_func, "wd": learn.wd}
+    return QuickLearner(dls, learn.model[1], loss, metrics=accuracy, precision=learn.precision, **optimizer)

@@ -15,7 +15,7 @@ from lrlab.recipes.kitchen.stage import stage
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.workloads import Workload, using_threads
 
-SEEDS = (0, 1, 2)  # whatever seeds are trained, so that folders with other seeds can be merged
+SEEDS = (0, 1, 2)  # the same for all folders, so that folders with runs of different seeds can be merged
 STEPS = 100
 THREADS = 1  # The last bits of a sum depend on the threads, and after some steps at high LRs the whole curve does.
 

@@ -24,6 +24,14 @@ def train_run(run: Run, image_set: Any, workload: Workload, **fit: Any) -> RunRe
     `fit` goes to `fit_schedule`, such as `wd=0.1`.
     """
     recording = Recording()
+    learn = fit_run(run, image_set, workload, recording, **fit)
+    with learn.no_bar(), learn.no_logging():
+        test = test_measures(learn, recording)
+    return recording.result(run, test=test)
+
+
+def fit_run(run: Run, image_set: Any, workload: Workload, recording: Recording, **fit: Any) -> Learner:
+    "The Learner of a run, trained."
     learn = workload.learner(run.seed, image_set)
     per_epoch = len(learn.dls.train)
     has_cycles = (
@@ -33,8 +41,7 @@ def train_run(run: Run, image_set: Any, workload: Workload, **fit: Any) -> RunRe
         workload.warm_up_head(learn)
         cbs = recording.callbacks(cyclic=has_cycles)
         learn.fit_schedule(run.epochs, run.schedule, lr_max=run.lr_max.to_fastai(), cbs=cbs, **fit)
-        test = test_measures(learn, recording)
-    return recording.result(run, test=test)
+    return learn
 
 
 def test_measures(learn: Learner, recording: Recording) -> dict[str, float]:

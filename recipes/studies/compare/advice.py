@@ -8,9 +8,13 @@ import pandas as pd
 
 from lrlab.recipes.kitchen.image_source import OPTIONS
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
+from lrlab.recipes.kitchen.optimizer_names import DEFAULT as DEFAULT_OPTIMIZER
+from lrlab.recipes.kitchen.optimizer_names import FASTAI, optimizer_code
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.compare.results import Results
+
+BATCH_TFMS = {"none": "", "flips": ", batch_tfms=Flip()", "fastai": ", batch_tfms=aug_transforms()"}
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,8 @@ def code(advice: Advice, config: dict) -> str:
         lines, learner = _own_learner(question["learner"])
         return _fitted(lines, imports, learner, advice)
     is_plain = config["data"].get("is_plain_folder") and "of" not in config["data"]
-    if is_plain and library != "lrlab" and not question.get("weights"):
+    is_fastais = not question.get("weights") and question.get("opt", DEFAULT_OPTIMIZER) in FASTAI
+    if is_plain and library != "lrlab" and is_fastais:
         lines = [*_repair(config), "from fastai.vision.all import *"]
         learner = _plain_learner(config, library)
     else:
@@ -120,12 +125,20 @@ def callbacks_in(call: str) -> set[str]:
 
 def _built_learner(config: dict) -> list[str]:
     question = config["question"] | config["data"].get("options", {}) | {"data": _where(config)}
-    given = [name for name in ("weights", *OPTIONS) if question.get(name)]
+    question["aug"] = _aug(config)
+    names = ("weights", "scratch", "aug", "wd", "opt", *OPTIONS)
+    given = [name for name in names if question.get(name) is not None and question[name] is not False]
     keys = ["data", "arch", "size", "bs", *given]
     if "train" in given:
         keys.remove("data")
     arguments = ", ".join(f"{key}={question[key]!r}" for key in keys)
     return [f"learn = build({arguments})  # or your own Learner", *_warm_up(question)]
+
+
+def _aug(config: dict) -> str | None:
+    "The augmentation. lrlab 1.0 flipped the images of a folder and did not record it."
+    is_folder = Path(config["data"].get("source", "")).is_absolute()
+    return config["question"].get("aug", "flips" if is_folder else None)
 
 
 def _where(config: dict) -> str:
@@ -155,11 +168,13 @@ def _plain_learner(config: dict, library: str) -> list[str]:
     question, data = config["question"], config["data"]
     folders = data.get("folders")
     split = f"train={folders['train']!r}, valid={folders['valid']!r}" if folders else "valid_pct=0.25, seed=42"
+    augmented = BATCH_TFMS[_aug(config) or "none"]
     bs = min(question["bs"], data["images"]["train"] if folders else _random_split(data["images"]))
     lines = [
         f"dls = ImageDataLoaders.from_folder({data['source']!r}, {split},",
-        f"    item_tfms=Resize({data['size']}), batch_tfms=Flip(), bs={bs})",
+        f"    item_tfms=Resize({data['size']}){augmented}, bs={bs})",
     ]
+    options = _optimizer(question)
     if question["arch"] == "small":
         stride = 2 if data["size"] >= 48 else 1
         return [
@@ -167,8 +182,17 @@ def _plain_learner(config: dict, library: str) -> list[str]:
             f"model = nn.Sequential(ConvLayer(3, 16, stride={stride}), ResBlock(1, 16, 32, stride=2),",
             "    ResBlock(1, 32, 64, stride=2), ResBlock(1, 64, 128, stride=2),",
             "    nn.AdaptiveAvgPool2d(1), Flatten(), nn.Linear(128, dls.c))",
-            "learn = Learner(dls, model, metrics=accuracy)",
+            f"learn = Learner(dls, model, metrics=accuracy{options})",
         ]
     name = question["arch"] if library == "torchvision" else repr(question["arch"])  # a timm name is a text
+    if question.get("scratch"):
+        return [*lines, f"learn = vision_learner(dls, {name}, pretrained=False, metrics=accuracy{options})"]
     unfrozen = _warm_up(question) or ["learn.unfreeze()"]  # vision_learner has frozen the body
-    return [*lines, f"learn = vision_learner(dls, {name}, metrics=accuracy)", *unfrozen]
+    return [*lines, f"learn = vision_learner(dls, {name}, metrics=accuracy{options})", *unfrozen]
+
+
+def _optimizer(question: dict) -> str:
+    "The arguments of a Learner for weight decay and optimizer, where they are not fastai's own."
+    opt, wd = question.get("opt", DEFAULT_OPTIMIZER), question.get("wd")
+    func = "" if opt == DEFAULT_OPTIMIZER else f", opt_func={optimizer_code(opt)}"
+    return func + ("" if wd is None else f", wd={wd:g}")

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy, deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cloudpickle
@@ -39,8 +39,9 @@ def compare_schedules(
     `make_learner` is called once for every run, after the random seed is set: the same seed gives every schedule the
     same initial weights, batches and augmentation. It may be a function of a notebook.
 
-    The result shows itself in a notebook. It has `verdict`, `best`, `summary`, `runs`, `epochs`, `plot()`, `code` and
-    `report`. Raises UserError for bad arguments, and UserCodeError, with file and line, for what the function raises.
+    The result shows itself in a notebook. It has `verdict`, `best`, `summary`, `runs`, `epochs`, `plot()`, `code`,
+    `report` and `export("model.pkl")`. Raises UserError for bad arguments, and UserCodeError, with file and line, for
+    what the function raises.
     """
     budgets = options.parse_epochs(epochs)
     maker = FromFile.parse(make_learner, "make_learner") if isinstance(make_learner, str) else make_learner
@@ -78,7 +79,8 @@ def compare_in_place(self: Learner, epochs: int | str | Sequence[int] = 5, **arg
     augmentation alone. Afterwards weights, optimizer and records are as before.
     """
     with kept(self):
-        return compare_schedules(LearnerAtHand(self, deepcopy(self.model.state_dict())), epochs, jobs=1, **arguments)
+        result = compare_schedules(LearnerAtHand(self, deepcopy(self.model.state_dict())), epochs, jobs=1, **arguments)
+    return replace(result, export_again=kept(self)(result.export_again))  # a context manager decorates too
 
 
 Learner.compare_schedules = compare_in_place  # as `fit_schedule` is added to it

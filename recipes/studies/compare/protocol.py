@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from lrlab.recipes.kitchen.figures.captions import data_caption
+from lrlab.recipes.kitchen.figures.captions import data_caption, training_words
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.stats.forecast import later_gap, shown_gap
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
@@ -37,7 +37,8 @@ def where(results: Results) -> str:
     "Data, size and model."
     share = results.config["data"].get("majority")
     majority = f" (the most frequent class alone: {share:.1%})" if share else ""
-    return f"{data_caption(results.config['data'])}{majority}, model {results.question['arch']}"
+    model = f"{results.question['arch']}{training_words(results.question)}"
+    return f"{data_caption(results.config['data'])}{majority}, model {model}"
 
 
 def lr_rule(results: Results) -> str:
@@ -159,7 +160,7 @@ def rules(results: Results) -> list[str]:
             "spends an equal part of the 5 % that a word may be wrong."
         )
     followed += [stage["text"] for stage in results.config.get("asked", {}).values() if stage]
-    if question.get("head_epochs") and question["arch"] != "small":
+    if question.get("head_epochs") and question["arch"] != "small" and not question.get("scratch"):
         epochs = plural(question["head_epochs"], "epoch")
         followed.append(f"Before every run the new head was trained alone for {epochs}, beyond the budget.")
     return followed

@@ -12,8 +12,9 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lrlab.recipes.kitchen.errors import Refused
+from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.figures.thumbnails import png_uri
 from lrlab.recipes.kitchen.stats.summary import summarize
 from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.manifest import Manifest
@@ -24,7 +25,6 @@ from lrlab.recipes.studies.compare.advice import Advice, advice, code, no_advice
 from lrlab.recipes.studies.compare.pictures import Gallery, Picture
 from lrlab.recipes.studies.compare.ranking import Ranking, rankings, words_used
 from lrlab.recipes.studies.compare.results import Results, merge, read
-from lrlab.recipes.studies.compare.samples import png_uri
 
 SHOWN = "schedule n mean low high behind behind_low behind_high verdict".split()  # of the summary, in a notebook
 
@@ -108,6 +108,7 @@ class Result:
     best: Advice | None  # the recommended schedule, its call, lr_max and epochs; None if no run finished
     code: str  # trains with it
     stopped: bool = False  # by Ctrl-C, before all runs were done
+    export_again: Callable[[Path, pd.Series], Path] | None = None  # trains a run of `runs` again; see `export`
 
     @property
     def report(self) -> Path:
@@ -122,6 +123,23 @@ class Result:
     def plot(self) -> "Image":
         "comparison.png, as a notebook shows it."
         return Image((self.out / "comparison.png").read_bytes())
+
+    def export(self, file: Path | str = "model.pkl", seed: int | None = None) -> Path:
+        """Train the recommended schedule again and write the Learner to `file`, for fastai's `load_learner`.
+
+        The `seed` is the first one by default. It gives the same weights as its run in `runs`, whose values are
+        therefore those of the file. Raises UserError for a seed that has no finished run, or if nothing was trained in
+        this process.
+        """
+        if self.best is None or self.export_again is None:
+            raise UserError("export needs the answer of `compare_schedules` or `compare.main`, with a finished run")
+        own = self.runs[(self.runs.schedule == self.best.schedule) & (self.runs.budget == self.best.epochs)]
+        own = own[own.status == "ok"]
+        chosen = own if seed is None else own[own.seed == seed]
+        if chosen.empty:
+            finished = ", ".join(map(str, own.seed))
+            raise UserError(f"`seed` {seed}: expected a seed of {self.best.schedule} that finished: {finished}")
+        return self.export_again(Path(file).expanduser().absolute(), chosen.iloc[0])
 
     def __repr__(self) -> str:
         return self.text

@@ -1,13 +1,9 @@
 """A few images of every class, kept with the results: a reader of the report sees what was classified."""
 
-import base64
-import io
 import json
 from typing import TYPE_CHECKING
 
-import numpy as np
-from PIL import Image
-
+from lrlab.recipes.kitchen.figures.thumbnails import PNG, data_uri
 from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.store import Store
 
@@ -16,8 +12,6 @@ if TYPE_CHECKING:
 
 PER_CLASS = 4
 MOST_CLASSES = 24
-MOST_PIXELS = 160
-_PNG = "data:image/png;base64,"
 
 
 def keep(store: Store, image_set: "ImageSet") -> None:
@@ -36,18 +30,4 @@ def load(store: Store) -> dict[str, list[str]]:
     "What `keep` wrote, empty if there is nothing; never an address that would be fetched from elsewhere."
     file = store.out / "samples.json"
     found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    return {name: [uri for uri in uris if uri.startswith(_PNG)] for name, uris in found.items()}
-
-
-def data_uri(pixels: np.ndarray) -> str:
-    "A uint8 image [height, width, channels] as the address of an image that needs no file."
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    image.thumbnail((MOST_PIXELS, MOST_PIXELS))
-    stream = io.BytesIO()
-    image.save(stream, "PNG")
-    return png_uri(stream.getvalue())
-
-
-def png_uri(png: bytes) -> str:
-    "The address of a PNG image that needs no file."
-    return _PNG + base64.b64encode(png).decode()
+    return {name: [uri for uri in uris if uri.startswith(PNG)] for name, uris in found.items()}

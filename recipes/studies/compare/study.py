@@ -27,7 +27,12 @@ from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.compare import samples, stages
 from lrlab.recipes.studies.compare.report import Result, redraw
+from lrlab.recipes.studies.compare.retrain import export_again
 
+HINT = (
+    "The model small learns from scratch. On colour photos a pretrained one is usually more accurate and takes longer: "
+    "--arch efficientnet_lite0."
+)
 GROWS = ("seeds", "schedules", "epochs", "lrs", "looks")  # what a later command may extend
 
 
@@ -108,8 +113,13 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
             if study.store.manifest.plan is None or not study.store.complete():  # not even the tuning is done
                 raise KeyboardInterrupt from None
             print("Stopped. The same command continues.")
-            return redraw(study.store, stopped=True)
-        return redraw(study.store)
+            return _exportable(redraw(study.store, stopped=True), study)
+        return _exportable(redraw(study.store), study)
+
+
+def _exportable(result: Result, study: Study) -> Result:
+    "The result with what `export` needs: everything that a run was trained with."
+    return replace(result, export_again=partial(export_again, question=study.question, data=study.image_set))
 
 
 def extend(question: Question, manifest: Manifest, out: Path) -> Question:
@@ -191,7 +201,15 @@ def tell_plan(study: Study) -> None:
             f" {plural(n_seeds, 'seed')} on {n_images:,} validation images can show gaps of {low:.1f} to {high:.1f} "
             f"points near {100 * ASSUMED:.0f} % accuracy, and half of that near 95 %; smaller ones stay open."
         )
+    if is_for_a_pretrained_model(study.image_set, study.workload):
+        plan += f" {HINT}"
     print(plan, flush=True)
+
+
+def is_for_a_pretrained_model(image_set: Any, workload: Workload) -> bool:
+    "Whether the images are somebody's own in colour, and `small` learns them from scratch."
+    is_own = isinstance(image_set, ImageSet) and image_set.flips is None
+    return is_own and image_set.channels == 3 and workload.arch == "small"
 
 
 def _train(study: Study, centre: LearningRate, started: float) -> None:

@@ -52,7 +52,9 @@ def draw(
 
 def _caption(config: dict) -> str:
     is_own = "learner" in config["question"]
-    how = "constant LR" if is_own else "from scratch, constant LR, fastai's Adam"
+    start = "" if config["question"].get("scratch") else ", from scratch"
+    optimizer = "" if config["question"].get("opt") else ", fastai's Adam"
+    how = "constant LR" if is_own else f"constant LR{start}{optimizer}"
     dotted = (
         "the best constant answer"
         if is_own

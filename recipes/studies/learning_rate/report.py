@@ -88,13 +88,24 @@ def finding(summary: pd.DataFrame, measure: Measure = Measure()) -> str:  # noqa
     finished = summary[summary[measure.name].notna()]
     if finished.empty:
         return "No run finished"
-    means = finished[measure.name]
-    best = finished.loc[means.idxmin() if measure.lower_is_better else means.idxmax()]
-    what = f"LR {format_number(float(best.lr))} for {plural(int(best.epochs), 'epoch')}"
-    value = (
-        f"{best.accuracy:.1%}" if measure.name == "accuracy" else f"{measure.label} {measure.show(best[measure.name])}"
-    )
-    return f"{what} is best here: {value}" if best.arm == "right" else f'"{best.arm}" is best: {what}, {value}'
+    means = finished.set_index("arm")[measure.name]
+    best = means.idxmin() if measure.lower_is_better else means.idxmax()
+    what, value = _what(finished, best, measure)
+    if best == "right":
+        return f"{what} is best here: {value}"
+    gain = abs(means[best] - means.get("right", np.nan))
+    if best == "too long" and gain <= measure.margin(None, means[best]):
+        (what, value), longer = _what(finished, "right", measure), finished.set_index("arm").epochs[best]
+        return f"{what} is enough: {value}; {longer} gain {measure.show(gain)} {measure.unit}"
+    return f'"{best}" is best: {what}, {value}'
+
+
+def _what(summary: pd.DataFrame, arm: str, measure: Measure) -> tuple[str, str]:
+    "The LR and the length of an arm, and its mean."
+    row = summary.set_index("arm").loc[arm]
+    mean = row[measure.name]
+    value = measure.with_unit(mean) if measure.name == "accuracy" else f"{measure.label} {measure.show(mean)}"
+    return f"LR {format_number(float(row.lr))} for {plural(int(row.epochs), 'epoch')}", value
 
 
 def _text(

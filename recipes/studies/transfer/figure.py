@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from lrlab.recipes.kitchen.figures import style
-from lrlab.recipes.kitchen.figures.captions import data_caption
+from lrlab.recipes.kitchen.figures.captions import data_caption, training_words
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.transfer.arms import ARMS, against_slice
 
@@ -57,7 +57,8 @@ def draw(
 def _caption(config: dict, n: int) -> str:
     question = config["question"]
     return (
-        f"{data_caption(config['data'])}, {question['arch']}, batch size {question['bs']}, {plural(n, 'seed')}. Every "
+        f"{data_caption(config['data'])}, {question['arch']}{training_words(question)}, batch size {question['bs']}, "
+        f"{plural(n, 'seed')}. Every "
         f"arm: 1 epoch of the head on the frozen body, then {plural(question['epochs'], 'epoch')} of 1cycle. scratch: "
         f"random weights, {plural(question['epochs'] + 1, 'epoch')}. Movement: ||after - before|| / ||before|| of a "
         "group's weights over the arm's own epochs. Bars are means, dots the seeds. Accuracy: mean and 95 % interval "

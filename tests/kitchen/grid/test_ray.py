@@ -10,6 +10,7 @@ from lrlab.recipes import compare
 from lrlab.recipes.kitchen.store.store import Store
 from tests.conftest import write_images
 from tests.kill_grid import numbers
+from tests.kitchen.tasks import SCRIPT
 
 ray = pytest.importorskip("ray")
 QUESTION = {"epochs": "15", "seeds": "3", "schedules": "constant,cosine", "lr_max": "3e-3", "size": 12, "bs": 16}
@@ -29,7 +30,7 @@ def cluster(monkeypatch):
     cluster.shutdown()
 
 
-def test_a_killed_node_loses_no_run(cluster, tmp_path, monkeypatch):
+def test_a_killed_node_loses_no_run_and_your_own_learner_trains_there(cluster, tmp_path, monkeypatch):
     for i, name in enumerate(("left", "right")):
         write_images(tmp_path / "images" / name, 32, seed=i, size=12)
     question = QUESTION | {"data": str(tmp_path / "images")}
@@ -56,3 +57,11 @@ def test_a_killed_node_loses_no_run(cluster, tmp_path, monkeypatch):
     assert list(result.runs.status) == ["ok"] * 6
     pd.testing.assert_frame_equal(numbers(out), numbers(alone.out), check_exact=True)
     assert Store(out).manifest.engine == "ray"
+
+    (tmp_path / "train.py").write_text(SCRIPT)
+    own = {"learner": f"{tmp_path / 'train.py'}:make", "epochs": 2, "seeds": 2, "schedules": "constant,cosine"}
+    own |= {"lr_max": 1e-2}
+    remote = compare.main(**own, engine="ray", address=cluster.address, jobs=1, out=tmp_path / "own-ray")
+    local = compare.main(**own, jobs=1, out=tmp_path / "own")
+    assert list(remote.runs.status) == ["ok"] * 4
+    pd.testing.assert_frame_equal(numbers(remote.out), numbers(local.out), check_exact=True)

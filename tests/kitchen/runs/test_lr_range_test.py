@@ -1,4 +1,4 @@
-"""The LR range tests of several seeds: in one thread, whatever the recipe's, and from the state that is trained."""
+"""The LR range tests of several seeds: always in one thread, and after the head of a pretrained model is trained."""
 
 from dataclasses import dataclass, field
 

@@ -19,6 +19,8 @@ from lrlab.recipes.studies.compare.advice import Advice
 from tests.conftest import write_images
 from tests.kitchen.stats.test_summary import runs_table
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def results_of(runs: pd.DataFrame, **config):
     "What `ranking` and `advice` need to know of a results folder."
@@ -162,26 +164,35 @@ def test_the_code_at_the_end_runs_as_pasted(data, folders, tmp_path):
         "jobs": "1",
         "bs": 16,
     }
-    result = compare.main(source, **options, size=12, out=tmp_path / "out")
+    knobs = {"aug": "fastai", "wd": 0.0, "opt": "sgd"} if data == "flat" else {}
+    result = compare.main(source, **options, **knobs, size=12, out=tmp_path / "out")
     pasted = code_in(result.text)
     assert "from lrlab.callbacks import OneCycle" in pasted
     assert ("from fastai.vision.all import *" in pasted) == (data != "digits")
     learn = learner_of(pasted)
     assert len(learn.recorder.values) == 1 and np.isfinite(learn.recorder.values[0]).all()
     assert max(learn.recorder.lrs) == pytest.approx(3e-3, rel=0.05) and len(learn.dls.vocab) in (2, 10)
+    if data == "flat":
+        assert "batch_tfms=aug_transforms()" in pasted
+        assert {(hyper["mom"], hyper["wd"]) for hyper in learn.opt.hypers} == {(0.9, 0.0)}
     if data == "split":
+        assert "batch_tfms" not in pasted, "nobody asked for flips"
         assert (len(learn.dls.train_ds), len(learn.dls.valid_ds)) == (48, 16)
 
 
 def test_the_code_repeats_a_run_from_a_file_of_weights(folders, tmp_path):
-    "Its weights, its epoch of the head alone, its schedule: the same numbers as the run with build's seed."
+    "Its head alone first, its optimizer and augmentation, its schedule: the numbers of the run with build's seed."
     timm = pytest.importorskip("timm")
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
     options = {"epochs": "1", "seeds": "0,1", "schedules": "one_cycle", "jobs": "1", "bs": 16, "size": 32}
     weights = str(tmp_path / "weights.pth")
-    result = compare.main(str(folders / "flat"), "test_resnet", **options, weights=weights, out=tmp_path / "out")
+    knobs = {"freeze_epochs": 2, "aug": "fastai", "wd": 0.2, "opt": "torch.optim:NAdam"}
+    result = compare.main(
+        str(folders / "flat"), "test_resnet", **options, weights=weights, **knobs, out=tmp_path / "out"
+    )
     pasted = code_in(result.text)
     assert f"weights={weights!r}" in pasted
+    assert "test_resnet, torch.optim:NAdam, weight decay 0.2, fastai&#39;s aug_transforms" in result.report.read_text()
     run = result.runs.set_index("seed").loc[0]
     assert list(learner_of(pasted).recorder.values[-1][1:]) == pytest.approx([run.valid_loss, run.accuracy], rel=1e-4)
 
@@ -201,6 +212,10 @@ def test_the_code_for_pretrained_models():
     assert head_alone in answer.code(advice, config)
     config["question"]["arch"], config["arch_library"] = "vit_tiny_patch16_224", "timm"
     assert "vision_learner(dls, 'vit_tiny_patch16_224'" in answer.code(advice, config)
+    scratch = config | {"question": config["question"] | {"scratch": True, "aug": "none", "opt": "lamb", "wd": 0.1}}
+    code = answer.code(advice, scratch)
+    assert "224', pretrained=False, metrics=accuracy, opt_func=Lamb, wd=0.1)" in code and "freeze" not in code
+    assert "Flip" not in code
     joined = Advice(
         "x", "warmup(join([(Constant(), '50%'), (CosineDecay(), '50%')]), '10%')", LearningRate(1e-3), 3, ""
     )

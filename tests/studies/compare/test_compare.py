@@ -10,6 +10,7 @@ import pytest
 
 from lrlab.callbacks import Constant, CosineDecay, PolynomialDecay, ScheduleLR
 from lrlab.recipes import compare, report
+from lrlab.recipes.kitchen.data.catalog import load
 from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.plan import Run
@@ -18,7 +19,7 @@ from lrlab.recipes.kitchen.schedule_names import parse_schedule
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.tables import RUN_COLUMNS
 from lrlab.recipes.kitchen.workloads import ImageWorkload
-from lrlab.recipes.studies.compare.study import Question, extend, name_lr
+from lrlab.recipes.studies.compare.study import Question, extend, is_for_a_pretrained_model, name_lr
 from tests.conftest import write_images
 
 TINY = {"epochs": "2", "seeds": "2", "schedules": "constant,sgdr", "lr_max": "3e-3", "jobs": "1", "size": 12, "bs": 16}
@@ -33,6 +34,13 @@ def small(tmp_path_factory):
     return TINY | {"data": str(image_set)}
 
 
+def test_a_pretrained_model_is_recommended_for_somebodys_photos_only(small):
+    photos, digits = load(small["data"], 12), load("digits")
+    assert is_for_a_pretrained_model(photos, ImageWorkload())
+    assert not is_for_a_pretrained_model(photos, ImageWorkload(arch="efficientnet_lite0"))
+    assert not is_for_a_pretrained_model(digits, ImageWorkload())
+
+
 def numbers(out) -> pd.DataFrame:
     "runs.csv without the seconds: what must not depend on when, where and in how many pieces it was computed."
     return pd.read_csv(out / "runs.csv", dtype={"lr_max": str}).drop(columns="seconds")
@@ -41,7 +49,15 @@ def numbers(out) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def first(small, tmp_path_factory):
     out = tmp_path_factory.mktemp("compare") / "first"
-    return compare.main(**small, out=out)
+    return compare.main(**small, out=out, log="tensorboard")
+
+
+def test_the_runs_are_logged_with_the_verdict_of_their_schedule(first):
+    logged = json.loads((first.out / "logged.json").read_text())["tensorboard"]
+    assert set(logged) == set(first.runs.run_id) and len(list((first.out / "tensorboard").glob("*/*"))) == 4
+    words, run = dict(zip(first.summary.schedule, first.summary.verdict, strict=True)), first.runs.iloc[0]
+    said = logged[run.run_id]["said"]
+    assert said == {"status": "ok", "verdict": words[run.schedule], "answer": first.verdict}
 
 
 def test_the_files_and_columns_of_the_contract(first):
@@ -59,6 +75,7 @@ def test_in_a_notebook_the_result_shows_itself(first):
     assert page.count("<tr") == 3 and "data:image/png;base64," in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_same_command_again_trains_nothing(small, first, capsys):
     before = {file: file.stat().st_mtime_ns for file in first.out.glob("runs/*/run.json")}
     again = compare.main(**small, out=first.out)
@@ -67,6 +84,7 @@ def test_the_same_command_again_trains_nothing(small, first, capsys):
     pd.testing.assert_frame_equal(again.runs, first.runs)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_two_jobs_in_a_fresh_folder_give_the_same_numbers(small, first, tmp_path):
     "In other processes, in another order of ending, and with the same last bits."
     compare.main(**small | {"jobs": "2"}, out=tmp_path / "fresh")
@@ -78,6 +96,7 @@ def test_another_question_in_the_folder_is_refused(small, first):
         compare.main(**small | {"bs": 4}, out=first.out)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_later_command_extends_the_comparison(small, first, tmp_path, capsys):
     "More seeds, another schedule, a budget: only what is missing is trained, and the answer covers all of it."
     out = shutil.copytree(first.out, tmp_path / "out")
@@ -127,6 +146,7 @@ def test_an_lr_that_was_found_is_compared_by_its_value():
     assert name_lr(asked, before_any_test) is asked, "the folder is refused then"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_cyclic_schedules_are_read_at_their_cycle_ends(small, first):
     "sgdr over 2 epochs is one cycle; two equal cycles end after epochs 1 and 2, exactly where the epochs are measured."
     cycles = compare.main(
@@ -190,6 +210,7 @@ def test_budgets_are_trained_separately_and_merge(small, first, tmp_path):
     assert len(report.main(str(first.out), out=str(both.out)).runs) == 4, "a merged report may be made anew"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_merged_report_does_not_overwrite_other_results(small, first, tmp_path):
     other = compare.main(**small | {"epochs": "1", "seeds": "1"}, out=tmp_path / "other")
     before = {file: file.read_bytes() for file in other.out.rglob("*.*") if file.is_file()}
@@ -198,6 +219,7 @@ def test_a_merged_report_does_not_overwrite_other_results(small, first, tmp_path
     assert before == {file: file.read_bytes() for file in before}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_different_questions_do_not_merge(small, first, tmp_path):
     other = compare.main(**small | {"epochs": "1", "seeds": "1", "lr_max": "1e-3"}, out=tmp_path / "other")
     with pytest.raises(Refused, match="lr_max"):

@@ -1,15 +1,18 @@
 """`compare_schedules`: a comparison on a Learner of the user's own, from Python and from the command line."""
 
 import json
+from itertools import count
 
 import pandas as pd
 import pytest
 import torch
+from fastai.learner import load_learner
 
 from lrlab.callbacks import CosineDecay
-from lrlab.recipes import cli, compare, compare_schedules
-from lrlab.recipes.kitchen.errors import Refused, UserError
+from lrlab.recipes import cli, compare, compare_schedules, report
+from lrlab.recipes.kitchen.errors import Refused, UserCodeError, UserError
 from lrlab.recipes.studies.compare import own_learner, stages
+from tests.kitchen import tasks
 from tests.kitchen.tasks import classifier
 
 ASKED = {"epochs": 2, "schedules": "constant,cosine", "lr_max": 1e-2, "seeds": 3}
@@ -32,6 +35,7 @@ def test_the_result_has_everything_and_shows_itself(first):
     assert config["question"]["learner"] == "classifier" and config["groups"] == ["all"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_native_values_and_other_processes_give_the_same_numbers(first, tmp_path):
     "A function that cannot be imported elsewhere goes to the processes by value."
     answer = compare_schedules(
@@ -51,6 +55,7 @@ def test_native_values_and_other_processes_give_the_same_numbers(first, tmp_path
     )
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_another_learner_in_the_folder_is_refused_and_more_seeds_extend_it(first, capsys):
     with pytest.raises(Refused, match="learner = 'classifier'"):
         compare_schedules(lambda: classifier(metrics=[]), **ASKED, jobs=1, out=first.out)
@@ -59,6 +64,7 @@ def test_another_learner_in_the_folder_is_refused_and_more_seeds_extend_it(first
     assert json.loads((first.out / "config.json").read_text())["question"]["looks"] == 2
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_judges_is_the_first_metric_or_what_is_asked_for(tmp_path):
     by_loss = compare_schedules(classifier, **ASKED, metric="loss", tolerance="5%", jobs=1, out=tmp_path / "loss")
     assert set(by_loss.summary.judge) == {"-loss"} and "validation loss" in by_loss.text
@@ -68,6 +74,7 @@ def test_what_judges_is_the_first_metric_or_what_is_asked_for(tmp_path):
     assert not (tmp_path / "dice").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_on_the_learner_at_hand_everything_is_put_back():
     learn = classifier()
     with learn.no_bar(), learn.no_logging():
@@ -82,6 +89,16 @@ def test_on_the_learner_at_hand_everything_is_put_back():
     assert str(learn.opt.state_dict()["state"]) == str(steps)
 
 
+def test_the_learner_at_hand_is_exported_trained_and_kept(tmp_path):
+    learn = tasks.tabular()
+    before = {name: value.clone() for name, value in learn.model.state_dict().items()}
+    result = learn.compare_schedules(1, schedules=["constant", "cosine"], lr_max=1e-2, seeds=1)
+    written = load_learner(result.export(tmp_path / "model.pkl")).model.state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in learn.model.state_dict().items())
+    assert any(not torch.equal(value, before[name]) for name, value in written.items()) and len(learn.dls.train) == 8
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_more_seeds_go_to_the_open_schedules_only(tmp_path, capsys):
     "A later command with more seeds, or more time, looks once more, at what is there by then."
     asked = ASKED | {"schedules": "constant,cosine,exponential,one_cycle", "tolerance": 0.001, "jobs": 1}
@@ -115,6 +132,57 @@ def test_a_limit_of_time_alone_leaves_room_for_more_seeds(monkeypatch):
     assert [question.has_stages for question in asked] == [True, False] and len(asked[1].seeds) == 3
 
 
+@pytest.fixture(scope="module")
+def of_a_table(tmp_path_factory):
+    return compare_schedules(tasks.tabular, **ASKED, jobs=1, out=tmp_path_factory.mktemp("table") / "out")
+
+
+def test_a_tabular_classification_is_compared_to_the_end(of_a_table):
+    assert of_a_table.runs.status.tolist() == ["ok"] * 6 and of_a_table.runs.brier.between(0, 2).all()
+    assert set(of_a_table.summary.judge) == {"accuracy"} and of_a_table.best.schedule in of_a_table.text
+    page = of_a_table.report.read_text()
+    assert "tabular, 64 training and 32 validation items" in page and of_a_table.best.schedule in page
+
+
+def test_the_recommended_schedule_is_exported_as_it_was_trained(of_a_table, tmp_path, capsys):
+    files = [of_a_table.export(tmp_path / f"{n}.pkl", seed) for n, seed in enumerate((2, 2, None))]
+    assert "Note" not in capsys.readouterr().err, "the same validation losses as in the table"
+    states = [load_learner(file).model.state_dict() for file in files]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    learn, fresh = load_learner(files[2]), tasks.tabular()
+    fresh.model.load_state_dict(learn.model.state_dict())
+    best = of_a_table.runs.query("schedule == @of_a_table.best.schedule and seed == 0").iloc[0]
+    assert fresh.validate()[1] == pytest.approx(best.accuracy) and learn.dls.vocab == ["no", "yes"]
+    assert learn.predict(tasks.table().iloc[0])[2].sum().item() == pytest.approx(1)
+
+
+def test_what_cannot_be_exported_is_one_sentence(first, of_a_table, tmp_path):
+    with pytest.raises(UserError, match="`seed` 7: expected a seed of .* that finished: 0, 1, 2"):
+        of_a_table.export(tmp_path / "model.pkl", seed=7)
+    with pytest.raises(UserError, match="there is no folder"):
+        of_a_table.export(tmp_path / "none" / "model.pkl")
+    with pytest.raises(UserCodeError, match="fastai cannot export this Learner: AttributeError"):
+        first.export(tmp_path / "model.pkl")  # its data set is a list, which fastai cannot empty
+    with pytest.raises(UserError, match="export needs the answer"):
+        report.main(str(first.out)).export(tmp_path / "model.pkl")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_learner_that_is_not_the_same_again_is_told(tmp_path, capsys):
+    shift = count()
+
+    def make():
+        learn = tasks.tabular()
+        with torch.no_grad():
+            learn.model.layers[-1][0].bias[0] += next(shift)
+        return learn
+
+    result = compare_schedules(make, **ASKED | {"seeds": 1}, jobs=1, out=tmp_path / "out")
+    result.export(tmp_path / "model.pkl")
+    assert "Note on make: trained again its validation loss is" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.py").write_text(
@@ -135,6 +203,7 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     assert "leave out --data" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_equal_curves_are_trained_once(capsys, tmp_path):
     result = compare.main(
         data="digits:60", epochs=2, seeds=1, schedules="cosine,sgdr", jobs=1, size=8, lr_max=1e-3, out=tmp_path

@@ -104,8 +104,10 @@ def test_our_epochs_stand_beside_the_tutorials_of_the_same_lr_and_length_and_oth
 def test_the_title_names_the_best_arm_also_where_it_is_not_the_right_one():
     rows = [("too long", "3e-3", 30, 0.796), ("right", "3e-3", 8, 0.785), ("too high", "1e-1", 8, np.nan)]
     summary = pd.DataFrame(rows, columns=["arm", "lr", "epochs", "accuracy"])
-    assert lr_report.finding(summary) == '"too long" is best: LR 3e-3 for 30 epochs, 79.6%'
-    assert lr_report.finding(summary.iloc[1:]) == "LR 3e-3 for 8 epochs is best here: 78.5%"
+    assert lr_report.finding(summary) == '"too long" is best: LR 3e-3 for 30 epochs, 79.6 %'
+    assert lr_report.finding(summary.iloc[1:]) == "LR 3e-3 for 8 epochs is best here: 78.5 %"
+    summary.loc[1, "accuracy"] = 0.795
+    assert lr_report.finding(summary) == "LR 3e-3 for 8 epochs is enough: 79.5 %; 30 gain 0.1 points"
     assert lr_report.finding(summary.iloc[2:]) == "No run finished"
 
 

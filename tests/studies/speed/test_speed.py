@@ -86,6 +86,6 @@ def test_scaling_measures_a_process_of_its_own(monkeypatch):
     twice = scaling.repeated(digits, 2)
     assert len(twice.labels) == 2 * len(digits.labels) and twice.majority() == digits.majority()
     assert len(set(twice.splits["train"]) & set(twice.splits["valid"])) == 0
-    command = [sys.executable, "-m", scaling.__name__, "1", "2", "digits"]
+    command = [sys.executable, "-m", scaling.__name__, "1", "2", "digits:200"]
     found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert 0 < found["seconds"] < 600 and 0.05 < found["memory"] < 20

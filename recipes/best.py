@@ -1,0 +1,49 @@
+"""Which model is the best that ten minutes can give, and why?
+
+Measures the speed of this machine, puts a test part aside, tries a few ways to train a pretrained model, and trains the
+best one until the time is up. Writes model.pkl, which `lrlab predict` and fastai's `load_learner` read, and a report
+that shows what every step cost and decided.
+
+    lrlab best --data ~/photos --minutes 10
+"""
+
+import time
+from typing import Annotated, Any
+
+from lrlab.recipes import cli
+from lrlab.recipes.kitchen import options as o
+
+Minutes = Annotated[
+    Any, o.Option("Training", "N", "Minutes until the model and the report are there", o.number(0.5, 10_000.0))
+]
+
+
+@cli.recipe(quick={"minutes": 1.0, "out": "results/best-quick"})
+def main(
+    data: o.Data = "solar",
+    minutes: Minutes = 10.0,
+    arch: o.PretrainedArch = "efficientnet_lite0",
+    weights: o.Weights = None,
+    bs: o.BatchSize = None,
+    size: o.Size = None,
+    aug: o.Aug = None,
+    seed: o.Seed = 0,
+    precision: o.Precision = "auto",
+    threads: Annotated[Any, o.Option("Machine", "N", "CPU threads [default: every core]", o.number(1, 256))] = None,
+    no_cache: o.NoCache = False,
+    out: o.Out = "results/best",
+    fresh: o.Fresh = False,
+    quick: o.Quick = False,
+):
+    "Train the best model that fits into the time, test it once on images put aside, and export it."
+    began = time.monotonic()
+
+    from lrlab.recipes.kitchen import workloads
+    from lrlab.recipes.studies.best import study
+
+    workload = workloads.make_workload(data, arch, size, bs, precision, weights, cache=not no_cache, aug=aug)
+    return study.answer(study.Question(workload, minutes, seed, threads), out, fresh, began=began)
+
+
+if __name__ == "__main__":
+    raise SystemExit(cli.run(main))

@@ -1,0 +1,53 @@
+"""The optimizer that a name or an import path stands for, as `opt_func` of a Learner."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from fastai import optimizer as fastai_optimizer
+from fastai.optimizer import OptimWrapper
+from torch import nn
+
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.learner.fused_adam import FusedAdam
+from lrlab.recipes.kitchen.optimizer_names import DEFAULT, FASTAI
+
+
+def opt_func(opt: str = DEFAULT) -> Callable:
+    """What makes the optimizer: `opt_func(opt)(parameter groups, lr=...)`.
+
+    A class of torch is wrapped in fastai's `OptimWrapper`. Raises whatever the import of a path raises.
+    """
+    if opt == DEFAULT:
+        return FusedAdam
+    if opt in FASTAI:
+        function, arguments = FASTAI[opt]
+        return partial(getattr(fastai_optimizer, function), **arguments)
+    module, _, name = opt.partition(":")
+    found = getattr(_import(module), name)
+    is_of_torch = isinstance(found, type) and issubclass(found, torch.optim.Optimizer)
+    return partial(OptimWrapper, opt=found) if is_of_torch else found
+
+
+def _import(module: str) -> Any:
+    "A module that is installed, or one in the working directory."
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    return importlib.import_module(module)
+
+
+def check_optimizer(opt: str, wd: float | None) -> None:
+    "Raise UserError unless `opt` makes an optimizer for fastai, with weight decay if `wd` is given."
+    try:
+        made = opt_func(opt)([[nn.Parameter(torch.zeros(2, 2))]], lr=1e-3)
+    except Exception as error:  # an import, or code of the user's, may raise anything
+        reason = " ".join(str(error).split()) or "no message"
+        raise UserError(f"`opt` {opt}: {type(error).__name__}: {reason[:300]}") from error
+    if not hasattr(made, "hypers"):
+        raise UserError(f"`opt` {opt}: made {type(made).__name__}; expected an optimizer of fastai or torch")
+    if wd is not None and "wd" not in made.hypers[0]:
+        raise UserError(f"`wd` {wd:g}: `opt` {opt} has no weight decay")

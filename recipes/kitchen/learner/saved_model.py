@@ -1,0 +1,128 @@
+"""Exported Learners: write one completely or not at all, load one, and predict files with it, batch by batch."""
+
+import os
+import pickle
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from fastai.learner import Learner, load_learner
+from joblib import Parallel, cpu_count, delayed
+from torch import nn
+
+from lrlab.recipes.kitchen.data.dataloaders import RowToImage, train_device
+from lrlab.recipes.kitchen.data.decode import UnreadableImage, read_image
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.learner.precision import autocast, precision_of
+from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
+
+BATCH = 64
+
+
+def save_model(learn: Learner, file: Path) -> None:
+    "`learn.export`, written completely or not at all."
+    part = file.with_name(f".{file.name}.part")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fastai's, about pickle
+        learn.export(part.resolve())
+    os.replace(part, file)
+
+
+def load_model(file: Path | str) -> Learner:
+    """The Learner that `learn.export` wrote, on the GPU if there is one, ready to predict.
+
+    An exported Learner is a pickle, which can run any code: load only files that you trust. Raises UserError for a file
+    that is missing or no exported Learner.
+    """
+    prepare_torchvision()
+    file = Path(file).expanduser()
+    if not file.is_file():
+        raise UserError(f"`model` {file}: no such file")
+    device = train_device()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            learn = load_learner(file, cpu=device.type == "cpu")
+    except (pickle.UnpicklingError, EOFError, RuntimeError, AttributeError, ImportError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        raise UserError(f"`model` {file}: cannot be loaded as a Learner that learn.export wrote ({reason})") from error
+    learn.model.to(device).eval()
+    return learn
+
+
+def divide_scores(model: nn.Sequential, temperature: float) -> None:
+    """Divide the model's outputs by a temperature (Guo et al. 2017, arXiv:1706.04599), within its last layer.
+
+    So whoever loads the model gets calibrated probabilities. Raises ValueError if it does not end in a linear layer.
+    """
+    last = [module for module in model.modules() if not list(module.children())][-1]
+    if not isinstance(last, nn.Linear):
+        raise ValueError(f"the model ends in {type(last).__name__}; expected a linear layer")
+    with torch.no_grad():
+        for values in last.parameters():
+            values /= temperature
+
+
+def predict_files(
+    learn: Learner, files: Sequence[Path], bs: int = BATCH
+) -> Iterator[tuple[Path, np.ndarray | None, str | None]]:
+    """For every file the probabilities [classes] of `learn.dls.vocab`; or None and why it cannot be read.
+
+    A batch of files is read while the model computes the one before. Raises UserError for a Learner that lrlab did not
+    make.
+    """
+    size, channels = _image_shape(learn)
+    batches = [files[start : start + bs] for start in range(0, len(files), bs)]
+
+    with ThreadPoolExecutor(1) as reader:
+        following = reader.submit(_read, batches[0], size, channels) if batches else None
+        for number, batch in enumerate(batches, start=1):
+            images, reasons = following.result()
+            following = reader.submit(_read, batches[number], size, channels) if number < len(batches) else None
+            rows = iter(_probabilities(learn, images))
+            for position, file in enumerate(batch):
+                reason = reasons.get(position)
+                yield file, None if reason else next(rows), reason
+
+
+def _image_shape(learn: Learner) -> tuple[int, int]:
+    "Size and channels of the images that an exported Learner of lrlab reads."
+    for pipeline in getattr(learn.dls, "tfms", ()):
+        for transform in pipeline.fs:
+            if isinstance(transform, RowToImage):
+                return transform.size, transform.channels
+    raise UserError("`model` was not made by lrlab; use learn.dls.test_dl(files) and learn.get_preds of fastai")
+
+
+def _read(files: Sequence[Path], size: int, channels: int) -> tuple[np.ndarray, dict[int, str]]:
+    "The readable files as uint8 [n, size, size, channels], and {position: reason} of the others."
+    found = Parallel(n_jobs=min(cpu_count(), 16), prefer="threads")(delayed(_try)(f, size, channels) for f in files)
+    images = [image for image in found if not isinstance(image, str)]
+    reasons = {position: image for position, image in enumerate(found) if isinstance(image, str)}
+    return np.stack(images) if images else np.empty((0, size, size, channels), np.uint8), reasons
+
+
+def _try(file: Path, size: int, channels: int) -> np.ndarray | str:
+    try:
+        return read_image(file, size, channels)
+    except UnreadableImage as error:
+        return str(error)
+    except OSError as error:
+        return error.strerror.lower() if error.strerror else str(error)
+
+
+@torch.no_grad()
+def _probabilities(learn: Learner, images: np.ndarray) -> np.ndarray:
+    "[n, classes] of uint8 images [n, size, size, channels], as validation images are treated."
+    if not len(images):
+        return np.empty((0, len(learn.dls.vocab)))
+    device = next(learn.model.parameters()).device
+    x = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
+    for transform in learn.dls.valid.after_batch.fs:
+        x = transform(x, split_idx=1)
+    with autocast(precision_of(learn), device):
+        scores = learn.model(x.as_subclass(torch.Tensor))
+    return torch.softmax(scores.float(), 1).cpu().numpy()

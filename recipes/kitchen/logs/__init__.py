@@ -1,0 +1,1 @@
+"""Finished runs for the tools in which people keep their experiments: one file for each tool."""

@@ -1,0 +1,48 @@
+"""Optimizers by name: fastai's, and any other by its import path. Imports nothing heavy."""
+
+import re
+from typing import Any
+
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.text import did_you_mean, shorten
+
+DEFAULT = "adam"
+FASTAI: dict[str, tuple[str, dict[str, float]]] = {  # name -> fastai's function, and what it is called with
+    "adam": ("Adam", {}),
+    "sgd": ("SGD", {"mom": 0.9}),  # fastai's default has no momentum, which nobody means by SGD
+    "rmsprop": ("RMSProp", {}),
+    "radam": ("RAdam", {}),
+    "qhadam": ("QHAdam", {}),
+    "larc": ("Larc", {}),
+    "lamb": ("Lamb", {}),
+    "ranger": ("ranger", {}),
+}
+
+
+def parse_optimizer(value: Any, name: str = "opt") -> str:
+    """A name of FASTAI, or an import path. Raises UserError for anything else.
+
+    >>> parse_optimizer("Lamb"), parse_optimizer("torch.optim:NAdam")
+    ('lamb', 'torch.optim:NAdam')
+    """
+    text = str(value).strip()
+    if text.lower() in FASTAI:
+        return text.lower()
+    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", text):
+        hint = did_you_mean(text.lower(), FASTAI)
+        known = ", ".join(FASTAI)
+        raise UserError(
+            f"`{name}` {shorten(value)}: expected {known}, or an import path such as torch.optim:NAdam{hint}"
+        )
+    return text
+
+
+def optimizer_code(opt: str) -> str:
+    """An optimizer of fastai in Python.
+
+    >>> optimizer_code("lamb"), optimizer_code("sgd")
+    ('Lamb', 'partial(SGD, mom=0.9)')
+    """
+    function, arguments = FASTAI[opt]
+    given = "".join(f", {name}={value}" for name, value in arguments.items())
+    return f"partial({function}{given})" if given else function

@@ -1,0 +1,79 @@
+"""Which images `lrlab best` trains on, which it decides by, and which nothing sees before the final test."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lrlab.recipes.kitchen.data.catalog import DATASETS, load, split_count
+from lrlab.recipes.kitchen.data.decode import SUFFIXES
+from lrlab.recipes.kitchen.data.image_folder import files_below
+from lrlab.recipes.kitchen.data.image_set import ImageSet, stratified_sample, stratified_split
+from lrlab.recipes.kitchen.image_source import ImageSource
+
+TEST_SHARE = 0.2  # of images that bring no test part
+VALID_SHARE = 0.15  # of the rest
+MOST_SPLITS = 3  # train, valid, test
+KEPT_SHARE = 0.5  # of the validation images that the final training leaves out
+
+
+def count_images(data: str | ImageSource) -> int:
+    "About how many images there are, without decoding a file. Where there are none, loading them will say why."
+    if isinstance(data, ImageSource):
+        return sum(_count_below(folder) for folder in _folders(data))
+    name, part = split_count(str(data))
+    if name in DATASETS:
+        return sum(map(len, load(data).splits.values()))  # small images, decoded once for all recipes
+    count = _count_below(name)
+    return count if part is None else min(count, MOST_SPLITS * part)
+
+
+def _folders(source: ImageSource) -> list[str]:
+    named = [source.train, source.valid, source.test] if source.train else [str(source)]
+    return [name for name in named if name]
+
+
+def _count_below(folder: str) -> int:
+    try:
+        return sum(file.suffix.lower() in SUFFIXES for file in files_below(Path(folder).expanduser()))
+    except (OSError, ValueError, RuntimeError):  # not there, a name that cannot be, no home folder
+        return 0
+
+
+def put_aside(images: ImageSet, seed: int) -> tuple[ImageSet, str]:
+    """The images in three parts: `test`, which only the final test sees, `valid`, which decides, and `train`.
+
+    Also returns where the test images come from. A test part of the data's own is kept. Else the validation part of the
+    data's own is the test. Else a fifth of every class is.
+    """
+    splits: dict[str, Any] = dict(images.splits)
+    if images.has_own_split and "test" in splits:
+        return images, "the test part that the data bring"
+    if images.has_own_split:
+        parts = _split(images, splits["train"], VALID_SHARE, seed)
+        return replace(images, splits={**parts, "test": splits["valid"]}), "the validation part that the data bring"
+    outer = _split(images, np.sort(np.concatenate(list(splits.values()))), TEST_SHARE, seed)
+    parts = _split(images, outer["train"], VALID_SHARE, seed)
+    where = f"{TEST_SHARE:.0%} of every class, put aside at the start".replace("%", " %")
+    return replace(images, splits={**parts, "test": outer["valid"]}, strata=None), where
+
+
+def take_part(images: ImageSet, share: float) -> ImageSet:
+    "A share of every split, and at least one image of every class."
+    splits = {name: rows[stratified_sample(images.labels[rows], share)] for name, rows in images.splits.items()}
+    return replace(images, splits=splits) if share < 1 else images
+
+
+def with_validation_images(images: ImageSet, seed: int) -> ImageSet:
+    "For the final training: half of the validation images join the training images, the other half remains."
+    parts = _split(images, images.splits["valid"], KEPT_SHARE, seed)
+    train = np.sort(np.concatenate([images.splits["train"], parts["train"]]))
+    return replace(images, splits=images.splits | {"train": train, "valid": parts["valid"]})
+
+
+def _split(images: ImageSet, rows: np.ndarray, share: float, seed: int) -> dict[str, np.ndarray]:
+    "A share of every stratum of `rows` as `valid`, the rest as `train`."
+    strata = images.labels if images.strata is None else images.strata
+    parts = stratified_split(strata[rows], share, seed)
+    return {name: rows[positions] for name, positions in parts.items()}

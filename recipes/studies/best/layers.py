@@ -1,0 +1,57 @@
+"""Training all layers of a pretrained model, starting from a head that is trained already."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastai.callback.core import CancelValidException
+from torch import nn
+
+from lrlab.callbacks import StopOnDivergence
+from lrlab.callbacks.events import QuickCallback
+from lrlab.recipes.kitchen.learner.out_of_memory import is_out_of_memory
+from lrlab.recipes.kitchen.runs.plan import Run
+from lrlab.recipes.kitchen.runs.recording import Recording
+from lrlab.recipes.kitchen.store.tables import RunResult
+from lrlab.recipes.studies.best.head import split_head
+from lrlab.recipes.studies.best.plan import MOST_EPOCHS
+from lrlab.recipes.studies.best.timed import CycleByTheClock
+
+
+class NoValidation(QuickCallback):
+    "Leave out the validation after every epoch; there is one at the end."
+
+    def before_validate(self):
+        raise CancelValidException()
+
+
+def put_head(learn: Any, head: nn.Sequential) -> None:
+    "Give the model a head that was trained on its features."
+    split_head(learn.model[1])[1].load_state_dict(head.state_dict())
+
+
+def train_layers(run: Run, learn: Any) -> RunResult:
+    "All layers for the epochs of the run, from the learner's present weights."
+    recording = Recording()
+    with learn.no_bar(), learn.no_logging():
+        learn.fit_schedule(run.epochs, run.schedule, lr_max=run.lr_max.to_fastai(), cbs=recording.callbacks())
+    return recording.result(run)
+
+
+def train_layers_until(
+    learn: Any, lr: float | slice, seconds: float, clock: Callable[[], float], tell: Callable[[float], None]
+) -> tuple[float, str | None]:
+    """All layers for `seconds`, and at most MOST_EPOCHS. Returns the epochs done, and why it failed or None.
+
+    It fails if it diverges or if there is too little memory.
+    """
+    timed, divergence = CycleByTheClock(seconds, clock, tell), StopOnDivergence()
+    reason = None
+    try:
+        with learn.no_bar(), learn.no_logging():
+            learn.fit(MOST_EPOCHS, lr=lr, cbs=[timed, divergence, NoValidation()])
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = "out of memory"
+    reason = divergence.reason if divergence.diverged else reason
+    return timed.steps / len(learn.dls.train), reason

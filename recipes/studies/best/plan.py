@@ -1,0 +1,151 @@
+"""What `lrlab best` tries, in which order, and how much of it fits into the time. Arithmetic; nothing here trains.
+
+1. **Size.** A few batches are timed. The largest of SIZES is taken at which what the body makes of the images can be
+   computed in FEATURES_SHARE of the time. Where no size is small enough, the images are not mirrored; where that is not
+   enough either, a part of them has to do.
+2. **Head.** The body stays frozen: what it makes of the images is computed once, and a head trains in seconds. Its LR
+   is one of HEAD_LRS, by three seeds and `lrlab.recipes.decide`.
+3. **All layers**, starting from that head: trials in TRIAL_SHARE of the time show on the validation images whether they
+   gain anything, and at which of LAYER_LRS. Where the time is too short for trials, this is left to step 4.
+4. **Final model.** All layers are trained until the time is up, and kept if they are better than the head on validation
+   images. What the trials have shown before, or the head alone, is trained with half of the validation images too. The
+   other half then sets the temperature, and catches a training that went wrong.
+5. **Test**, once, on images that nothing of the above has seen.
+"""
+
+import math
+from typing import NamedTuple
+
+import pandas as pd
+
+SIZES = (64, 96, 128, 160, 192, 224)  # pixels
+MEASURED_SIZE = 96  # at which the machine is timed; times grow with the number of pixels
+HEAD_LRS = (1e-3, 3e-3, 1e-2)
+HEAD_EPOCHS = 5
+LAYER_LRS = (3e-4, 1e-3)  # of the head; the first layers get it divided by DIVISOR
+DIVISOR = 100  # as in fine_tune of fastai
+SEEDS = (0, 1, 2)  # of the comparisons
+FEATURES_SHARE, MOST_FEATURES_SHARE = 0.3, 0.5  # of the time, for what the body makes of the images
+VIEWS = 2  # of every image: itself and its mirror image
+HEAD_SHARE = 0.2  # of the time, for all heads; the rest of their seeds are not trained then
+TRIAL_SHARE = 0.3  # of the time that is left after the heads
+TRIAL_STEPS, TRIAL_EPOCHS = 300, 4  # of a trial at least: of several seeds, and of a single one
+LEAST_EPOCHS = 1.0  # of all layers in the final training
+MOST_EPOCHS = 30  # of all layers; more time than that is not used
+
+
+class Speed(NamedTuple):
+    "Seconds for one image of `size` pixels: to predict it, and to train on it once."
+
+    size: int
+    predict: float
+    train: float
+
+    def at(self, size: int) -> "Speed":
+        """At another size: the time grows with the number of pixels.
+
+        >>> Speed(96, 0.01, 0.04).at(192)
+        Speed(size=192, predict=0.04, train=0.16)
+        """
+        factor = (size / self.size) ** 2
+        return Speed(size, self.predict * factor, self.train * factor)
+
+
+def choose_size(speed: Speed, n_images: int, seconds: float, sizes: tuple[int, ...] = SIZES) -> int:
+    """The largest size at which the features of all images fit into their share of the time; else the smallest.
+
+    >>> [choose_size(Speed(96, 0.005, 0.02), 1000, seconds) for seconds in (10, 50, 1000)]
+    [64, 96, 224]
+    """
+    fitting = [size for size in sizes if VIEWS * n_images * speed.at(size).predict <= FEATURES_SHARE * seconds]
+    return max(fitting, default=min(sizes))
+
+
+def epochs_in(seconds: float, speed: Speed, n_train: int) -> float:
+    """How many epochs of all layers `seconds` are enough for, at `speed`'s size.
+
+    >>> epochs_in(60, Speed(96, 0.005, 0.02), 1000)
+    3.0
+    """
+    return seconds / (n_train * speed.train)
+
+
+def fit_images(speed: Speed, n_images: int, seconds: float) -> tuple[int, float]:
+    """How many views of every image fit at `speed`'s size, 2 or 1, and which share of the images.
+
+    >>> [fit_images(Speed(64, 0.01, 0.02), 1000, seconds) for seconds in (100, 50, 10)]
+    [(2, 1.0), (1, 1.0), (1, 0.5)]
+    """
+    cost = n_images * speed.predict
+    if VIEWS * cost <= FEATURES_SHARE * seconds:
+        return VIEWS, 1.0
+    return 1, min(1.0, MOST_FEATURES_SHARE * seconds / cost)
+
+
+class Trials(NamedTuple):
+    "Trainings of all layers that show whether they gain anything: every LR with every seed, of equal length."
+
+    lrs: tuple[float, ...]
+    seeds: tuple[int, ...]
+    epochs: int
+
+
+def plan_trials(seconds: float, speed: Speed, n_train: int, bs: int) -> Trials | None:
+    """All LRs and seeds if TRIAL_STEPS fit; else one LR and one seed if TRIAL_EPOCHS fit; else none.
+
+    Shorter trials would only show that a training starts badly: the batch norms have to find new statistics.
+
+    >>> for seconds in (100, 300, 40000):
+    ...     print(plan_trials(seconds, Speed(96, 0.005, 0.02), 1000, 64))
+    None
+    Trials(lrs=(0.001,), seeds=(0,), epochs=4)
+    Trials(lrs=(0.0003, 0.001), seeds=(0, 1, 2), epochs=30)
+    """
+    epochs = TRIAL_SHARE * epochs_in(seconds, speed, n_train)
+    each = min(int(epochs / (len(LAYER_LRS) * len(SEEDS))), MOST_EPOCHS)
+    if each * n_train >= TRIAL_STEPS * bs:
+        return Trials(LAYER_LRS, SEEDS, each)
+    if epochs >= TRIAL_EPOCHS:
+        return Trials(LAYER_LRS[-1:], SEEDS[:1], min(int(epochs), MOST_EPOCHS))
+    return None
+
+
+class Layers(NamedTuple):
+    """What is decided about training all layers. JSON types.
+
+    `lr` is that of the head; None: they are not trained. `is_shown`: trials have shown that they gain something.
+    """
+
+    lr: float | None
+    is_shown: bool
+    words: str
+
+
+def untried_layers(seconds: float, speed: Speed, n_train: int) -> Layers:
+    "The decision where there is no time for trials."
+    if epochs_in(seconds, speed, n_train) < LEAST_EPOCHS:
+        return Layers(None, False, "no time for an epoch of all layers")
+    return Layers(LAYER_LRS[-1], False, "no time for trials: all layers are trained, and kept if they beat the head")
+
+
+def decide_layers(table: pd.DataFrame, lrs: dict[str, float]) -> Layers:
+    """The decision by a table of `decide` over the head and the arms `lrs`, the LR of each arm by its name.
+
+    A trial is shorter than the final training, which favours the head. So all layers always get their chance.
+    """
+    best = table.iloc[0].schedule
+    if best in lrs:
+        return Layers(lrs[best], True, f"{best}, in the final training too")
+    arm = next(name for name in table.schedule if name in lrs)
+    return Layers(lrs[arm], False, f"{arm} may gain with more time: trained, and kept if better than the head")
+
+
+def is_accepted(after: float, before: float, n_valid: int, is_shown: bool) -> bool:
+    """Whether all layers are kept, by the accuracy before and after their training on `n_valid` images.
+
+    Where trials have shown a gain, these few images only catch a training that went wrong: two standard errors.
+
+    >>> is_accepted(0.84, 0.85, 100, is_shown=False), is_accepted(0.84, 0.85, 100, is_shown=True)
+    (False, True)
+    """
+    return after >= before - (1 / math.sqrt(n_valid) if is_shown else 0.0)

@@ -1,0 +1,124 @@
+"""Rebuilds the text, best.png and report.html of `lrlab best` from what it stored. Never trains."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from lrlab.recipes.kitchen.errors import NothingFinished
+from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.figures.thumbnails import PNG
+from lrlab.recipes.kitchen.stats.intervals import wilson_interval
+from lrlab.recipes.kitchen.store.files import write_atomically
+from lrlab.recipes.kitchen.store.store import Store
+from lrlab.recipes.kitchen.text import percent, plural, text_table
+from lrlab.recipes.studies.best import figure
+from lrlab.recipes.studies.best.journal import Step, stored_steps
+
+FILES = ("test.csv", "worst.json", "model.pkl")  # without which there is no answer
+
+
+@dataclass
+class Answer:
+    """`accuracy` is that on the test images, `low` to `high` its 95 % interval, and `test` the table behind it.
+
+    `steps` says what every step cost and decided. `model` is the exported Learner, `report` the page about it.
+    """
+
+    accuracy: float
+    low: float
+    high: float
+    test: pd.DataFrame
+    steps: list[Step]
+    model: Path
+    report: Path
+    text: str
+
+
+def redraw(store: Store) -> Answer:
+    "Text, figure and page from the stored steps and tables alone. Raises NothingFinished without a final model."
+    missing = [name for name in FILES if not (store.out / name).exists()]
+    if missing:
+        raise NothingFinished(f"{store.out}: the final model is not finished yet; the same command continues")
+    test = pd.read_csv(
+        store.out / "test.csv", dtype={"file": str, "label": str, "predicted": str}, keep_default_na=False
+    )
+    worst = [row for row in json.loads((store.out / "worst.json").read_text(encoding="utf-8"))]
+    worst = [row for row in worst if str(row["picture"]).startswith(PNG)]  # nothing that would be fetched
+    config, steps = store.manifest.to_dict(), stored_steps(store.manifest)
+    right = test.label == test.predicted
+    accuracy, (low, high) = float(right.mean()), wilson_interval(int(right.sum()), len(test))
+    finding = f"{100 * accuracy:.1f} % right on {len(test):,} images that training never saw"
+    drawn = figure.draw(steps, test, worst, config, finding)
+    style.save(drawn, store.out / "best.png")
+    answer = Answer(accuracy, low, high, test, steps, store.out / "model.pkl", store.out / "report.html", "")
+    answer.text = _text(answer, config)
+    write_atomically(answer.report, _page(answer, worst, config, finding, style.to_svg(drawn)))
+    return answer
+
+
+def sentences(answer: Answer, config: dict) -> list[str]:
+    "The answer, what it was measured on, and what it means."
+    n, (common, count) = len(answer.test), max(answer.test.label.value_counts().items(), key=lambda item: item[1])
+    accuracy = percent(answer.accuracy, answer.low, answer.high)
+    found = [
+        f"{accuracy} % of {plural(n, 'test image')} are right. Always answering {common} would be right in "
+        f"{100 * count / n:.1f} %.",
+        f"The test images: {config['test_from']}. No step before the test saw them.",
+        f"The model: {answer.steps[-1].facts['how']}, on {answer.steps[-1].facts['n_train']:,} images.",
+    ]
+    if answer.low <= count / n:
+        found.append("This is not beyond chance better than always answering the most frequent class.")
+    mean = answer.test.probability.mean()
+    found.append(f"Its probabilities are calibrated: on the test images it is {100 * mean:.0f} % sure on average.")
+    return found
+
+
+def load_code(model: Path) -> str:
+    "The three lines that load the model."
+    return (
+        "from lrlab.recipes import load_model\n\n"
+        f"learn = load_model({str(model)!r})  # or fastai's load_learner, where lrlab is installed\n"
+        "learn.predict('image.jpg')  # the class, its number, the probability of every class"
+    )
+
+
+def _text(answer: Answer, config: dict) -> str:
+    rows = [{"step": step.name, "seconds": f"{step.seconds:.0f}", "decision": step.decision} for step in answer.steps]
+    code = "\n".join(f"    {line}".rstrip() for line in load_code(answer.model).splitlines())
+    return "\n".join(
+        [
+            text_table(rows),
+            "",
+            *sentences(answer, config),
+            "",
+            code,
+            "",
+            f"New images: lrlab predict {answer.model} FOLDER",
+            f"Report: {answer.report}",
+        ]
+    )
+
+
+def _page(answer: Answer, worst: list[dict], config: dict, finding: str, svg: str) -> str:
+    "report.html. jinja2 escapes every name that comes from outside."
+    environment = Environment(
+        loader=PackageLoader("lrlab.recipes.studies.best", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html").render(
+        answer=answer,
+        finding=finding,
+        sentences=sentences(answer, config),
+        code=load_code(answer.model),
+        svg=Markup(svg),  # noqa: S704  (matplotlib escapes every text that it draws)
+        worst=worst,
+        counts=figure.confusion(answer.test),
+        config=config,
+    )

@@ -1,0 +1,219 @@
+"""From the question of `lrlab best` to its answer: the steps that plan.py describes, each in a function."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lrlab.callbacks import OneCycle
+from lrlab.recipes.kitchen.data.image_set import ImageSet
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.grid.study import Study, open_study
+from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
+from lrlab.recipes.kitchen.runs.plan import Run
+from lrlab.recipes.kitchen.runs.train import attempt
+from lrlab.recipes.kitchen.stats.decide import decide
+from lrlab.recipes.kitchen.store.manifest import Manifest
+from lrlab.recipes.kitchen.store.tables import RunResult, RunRow, run_table
+from lrlab.recipes.kitchen.text import percent, plural
+from lrlab.recipes.kitchen.workloads import ImageWorkload, using_threads
+from lrlab.recipes.studies.best import plan
+from lrlab.recipes.studies.best.budget import Budget
+from lrlab.recipes.studies.best.data import count_images, put_aside, take_part
+from lrlab.recipes.studies.best.final import FINAL, train_final
+from lrlab.recipes.studies.best.head import compute_features, train_head
+from lrlab.recipes.studies.best.journal import Journal, Step, stored_steps
+from lrlab.recipes.studies.best.layers import put_head, train_layers
+from lrlab.recipes.studies.best.measure import measure_speed
+from lrlab.recipes.studies.best.report import Answer, redraw
+from lrlab.recipes.studies.best.work import Work
+
+SIZE, HEAD, LAYERS = "Speed and image size", "Head on the frozen body", "All layers"  # the steps, by name
+
+
+@dataclass(frozen=True)
+class Question:
+    "Everything that the numbers depend on, but for the speed of the machine. The size is left open at first."
+
+    workload: ImageWorkload
+    minutes: float
+    seed: int = 0
+    threads: int | None = None  # None: every core
+
+    @property
+    def seeds(self) -> list[int]:
+        return [self.seed]
+
+    def to_dict(self, images: ImageSet) -> dict:
+        return self.workload.to_dict(images) | {"minutes": self.minutes, "seed": self.seed, "threads": self.threads}
+
+
+def answer(
+    question: Question,
+    out: Path | str,
+    fresh: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+    began: float | None = None,
+) -> Answer:
+    """Take the steps that the folder lacks, in the time that is left; write model.pkl, tables, best.png, report.html.
+
+    The time of `clock` runs from `began` on, by default from now. Finished steps of a stopped command count as used.
+    """
+    steps = [] if fresh else stored_steps(Manifest.read(Path(out)))
+    busy = time.thread_time if clock is time.monotonic else None
+    budget = Budget(60 * question.minutes, clock, sum(step.seconds for step in steps), began, busy)
+    with using_threads(question.threads):
+        first = steps[0] if steps else choose_size(question, budget)
+        size = question.workload.size or first.facts["size"]
+        question = replace(question, workload=replace(question.workload, size=size))
+        with open_study("best", question, out, fresh=fresh) as study:
+            journal = Journal(study.store, budget)
+            if not journal.find(SIZE):
+                journal.add(first)
+            if not journal.find(FINAL):
+                take_steps(study, journal)
+            return redraw(study.store)
+
+
+def choose_size(question: Question, budget: Budget) -> Step:
+    "Step 1. Times a few batches, before any image is decoded, because images are decoded once and at that size."
+    workload = question.workload
+    n_images = count_images(workload.data)
+    sizes = (workload.size,) if workload.size else plan.SIZES
+    if not n_images:
+        workload.load()  # which says why there are none
+    speed = measure_speed(workload.arch, workload.precision, workload.size, budget.clock)
+    seconds = budget.for_training()
+    size = plan.choose_size(speed, n_images, seconds, sizes)
+    at_size = speed.at(size)
+    views, share = plan.fit_images(at_size, n_images, seconds)
+    evidence = (
+        f"training takes {1000 * at_size.train:.1f} ms an image of {size} px, prediction {1000 * at_size.predict:.1f}"
+    )
+    decision = f"{size} px" + (" as asked for" if workload.size else f", of {', '.join(map(str, sizes))}")
+    decision += f"; {share:.0%} of the images, for more there is no time".replace("%", " %") if share < 1 else ""
+    facts = {"size": size, "speed": list(at_size), "views": views, "share": share}
+    return Step(SIZE, evidence, decision, facts=facts)
+
+
+def take_steps(study: Study, journal: Journal) -> None:
+    "Steps 2 to 5."
+    facts = journal.steps[0].facts  # of the size, as a resumed command must have them too
+    images, test_from = put_aside(study.image_set, study.question.seed)
+    images = take_part(images, facts["share"])
+    counts = {name: len(rows) for name, rows in images.splits.items()}
+    if counts["valid"] < 2:
+        shown = ", ".join(f"{count} {name}" for name, count in counts.items())
+        raise UserError(f"`data` {images.name}: too few images for training, validation and a test ({shown})")
+    study.store.update(other=study.store.manifest.other | {"test_from": test_from, "parts": counts})
+    learn = replace(study.workload, aug="none").learner(study.question.seed, images)
+    tell = lambda share: journal.now(f"what the body makes of the images, {share:.0%}")  # noqa: E731
+    mirror = facts["views"] > 1 and mirrors(study.workload.aug, images.flips)
+    features = compute_features(learn, mirror, tell)
+    work = Work(study, journal, images, features, plan.Speed(*facts["speed"]))
+    head_lr = choose_head(work)
+    train_final(work, head_lr, choose_layers(work, head_lr))
+
+
+def mirrors(aug: str | None, flips: str | None) -> bool:
+    """Whether a mirrored image keeps its label: where that is known, or where the user says so.
+
+    >>> mirrors(None, "dihedral"), mirrors(None, None), mirrors("flips", None), mirrors("fastai", "none")
+    (True, False, True, False)
+    """
+    return aug == "flips" or (aug != "none" and flips != "none" and not (aug is None and flips is None))
+
+
+def choose_head(work: Work) -> float:
+    "Step 2: the LR of the head. All LRs get a seed, then the next one, while their share of the time lasts."
+    journal = work.journal
+    if done := journal.find(HEAD):
+        journal.best = done.facts["best"]
+        return done.facts["lr"]
+    with journal.step(HEAD) as step:
+        least_left = (1 - plan.HEAD_SHARE) * journal.budget.for_training()
+        rows: list[RunRow] = []
+        for seed in plan.SEEDS:
+            if rows and journal.budget.for_training() < least_left:
+                break
+            for lr in plan.HEAD_LRS:
+                run = Run(head_arm(lr), OneCycle(), LearningRate(lr), seed, plan.HEAD_EPOCHS)
+                rows.append(train_one(work, run, lambda run, _: train_head(run, work.features)[1]))
+        table = judge(rows)
+        best = table.iloc[0]
+        lr = next(lr for lr in plan.HEAD_LRS if head_arm(lr) == best.schedule)
+        journal.best = f"{percent(best['mean'])} %, {best.schedule}"
+        step.evidence, step.decision = describe(table), f"LR {format_number(lr)}"
+        step.facts = {"lr": lr, "best": journal.best}
+    return lr
+
+
+def choose_layers(work: Work, head_lr: float) -> plan.Layers:
+    "Step 3: whether training all layers gains anything, and at which LR. Without enough time it is left open."
+    if done := work.journal.find(LAYERS):
+        return plan.Layers(**done.facts)
+    n_train, left = len(work.images.splits["train"]), work.journal.budget.for_training()
+    trials = plan.plan_trials(left, work.speed, n_train, work.features.bs)
+    if trials is None:
+        return plan.untried_layers(left, work.speed, n_train)
+    with work.journal.step(LAYERS) as step:
+        lrs = [LearningRate(lr, lr / plan.DIVISOR, is_slice=True) for lr in trials.lrs]
+        task = partial(train_trial, work=work, head_lr=head_lr)
+        rows = [row for row in work.study.store.complete().values() if row.schedule == head_arm(head_lr)]
+        rows = [row for row in rows if row.seed in trials.seeds]
+        for seed in trials.seeds:
+            for lr in lrs:
+                run = Run(layers_arm(lr.peak), OneCycle(), lr, seed, trials.epochs)
+                rows.append(train_one(work, run, task))
+        table = judge(rows)
+        found = plan.decide_layers(table, {layers_arm(lr.peak): lr.peak for lr in lrs})
+        step.evidence = f"{plural(trials.epochs, 'epoch')}, {plural(len(trials.seeds), 'seed')}: {describe(table)}"
+        step.decision, step.facts = found.words, found._asdict()
+    return found
+
+
+def train_trial(run: Run, _: Any, work: Work, head_lr: float) -> RunResult:
+    "All layers of a new model, starting from a head that is trained with the seed of the run."
+    head, _result = train_head(
+        Run("head", run.schedule, LearningRate(head_lr), run.seed, plan.HEAD_EPOCHS), work.features
+    )
+    learn = work.study.workload.learner(run.seed, work.images)
+    put_head(learn, head)
+    return train_layers(run, learn)
+
+
+def train_one(work: Work, run: Run, task: Callable[[Run, Any], RunResult]) -> RunRow:
+    "The row of a run, which is trained if the folder lacks it."
+    store = work.study.store
+    done = store.complete().get(run.run_id)
+    if done is None:
+        work.journal.now(f"{run.arm}, seed {run.seed}")
+        result = attempt(run, None, task, work.study.question.threads)
+        store.write_run(result)
+        done = result.row
+    return done
+
+
+def judge(rows: list[RunRow]) -> pd.DataFrame:
+    "The verdict of `decide` over the rows of runs."
+    table = run_table(rows)
+    if not (table.status == "ok").any():
+        raise UserError(f"no run finished ({table.error.iloc[0]})")
+    return decide(table)
+
+
+def describe(table: pd.DataFrame) -> str:
+    "Every arm with its mean and its word."
+    return "; ".join(f"{row.schedule} {percent(row['mean'])} % ({row.verdict})" for _, row in table.iterrows())
+
+
+def head_arm(lr: float) -> str:
+    return f"head, LR {format_number(lr)}"
+
+
+def layers_arm(lr: float) -> str:
+    return f"all layers, LR {format_number(lr)}"

@@ -1,0 +1,38 @@
+"""1cycle by the clock: the LR reaches its end when the time does, whatever the speed of the machine."""
+
+from collections.abc import Callable
+
+from fastai.callback.core import CancelFitException
+
+from lrlab.callbacks import OneCycle
+from lrlab.callbacks.events import QuickCallback
+
+POINTS = 1000  # of the curve
+
+
+class CycleByTheClock(QuickCallback):
+    """The LR of every group follows 1cycle over `seconds` of `clock`, or over the epochs of the fit if they end sooner.
+
+    A step that would begin after the end is not made: the fit ends there, also in the middle of an epoch. `tell(share)`
+    is called at every step with the share of the run that is done.
+    """
+
+    order, run_valid = 10, False
+
+    def __init__(self, seconds: float, clock: Callable[[], float], tell: Callable[[float], None] = lambda share: None):
+        self.seconds, self.clock, self.tell = seconds, clock, tell
+        self.curve = OneCycle().multipliers(POINTS, POINTS)
+        self.steps = 0
+
+    def before_fit(self):
+        self.began, self.lrs = self.clock(), [hyper["lr"] for hyper in self.opt.hypers]
+
+    def before_batch(self):
+        by_clock = (self.clock() - self.began) / self.seconds
+        if by_clock >= 1:
+            raise CancelFitException()
+        share = max(by_clock, self.train_iter / (self.n_epoch * len(self.dls.train)))
+        multiplier = self.curve[min(int(share * POINTS), POINTS - 1)]
+        self.opt.set_hypers(lr=[float(lr * multiplier) for lr in self.lrs])
+        self.steps += 1
+        self.tell(share)

@@ -1,0 +1,298 @@
+"""`lrlab best`: on time by an injected clock, honest about its test images, and resumed where it stopped."""
+
+import json
+from itertools import accumulate, count
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from lrlab.recipes import cli
+from lrlab.recipes.kitchen.data.catalog import load
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.learner.saved_model import load_model, predict_files
+from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
+from lrlab.recipes.kitchen.store.manifest import Manifest
+from lrlab.recipes.kitchen.workloads import make_workload
+from lrlab.recipes.studies.best import data, layers, plan, report, study
+from lrlab.recipes.studies.best.budget import Budget
+from lrlab.recipes.studies.best.measure import measure_speed
+from lrlab.recipes.studies.best.timed import CycleByTheClock
+from tests.studies.drawing import check_words, drawn
+
+prepare_torchvision()  # timm imports torchvision
+timm = pytest.importorskip("timm")
+STEPS = ["Speed and image size", "Head on the frozen body", "All layers", "Final model"]
+
+
+class Clock:
+    "A clock that moves on by `tick` seconds whenever it is read."
+
+    def __init__(self, tick: float):
+        self.tick, self.now = tick, 0.0
+
+    def __call__(self) -> float:
+        self.now += self.tick
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("weights") / "resnet.pth"
+    torch.save(timm.create_model("test_resnet", pretrained=False).state_dict(), file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    "A folder of 300 digits as PNG files, in a folder for each class."
+    folder, images = tmp_path_factory.mktemp("digits"), load("digits", 8)
+    for row in range(300):
+        name = images.classes[images.labels[row]]
+        (folder / name).mkdir(exist_ok=True)
+        Image.fromarray(images.images[row][..., 0]).save(folder / name / f"{row}.png")
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def a_speed():
+    "The same on every machine, so that the clock of the tests decides what fits."
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "measure_speed", lambda *_: plan.Speed(32, 0.002, 0.009))
+        yield
+
+
+@pytest.fixture(scope="module")
+def ask(digits, weights):
+    "Ask for the best model of the digits, by a clock of its own."
+
+    def go(out, minutes=1.0, tick=0.15, clock=None, seed=0):
+        workload = make_workload(str(digits), "test_resnet", 32, None, "fp32", str(weights))
+        return study.answer(study.Question(workload, minutes, seed, 1), out, clock=clock or Clock(tick))
+
+    return go
+
+
+@pytest.fixture
+def few_heads(monkeypatch):
+    monkeypatch.setattr(plan, "HEAD_LRS", (1e-2,))
+    monkeypatch.setattr(plan, "SEEDS", (0,))
+
+
+@pytest.fixture(scope="module")
+def answered(ask, tmp_path_factory):
+    out, clock = tmp_path_factory.mktemp("best"), Clock(0.15)
+    return out, ask(out, clock=clock), clock
+
+
+def test_it_takes_its_steps_in_order_and_ends_on_time(answered):
+    out, found, clock = answered
+    assert [step.name for step in found.steps] == STEPS
+    assert all(step.evidence and step.decision for step in found.steps)
+    assert 35 < clock.now < 60, "most of the minute is used, and some is left for the report"
+    assert sum(step.seconds for step in found.steps) == pytest.approx(clock.now, abs=5)
+
+
+def test_the_exported_model_is_the_one_that_was_tested(answered, digits):
+    "The files of the test, read again and predicted by model.pkl: the same classes and probabilities as in test.csv."
+    out, found, _ = answered
+    rows = list(predict_files(load_model(found.model), [digits / name for name in found.test.file]))
+    classes = [str(i) for i in range(10)]
+    assert [classes[p.argmax()] for _, p, _ in rows] == list(found.test.predicted)
+    assert [float(p.max()) for _, p, _ in rows] == pytest.approx(list(found.test.probability), abs=1e-5)
+    assert found.accuracy == (found.test.label == found.test.predicted).mean() > 0.5
+    assert [name.split("/")[0] for name in found.test.file] == list(found.test.label)
+
+
+def test_the_parts_are_disjoint_and_the_final_training_gets_half_of_the_validation_images(digits):
+    images = load(str(digits), 8)
+    parts, where = data.put_aside(images, seed=3)
+    rows = np.concatenate(list(parts.splits.values()))
+    assert len(np.unique(rows)) == len(rows) == 300 and len(parts.splits["test"]) == 60 and "20 %" in where
+    final = data.with_validation_images(parts, seed=3)
+    assert np.array_equal(final.splits["test"], parts.splits["test"])
+    assert set(final.splits["train"]) > set(parts.splits["train"])
+    assert abs(len(final.splits["valid"]) - len(parts.splits["valid"]) / 2) <= 5
+    assert len(final.splits["train"]) + len(final.splits["valid"]) == 240
+    other, _ = data.put_aside(images, seed=4)
+    assert not np.array_equal(other.splits["test"], parts.splits["test"])
+
+
+def test_too_little_time_for_all_images_takes_a_part_of_every_class(digits):
+    parts, _ = data.put_aside(load(str(digits), 8), 0)
+    part = data.take_part(parts, 0.3)
+    for name, rows in part.splits.items():
+        assert set(rows) < set(parts.splits[name]) and len(set(part.labels[rows])) == 10
+    assert data.take_part(parts, 1.0) is parts
+
+
+def test_parts_that_the_data_bring_are_the_test(digits):
+    images = load(str(digits), 8)
+    given = images.split_by(0)
+    has_valid = type(given)(**{**vars(given), "strata": None})
+    parts, where = data.put_aside(has_valid, 0)
+    assert np.array_equal(parts.splits["test"], given.splits["valid"]) and "validation part" in where
+    has_test = type(given)(**{**vars(has_valid), "splits": parts.splits})
+    same, where = data.put_aside(has_test, 0)
+    assert same.splits == parts.splits and "test part" in where
+
+
+def test_the_same_command_again_trains_nothing(answered, ask, monkeypatch):
+    out, found, _ = answered
+    monkeypatch.setattr(study, "take_steps", lambda *_: pytest.fail("training has begun"))
+    assert ask(out).text == found.text
+
+
+def test_a_stopped_command_continues_in_the_time_that_is_left(answered, ask, tmp_path, few_heads, monkeypatch):
+    "Finished steps are not repeated. The final training, which was killed, is done again."
+    _, found, _ = answered
+    with monkeypatch.context() as patch:
+        patch.setattr("lrlab.recipes.studies.best.final.train_layers_until", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            ask(tmp_path)
+    stored = Manifest.read(tmp_path).other["steps"]
+    assert [step["name"] for step in stored] == STEPS[:3] and not (tmp_path / "model.pkl").exists()
+    monkeypatch.setattr(study, "train_one", lambda *_: pytest.fail("a finished run is trained again"))
+    monkeypatch.setattr(study, "measure_speed", lambda *_: pytest.fail("the machine is timed again"))
+    clock = Clock(0.15)
+    again = ask(tmp_path, clock=clock)
+    assert [step.name for step in again.steps] == STEPS
+    assert clock.now < 60 - sum(step["seconds"] for step in stored)
+
+
+def _killed(*_):
+    raise KeyboardInterrupt
+
+
+def test_all_layers_that_fail_leave_the_head(ask, tmp_path, few_heads, monkeypatch):
+    "No memory for them: the head is the result, and the report says why."
+    monkeypatch.setattr(plan, "plan_trials", lambda *_: None)
+    monkeypatch.setattr(layers, "CycleByTheClock", _no_memory)
+    found = ask(tmp_path, tick=0.3)
+    assert "out of memory" in found.steps[-1].evidence and "the head alone" in found.steps[-1].decision
+    assert found.accuracy > 0.5 and "All layers" not in [step.name for step in found.steps]
+
+
+class _no_memory(CycleByTheClock):
+    def before_batch(self):
+        raise MemoryError("out of memory")
+
+
+def test_without_time_for_an_epoch_the_head_is_trained_on_more_images(ask, tmp_path, few_heads, monkeypatch):
+    monkeypatch.setattr(study, "measure_speed", lambda *_: plan.Speed(32, 0.002, 1.0))
+    found = ask(tmp_path, minutes=0.5, tick=0.02)
+    assert found.steps[-1].decision.startswith("the head alone") and "no time" in found.steps[-1].evidence
+    parts = Manifest.read(tmp_path).other["parts"]
+    assert found.steps[-1].facts["n_train"] > parts["train"] and sum(parts.values()) == 300
+
+
+@pytest.mark.parametrize("ticks", [[1.0], [1.0, 1.0, 5.0], [0.2]])
+def test_the_cycle_ends_when_the_time_does(ticks):
+    "Also on a machine that gets slower. The LR rises to its peak and falls to zero; no step begins after the end."
+    from fastai.test_utils import synth_learner
+
+    learn, lrs = synth_learner(), []
+    times = accumulate(ticks[min(i, len(ticks) - 1)] for i in count())
+    cycle = CycleByTheClock(60.0, lambda: next(times), lambda share: lrs.append(learn.opt.hypers[-1]["lr"]))
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(40, lr=0.1, cbs=[cycle, layers.NoValidation()])
+    assert cycle.steps == len(lrs) > 5
+    assert max(lrs) == pytest.approx(0.1, rel=0.2) and lrs[0] < 0.01 and lrs[-1] < 0.01
+    elapsed = next(times)
+    assert 60 < elapsed <= 60 + 3 * max(ticks)
+
+
+def test_a_few_epochs_are_the_end_where_there_is_more_time():
+    from fastai.test_utils import synth_learner
+
+    learn, lrs = synth_learner(), []
+    cycle = CycleByTheClock(1e9, Clock(1.0), lambda share: lrs.append(learn.opt.hypers[-1]["lr"]))
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(2, lr=0.1, cbs=cycle)
+    assert cycle.steps == 2 * len(learn.dls.train) and lrs[-1] < 0.01 < max(lrs)
+
+
+def test_a_training_that_diverges_says_so(digits, weights):
+    learn = make_workload(str(digits), "test_resnet", 32, None, "fp32", str(weights)).learner(0)
+    _, reason = layers.train_layers_until(learn, 1e6, 1e3, Clock(1.0), lambda share: None)
+    assert reason and "loss" in reason
+
+
+def test_the_speed_of_a_model_is_measured_by_the_clock():
+    "Three readings of a batch each, two of which count: one tick for a batch of eight images."
+    assert measure_speed("test_resnet", "fp32", 32, Clock(0.8)) == plan.Speed(
+        32, pytest.approx(0.1), pytest.approx(0.1)
+    )
+
+
+def test_the_plan_grows_with_the_time():
+    speed, times = plan.Speed(96, 0.005, 0.02), range(10, 4000, 20)
+    sizes = [plan.choose_size(speed, 1000, seconds) for seconds in times]
+    assert sizes == sorted(sizes) and set(sizes) == set(plan.SIZES)
+    for seconds in times:
+        trials = plan.plan_trials(seconds, speed, 1000, 64)
+        if trials:
+            cost = len(trials.lrs) * len(trials.seeds) * trials.epochs * 1000 * speed.train
+            assert cost <= plan.TRIAL_SHARE * seconds and trials.epochs >= plan.TRIAL_EPOCHS
+        else:
+            untried = plan.untried_layers(seconds, speed, 1000)
+            assert (untried.lr is None) == (seconds < 20) and not untried.is_shown
+
+
+def test_all_layers_get_their_chance():
+    arms = {"all layers, LR 1e-3": 1e-3, "all layers, LR 3e-4": 3e-4}
+
+    def decided(*words):
+        return plan.decide_layers(pd.DataFrame({"schedule": ["head", *arms], "verdict": words}), arms)
+
+    assert decided("best", "behind", "behind")[:2] == (1e-3, False)
+    first = pd.DataFrame({"schedule": ["all layers, LR 3e-4", "head"], "verdict": ["best", "behind"]})
+    assert plan.decide_layers(first, arms)[:2] == (3e-4, True)
+
+
+def test_the_report_is_complete_and_redrawn_without_training(answered, capsys):
+    out, found, _ = answered
+    fig = drawn(report.redraw, out)
+    check_words(fig)
+    assert f"{100 * found.accuracy:.1f} %" in fig.get_suptitle()
+    page = found.report.read_text(encoding="utf-8")
+    assert all(step.name in page and step.evidence.split(";")[0] in page for step in found.steps)
+    worst = json.loads((out / "worst.json").read_text())
+    wrong = found.test[found.test.label != found.test.predicted]
+    assert len(worst) == min(12, len(wrong)) and page.count("<img") == len(worst)
+    (out / "best.png").unlink()
+    assert cli.main(["report", str(out)]) == 0 and (out / "best.png").exists()
+    assert "load_model" in capsys.readouterr().out
+
+
+def test_too_few_images_are_refused_in_a_sentence(ask, tmp_path, digits, weights):
+    for name in ("0", "1"):
+        (tmp_path / "few" / name).mkdir(parents=True)
+        for file in sorted((digits / name).iterdir())[:2]:
+            (tmp_path / "few" / name / file.name).write_bytes(file.read_bytes())
+    workload = make_workload(str(tmp_path / "few"), "test_resnet", 32, None, "fp32", str(weights))
+    with pytest.raises(UserError, match="too few images for training, validation and a test"):
+        study.answer(study.Question(workload, 1.0, 0, 1), tmp_path / "out", clock=Clock(0.1))
+
+
+def test_the_budget_counts_what_a_stopped_command_used():
+    clock = Clock(0.0)
+    budget = Budget(600, clock, used=100, began=-5.0)
+    assert budget.left() == 495 and budget.for_training() == pytest.approx(495 - 5 - 18)
+    clock.now = 1000.0
+    assert budget.for_training() == 0
+
+
+def test_a_busy_machine_gets_more_time_for_the_report():
+    "Of 100 seconds, this thread has been given 25: the report takes four times as long too."
+    clock, busy = Clock(0.0), Clock(0.0)
+    budget = Budget(600, clock, busy=busy)
+    clock.now, busy.now = 100.0, 25.0
+    assert budget.slowness() == 4 and budget.for_training() == pytest.approx(500 - 4 * 5 - 18)
+    busy.now = 0.0
+    assert budget.slowness() == 10
+    busy.now = 200.0
+    assert budget.slowness() == 1
