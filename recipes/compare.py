@@ -94,7 +94,7 @@ def main(
     from lrlab.recipes.kitchen.grid.place import place_for
     from lrlab.recipes.kitchen.logs.log_runs import check_tracker
     from lrlab.recipes.studies.compare import study
-    from lrlab.recipes.studies.compare.log import log_result
+    from lrlab.recipes.studies.compare.other_tools import log_result
 
     if log:
         check_tracker(log)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lrlab.recipes.kitchen.errors import Refused, UserError
+from lrlab.recipes.kitchen.figures import samples
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.store.tables import CYCLE_COLUMNS, EPOCH_COLUMNS, RUN_COLUMNS, concat
 from lrlab.recipes.kitchen.text import printable, printable_json
-from lrlab.recipes.studies.compare import samples
 
 FREE = ("seeds", "schedules", "epochs", "lrs", "looks")  # what folders may differ in and still be merged
 ORIGIN = ("command", "date", "versions", "machine", "device", "commit")

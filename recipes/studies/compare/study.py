@@ -12,6 +12,7 @@ from fastai.basics import Learner
 from lrlab.callbacks import Schedule
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import Refused, UserError
+from lrlab.recipes.kitchen.figures import samples
 from lrlab.recipes.kitchen.grid.judging import resolve_measure
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Stopped, Study, open_study
@@ -25,7 +26,7 @@ from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.manifest import FILE, Manifest
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.kitchen.workloads import Workload
-from lrlab.recipes.studies.compare import samples, stages
+from lrlab.recipes.studies.compare import stages
 from lrlab.recipes.studies.compare.report import Result, redraw
 from lrlab.recipes.studies.compare.retrain import export_again
 

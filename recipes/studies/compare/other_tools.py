@@ -1,10 +1,23 @@
-"""One table of all runs for other tools: a row per run, with what judged it and the word of its schedule."""
+"""A comparison for other tools: its runs in an experiment tracker, or as one table."""
 
 import pandas as pd
 
+from lrlab.recipes.kitchen.logs.log_runs import log_runs
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.manifest import Manifest
+from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import printable
+from lrlab.recipes.studies.compare.report import Result
+
+
+def log_result(result: Result, tool: str) -> None:
+    "Write the runs to one of TRACKERS, and print where they are. Raises UserError if that is not possible."
+    verdicts = {
+        (int(row.budget), row.schedule): {"verdict": row.verdict, "answer": result.verdict}
+        for row in result.summary.itertuples()
+    }
+    with Store(result.out) as store:
+        print(f"Logged: {log_runs(store, tool, verdicts)}", flush=True)
 
 
 def run_table(runs: pd.DataFrame, summary: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
