@@ -19,7 +19,9 @@ from lrlab.recipes.kitchen.machine.environment import environment
 from lrlab.recipes.kitchen.store.packed import pack
 from lrlab.recipes.kitchen.text import plural
 
-REFERENCE = Path(__file__).parent.parent / "results" / "reference"
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "results" / "reference"
+PROGRESS = r"^(\[\d+/\d+\] |To do: |\d+ of \d+ runs are already there).*\n"  # lines that are no answer
 COMMANDS = {  # folder -> command
     "compare": "compare",
     "epochs": "epochs",
@@ -48,8 +50,10 @@ def make(name: str) -> None:
         shutil.rmtree(out, ignore_errors=True)
     command, begun = ["lrlab", *shlex.split(COMMANDS[name])], time.monotonic()
     print(f"{name}: {shlex.join(command)}", flush=True)
-    arguments = [sys.executable, "-m", "lrlab.recipes", *command[1:], "--out", str(out)]
-    done = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=True)
+    # By its name and into a relative folder: config.json keeps the command.
+    program = Path(sys.executable).with_name("lrlab")
+    arguments = [program, *command[1:], "--out", out.relative_to(ROOT)]
+    done = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
     minutes = (time.monotonic() - begun) / 60
     pack(out)
     (out / ".lock").unlink(missing_ok=True)
@@ -61,7 +65,7 @@ def page(out: Path, command: str, answer: str, minutes: float) -> str:
     config = json.loads((out / "config.json").read_text())
     recipe = import_module(f"lrlab.recipes.{command.split()[1].replace('-', '_')}")
     question = (recipe.__doc__ or "").splitlines()[0]
-    answer = re.sub(rf"{re.escape(str(REFERENCE))}/", "", answer).strip("\n")
+    answer = re.sub(PROGRESS, "", answer.replace("results/reference/", ""), flags=re.M).strip("\n")
     figures = "\n".join(f"![{file.stem}]({file.name})\n" for file in sorted(out.glob("*.png")))
     cores = plural(int(config["machine"]["cores"]), "core")
     return (

@@ -41,8 +41,10 @@ def test_a_report_of_a_folder_of_1_0_has_the_same_tables_and_needs_no_torch(copi
     assert all(f'<th scope="row">{schedule}</th>' in page for schedule in old.index)
 
 
-@pytest.mark.parametrize("name, figure", [("lr_find", "lr_find.png"), ("one_cycle", "one_cycle.png")])
-def test_recipes_of_one_table_are_redrawn_from_it(copied, name, figure, capsys):
+@pytest.mark.parametrize(
+    "name, figure", [("epochs", "epochs.png"), ("lr_find", "lr_find.png"), ("one_cycle", "one_cycle.png")]
+)
+def test_recipes_are_redrawn_from_their_tables(copied, name, figure, capsys):
     folder = copied(name)
     (folder / figure).unlink()
     before = {file.name: file.read_bytes() for file in folder.glob("*.csv")}
