@@ -93,7 +93,7 @@ def log_runs(store: Store, tool: str, verdicts: Mapping[tuple[int, str], Said]) 
     except UserError:
         raise
     except Exception as error:  # a tracker may raise anything: no login, no network, no room
-        reason = " ".join(str(error).split())[:300] or "no message"
+        reason = " ".join(str(error).split())[:300].rstrip(".") or "no message"
         raise NotLogged(
             f"`log` {tool}: {type(error).__name__}: {reason}. The same command logs the rest of {store.out}"
         ) from error

@@ -98,7 +98,7 @@ def test_what_was_written_before_a_fault_is_not_written_again(store, notebook):
 
     def full_disk(run, known):
         if notebook.told:
-            raise RuntimeError("no room\nleft")
+            raise RuntimeError("no room\nleft.")
         return write(run, known)
 
     notebook.write = full_disk
