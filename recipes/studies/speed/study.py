@@ -66,7 +66,7 @@ def measure(
 
 
 def _grid(epochs: int, repeats: int, jobs: int) -> list[tuple]:
-    "(a), (a') and (b): seconds per run of the default comparison and its accuracy, in turns; what starting costs each."
+    "(a), (a') and (b): seconds per run of 7 epochs and its accuracy, in turns; what starting costs each."
     image_set = _one_split(ImageWorkload())
     workload = ImageWorkload().resolve(image_set)
     rows = []
