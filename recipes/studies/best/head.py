@@ -18,6 +18,7 @@ from lrlab.recipes.kitchen.runs.frozen_body import TensorDL
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.store.tables import RunResult
+from lrlab.recipes.kitchen.workloads import using_threads
 
 Split = tuple[torch.Tensor, torch.Tensor]  # [n, features] of images, and their labels [n]
 
@@ -86,6 +87,6 @@ def train_head(run: Run, features: Features) -> tuple[nn.Sequential, RunResult]:
     loaders = TensorDL(*features.train, bs, shuffle=True), TensorDL(*features.valid, 4 * bs, shuffle=False)
     dls = DataLoaders(*loaders, device=features.train[0].device)
     learn = QuickLearner(dls, features.new_head(), PlainCrossEntropy(), metrics=accuracy)
-    with learn.no_bar(), learn.no_logging():
+    with using_threads(1), learn.no_bar(), learn.no_logging():  # more would wait for each other at so little work
         learn.fit_schedule(run.epochs, OneCycle(), lr_max=run.lr_max.to_fastai(), cbs=recording.callbacks())
     return learn.model, recording.result(run)

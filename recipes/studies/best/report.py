@@ -72,8 +72,10 @@ def sentences(answer: Answer, config: dict) -> list[str]:
     ]
     if answer.low <= count / n:
         found.append("This is not beyond chance better than always answering the most frequent class.")
-    mean = answer.test.probability.mean()
-    found.append(f"Its probabilities are calibrated: on the test images it is {100 * mean:.0f} % sure on average.")
+    sure = f"on the test images it is {100 * answer.test.probability.mean():.0f} % sure on average"
+    is_calibrated = answer.steps[-1].facts["temperature"] != 1
+    why = "Its probabilities are calibrated" if is_calibrated else "There were too few images to calibrate it"
+    found.append(f"{why}: {sure}.")
     return found
 
 

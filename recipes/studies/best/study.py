@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -137,12 +138,12 @@ def choose_head(work: Work) -> float:
     with journal.step(HEAD) as step:
         least_left = (1 - plan.HEAD_SHARE) * journal.budget.for_training()
         rows: list[RunRow] = []
-        for seed in plan.SEEDS:
-            if rows and journal.budget.for_training() < least_left:
+        for seed, lr in product(plan.SEEDS, plan.HEAD_LRS):
+            left = journal.budget.for_training()
+            if rows and (left <= 0 or (lr == plan.HEAD_LRS[0] and left < least_left)):
                 break
-            for lr in plan.HEAD_LRS:
-                run = Run(head_arm(lr), OneCycle(), LearningRate(lr), seed, plan.HEAD_EPOCHS)
-                rows.append(train_one(work, run, lambda run, _: train_head(run, work.features)[1]))
+            run = Run(head_arm(lr), OneCycle(), LearningRate(lr), seed, plan.HEAD_EPOCHS)
+            rows.append(train_one(work, run, lambda run, _: train_head(run, work.features)[1]))
         table = judge(rows)
         best = table.iloc[0]
         lr = next(lr for lr in plan.HEAD_LRS if head_arm(lr) == best.schedule)

@@ -265,7 +265,9 @@ def test_the_report_is_complete_and_redrawn_without_training(answered, capsys):
     assert len(worst) == min(12, len(wrong)) and page.count("<img") == len(worst)
     (out / "best.png").unlink()
     assert cli.main(["report", str(out)]) == 0 and (out / "best.png").exists()
-    assert "load_model" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "load_model" in printed
+    assert ("too few images to calibrate" in printed) == (found.steps[-1].facts["temperature"] == 1)
 
 
 def test_too_few_images_are_refused_in_a_sentence(ask, tmp_path, digits, weights):
