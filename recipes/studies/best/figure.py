@@ -46,7 +46,7 @@ def _timeline(ax: Axes, steps: list[Step], config: dict) -> None:
     for y, step in enumerate(steps):
         ax.barh(y, step.seconds, left=start, color=style.COLOURS[1 + y % 5], height=0.5)
         ax.text(
-            0, y - 0.34, f"{step.name}, {step.seconds:.0f} s: {shorten(step.decision, 84)}", fontsize=8.5, va="bottom"
+            0, y - 0.34, f"{step.name}, {step.seconds:.0f} s: {shorten(step.decision, 68)}", fontsize=8.5, va="bottom"
         )
         start += step.seconds
     minutes = config["question"]["minutes"]
@@ -83,6 +83,5 @@ def _errors(fig, worst: list[dict]) -> None:
         ax.set_axis_off()
     for ax, row in zip(axes, worst, strict=False):
         ax.imshow(pixels_of(row["picture"]), cmap="gray")
-        answer = f"{shorten(row['predicted'], 12)} ({100 * row['probability']:.0f} %)"
-        words = f"{shorten(row['label'], 16)},\nnot {answer}"
+        words = f"{shorten(row['label'], 15)},\nnot {shorten(row['predicted'], 12)}\n({100 * row['probability']:.0f} %)"
         ax.set_title(words, fontsize=7.5)
