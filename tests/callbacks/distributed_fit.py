@@ -30,7 +30,8 @@ class GlooDL(DistributedDL):
 def learner(rank: int, items: int, drop_last: bool, lr: float = 1e-3):
     set_seed(rank)  # the processes differ; the broadcast order and the averaged gradients must not
     x = torch.linspace(-1, 1, items)[:, None]
-    loaders = [TfmdDL(TensorDataset(x, 2 * x), bs=16, shuffle=o, drop_last=o and drop_last) for o in (True, False)]
+    options = [{"shuffle": True, "drop_last": drop_last}, {}]
+    loaders = [TfmdDL(TensorDataset(x, 2 * x), bs=16, num_workers=0, **kwargs) for kwargs in options]
     learn = synth_learner(data=DataLoaders(*[GlooDL(dl, rank, 2) for dl in loaders]), lr=lr)
     learn.model = torch.nn.parallel.DistributedDataParallel(learn.model)
     learn.remove_cbs(ProgressCallback)

@@ -44,7 +44,7 @@ def digits(bs: int = 64, num_workers: int = 0, **kwargs) -> DataLoaders:
     items = list(zip(torch.tensor(x, dtype=torch.float32) / 16, torch.tensor(y), strict=True))
     train, valid = (
         TfmdDL(items[:600], bs=bs, shuffle=True, num_workers=num_workers, **kwargs),
-        TfmdDL(items[600:800], bs=64),
+        TfmdDL(items[600:800], bs=64, num_workers=num_workers),
     )
     return DataLoaders(train, valid, device="cpu")
 

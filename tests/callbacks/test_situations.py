@@ -282,7 +282,9 @@ def test_save_load_export_pickle(make_learner, tmp_path, witness):
 
 def test_export(tmp_path):
     as_tensor = partial(torch.full, (1,))
-    dls = Datasets([0.1 * i for i in range(40)], [[as_tensor], [as_tensor]]).dataloaders(bs=8, path=tmp_path)
+    dls = Datasets([0.1 * i for i in range(40)], [[as_tensor], [as_tensor]]).dataloaders(
+        bs=8, path=tmp_path, num_workers=0
+    )
     learn = Learner(dls, nn.Linear(1, 1), loss_func=MSELossFlat(), cbs=[ScheduleLR(SGDR()), HyperHistory()])
     learn.logger = noop
     with learn.no_bar():
