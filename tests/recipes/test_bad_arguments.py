@@ -310,7 +310,8 @@ def test_bad_values(recipe, name, value, says, empty_place, capsys):
         if other in options_of and other != name:
             argv += [f"--{other}", small]
     argv += ["--tune"] if name.startswith("tune_") else []
-    says = f"{says}|expected a positive number" if options_of[name].annotation == options.OneLr else says
+    of_one_lr = options_of[name].annotation in (options.OneLr, options.OneLrOrFind)
+    says = f"{says}|expected a positive number" if of_one_lr else says
     assert re.search(says, complaint(argv, capsys))
     assert everything(empty_place) == before, "nothing is written"
 
