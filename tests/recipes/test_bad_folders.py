@@ -82,7 +82,7 @@ def wrapped(folder: Path) -> None:
 
 def suffixes(folder: Path) -> None:
     for i, file in enumerate(folder.rglob("*.png")):
-        file.rename(file.with_name(f"image{i}.heic"))
+        file.rename(file.with_name(f"image{i}.arw"))
 
 
 def only_train(folder: Path) -> None:
@@ -98,7 +98,7 @@ REFUSED = {  # what is done to a healthy folder, and the sentence that it gives
     "empty": (lambda f: (shutil.rmtree(f), f.mkdir()), "no images found; expected one folder per class"),
     "all classes empty": (lambda f: [x.unlink() for x in f.rglob("*.png")], "no images found"),
     "images without class folders": (only_loose, "its 48 images lie outside class folders"),
-    "unknown suffixes": (suffixes, "it has 48 .heic files"),
+    "unknown suffixes": (suffixes, "it has 48 .arw files"),
     "one class": (lambda f: shutil.rmtree(f / "left"), r"only one class \(right\) has images"),
     "one class and an empty one": (lambda f: [x.unlink() for x in left(f).glob("*")], "only one class"),
     "one folder around it": (wrapped, "did you mean `data` .*/dataset"),

@@ -351,6 +351,10 @@ FORBIDDEN = {
 }
 
 
+# `lrlab predict MODEL`: the user names the file, and the help says to trust it.
+TRUSTED = {("saved_model.py", "load_learner(")}
+
+
 @pytest.mark.parametrize("pattern", FORBIDDEN)
 def test_the_code_has_no_way_to_run_a_file(pattern):
     assert len(SOURCES) > 40
@@ -358,7 +362,7 @@ def test_the_code_has_no_way_to_run_a_file(pattern):
         f"{file.name}:{number}: {line.strip()}: {FORBIDDEN[pattern]}"
         for file in SOURCES
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
-        if re.search(pattern, line)
+        if (match := re.search(pattern, line)) and (file.name, match[0]) not in TRUSTED
     ]
     assert not found
 

@@ -17,6 +17,7 @@ EXTRAS = {  # module -> the extra that brings it; all other dependencies come wi
     "mlflow": "mlflow",
     "trackio": "trackio",
     "pillow_heif": "heic",
+    "schedulefree": "schedulefree",
 }
 
 

