@@ -29,7 +29,7 @@ def main(
     aug: o.Aug = None,
     seed: o.Seed = 0,
     precision: o.Precision = "auto",
-    threads: Annotated[Any, o.Option("Machine", "N", "CPU threads [default: every core]", o.number(1, 256))] = None,
+    threads: o.AllThreads = None,
     no_cache: o.NoCache = False,
     out: o.Out = "results/best",
     fresh: o.Fresh = False,

@@ -39,7 +39,7 @@ def main(
     bs: o.BatchSize = None,
     size: o.Size = None,
     precision: o.Precision = "auto",
-    threads: o.Threads = 1,
+    threads: o.AllThreads = None,
     no_cache: o.NoCache = False,
     out: o.Out = "results/one_cycle",
     fresh: o.Fresh = False,

@@ -334,6 +334,7 @@ Precision = Annotated[
 ]
 Jobs = Annotated[Any, Option("Machine", "N", "Runs at the same time; auto: as cores and memory allow", parse_jobs)]
 Threads = Annotated[Any, Option("Machine", "N", "CPU threads per run", number(1, 256))]
+AllThreads = Annotated[Any, Option("Machine", "N", "CPU threads [default: every core]", number(1, 256))]
 Log = Annotated[
     Any,
     Option(

@@ -95,7 +95,7 @@ def make():
 def test_one_cycle_on_your_own_learner(tmp_path, capsys, made, panels, says):
     (tmp_path / "train.py").write_text(OWN.format(made=made))
     learner = f"--learner={tmp_path / 'train.py'}:make"
-    assert cli.main(["one-cycle", learner, "--epochs=1", f"--out={tmp_path / 'out'}"]) == 0
+    assert cli.main(["one-cycle", learner, "--epochs=1", "--threads=1", f"--out={tmp_path / 'out'}"]) == 0
     printed = capsys.readouterr().out
     assert f"{says}" in printed and "after the last epoch" in printed
     fig = drawn(one_cycle_report.redraw, tmp_path / "out")

@@ -27,7 +27,7 @@ class Question:
     epochs: int
     lr_max: LearningRate | None  # None: chosen by LR range tests
     seed: int
-    threads: int = 1
+    threads: int | None = None  # every core
 
     @property
     def seeds(self) -> list[int]:
