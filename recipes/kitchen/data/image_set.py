@@ -119,9 +119,9 @@ def part_of(images: ImageSet, count: int) -> ImageSet:
     return replace(images, name=f"{images.name}:{count}", splits=splits, card=card)
 
 
-def stratified_sample(labels: np.ndarray, share: float) -> np.ndarray:
+def stratified_sample(labels: np.ndarray, share: float, seed: int = SPLIT_SEED) -> np.ndarray:
     "Positions of a share of the labels; every class keeps its share, and at least one position."
-    sampled = stratified_split(labels, share)["valid"]
+    sampled = stratified_split(labels, share, seed)["valid"]
     missed = np.flatnonzero(~np.isin(labels, labels[sampled]))
     return np.union1d(sampled, missed)
 

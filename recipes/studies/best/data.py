@@ -66,10 +66,14 @@ def take_part(images: ImageSet, share: float) -> ImageSet:
 
 
 def with_validation_images(images: ImageSet, seed: int) -> ImageSet:
-    "For the final training: half of the validation images join the training images, the other half remains."
-    parts = _split(images, images.splits["valid"], KEPT_SHARE, seed)
-    train = np.sort(np.concatenate([images.splits["train"], parts["train"]]))
-    return replace(images, splits=images.splits | {"train": train, "valid": parts["valid"]})
+    """For the final training: half of the validation images join the training images, the other half remains.
+
+    The only validation image of a class remains too: the temperature needs it, and the validation cannot be empty.
+    """
+    rows = images.splits["valid"]
+    kept = rows[stratified_sample(images.labels[rows], KEPT_SHARE, seed)]
+    train = np.union1d(images.splits["train"], np.setdiff1d(rows, kept))
+    return replace(images, splits=images.splits | {"train": train, "valid": kept})
 
 
 def _split(images: ImageSet, rows: np.ndarray, share: float, seed: int) -> dict[str, np.ndarray]:

@@ -121,6 +121,21 @@ def test_the_parts_are_disjoint_and_the_final_training_gets_half_of_the_validati
     assert not np.array_equal(other.splits["test"], parts.splits["test"])
 
 
+@pytest.mark.parametrize("n_valid", [1, 2, 3])
+def test_few_images_leave_some_of_every_class_for_validation(digits, n_valid):
+    "Ten images of a class give one validation image, which cannot be given away."
+    images = load(str(digits), 8)
+    rows = np.concatenate([np.flatnonzero(images.labels == label)[:10] for label in range(10)])
+    few = np.sort(np.concatenate([rows[i::10] for i in range(n_valid)]))
+    parts = type(images)(
+        **{**vars(images), "splits": {"train": np.setdiff1d(rows, few), "valid": few, "test": rows[:0]}}
+    )
+    final = data.with_validation_images(parts, seed=0)
+    assert set(images.labels[final.splits["valid"]]) == set(images.labels[few])
+    assert set(final.splits["train"]) | set(final.splits["valid"]) == set(rows)
+    assert (len(final.splits["valid"]) < len(few)) == (n_valid > 1)
+
+
 def test_too_little_time_for_all_images_takes_a_part_of_every_class(digits):
     parts, _ = data.put_aside(load(str(digits), 8), 0)
     part = data.take_part(parts, 0.3)
