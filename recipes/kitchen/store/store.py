@@ -27,6 +27,13 @@ from lrlab.recipes.kitchen.store.tables import (
 )
 
 
+def check_out(out: Path) -> None:
+    "Raise UserError if a file is where the folder `out`, or one above it, has to be. Makes nothing."
+    nearest = next((path for path in (out, *out.parents) if path.exists()), None)
+    if nearest is not None and not nearest.is_dir():
+        raise UserError(f"`out` {out}: cannot be written ({nearest} is a file)")
+
+
 class Store:
     "A results folder. Use it as a context manager to write: only one process at a time may."
 

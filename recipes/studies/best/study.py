@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from lrlab.callbacks import OneCycle
+from lrlab.recipes.kitchen.data.dataloaders import DEFAULT_BS
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.study import Study, open_study
@@ -19,6 +20,7 @@ from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.train import attempt
 from lrlab.recipes.kitchen.stats.decide import decide
 from lrlab.recipes.kitchen.store.manifest import Manifest
+from lrlab.recipes.kitchen.store.store import check_out
 from lrlab.recipes.kitchen.store.tables import RunResult, RunRow, run_table
 from lrlab.recipes.kitchen.text import percent, plural
 from lrlab.recipes.kitchen.workloads import ImageWorkload, using_threads
@@ -64,6 +66,7 @@ def answer(
 
     The time of `clock` runs from `began` on, by default from now. Finished steps of a stopped command count as used.
     """
+    check_out(Path(out))
     steps = [] if fresh else stored_steps(Manifest.read(Path(out)))
     busy = time.thread_time if clock is time.monotonic else None
     budget = Budget(60 * question.minutes, clock, sum(step.seconds for step in steps), began, busy)
@@ -87,8 +90,15 @@ def choose_size(question: Question, budget: Budget) -> Step:
     sizes = (workload.size,) if workload.size else plan.SIZES
     if not n_images:
         workload.load()  # which says why there are none
+    if (workload.bs or 0) > max(n_images, DEFAULT_BS):
+        raise UserError(f"`bs` {workload.bs}: there are only {plural(n_images, 'image')}")
     speed = measure_speed(workload.arch, workload.precision, workload.size, budget.clock)
     seconds = budget.for_training()
+    if not seconds:
+        raise UserError(
+            f"`minutes` {budget.seconds / 60:g}: no time is left to train after the start, which took "
+            f"{budget.seconds - budget.left():.0f} s; give it more"
+        )
     size = plan.choose_size(speed, n_images, seconds, sizes)
     at_size = speed.at(size)
     views, share = plan.fit_images(at_size, n_images, seconds)

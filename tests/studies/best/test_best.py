@@ -268,6 +268,26 @@ def test_all_layers_get_their_chance():
     assert plan.decide_layers(first, arms)[:2] == (3e-4, True)
 
 
+def test_what_cannot_be_is_refused_before_the_machine_is_timed(ask, digits, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "measure_speed", lambda *_: pytest.fail("the machine is timed"))
+    file = tmp_path / "file"
+    file.touch()
+    for out in (file, file / "below"):
+        with pytest.raises(UserError, match="file is a file"):
+            ask(out)
+    workload = make_workload(str(digits), "test_resnet", 32, 301, "fp32", str(weights))
+    with pytest.raises(UserError, match="`bs` 301: there are only 300 images"):
+        study.answer(study.Question(workload, 1.0, 0, 1), tmp_path / "out", clock=Clock(0.1))
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_no_time_left_after_the_start_is_refused_and_nothing_is_written(ask, tmp_path):
+    "Else the model would be one of a single image of each class."
+    with pytest.raises(UserError, match="`minutes` 0.5: no time is left to train after the start"):
+        ask(tmp_path / "out", minutes=0.5, tick=40.0)
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_report_is_complete_and_redrawn_without_training(answered, capsys):
     out, found, _ = answered
     fig = drawn(report.redraw, out)
