@@ -73,7 +73,8 @@ def decide(
 
     bottom, top = _limits(table, sign)
     means = [_mean_within(row[np.isfinite(row)], level, bottom, top) for row in table]
-    room = min(bottom - means[best][2], -margin), max(top - means[best][1], margin)
+    mean, low, high = means[best]
+    room = min(bottom - np.fmax(mean, high), -margin), max(top - np.fmin(mean, low), margin)
     gaps = [_gap(pairs.get(arm), is_behind[arm], margin, alpha, room) for arm in range(len(names))]
     gaps[best] = 0.0, 0.0, 0.0
     rows = [
@@ -224,7 +225,7 @@ def _limits(values: np.ndarray, sign: int) -> tuple[float, float]:
 
 
 def _mean_within(values: np.ndarray, level: float, bottom: float, top: float) -> tuple[float, float, float]:
-    "Mean and t interval, which ends where the measure does. Fewer than three values have no interval (nan)."
+    "Mean and t interval, which ends where the measure does. Fewer than three, or equal values, have none (nan)."
     mean, low, high = mean_interval(values, level)
     return (mean, max(low, bottom), min(high, top)) if len(values) >= FEWEST_SEEDS else (mean, np.nan, np.nan)
 

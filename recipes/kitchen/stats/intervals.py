@@ -12,7 +12,10 @@ NO_SPREAD = 1e-6  # a tenth of one image among 100,000: float32 accuracies that 
 
 
 def mean_interval(values, level: float = LEVEL) -> tuple[float, float, float]:
-    """Mean and Student t interval. One value has no interval (nan); equal values have an interval of no width.
+    """Mean and Student t interval. One value and equal values have no interval (nan).
+
+    Accuracy moves in steps of one image, so few values can be equal by chance. An interval of no width would say that
+    no other value is possible.
 
     >>> [round(float(value), 3) for value in mean_interval([0.7, 0.8, 0.9])]
     [0.8, 0.552, 1.048]
@@ -21,10 +24,8 @@ def mean_interval(values, level: float = LEVEL) -> tuple[float, float, float]:
     if len(values) == 0:
         return np.nan, np.nan, np.nan
     mean = values.mean()
-    if len(values) == 1:
+    if np.ptp(values) <= NO_SPREAD * abs(mean):
         return mean, np.nan, np.nan
-    if np.ptp(values) == 0:
-        return mean, mean, mean
     low, high = stats.t.interval(level, len(values) - 1, mean, stats.sem(values))
     return mean, low, high
 
@@ -32,12 +33,13 @@ def mean_interval(values, level: float = LEVEL) -> tuple[float, float, float]:
 def difference_interval(differences, level: float = LEVEL) -> tuple[float, float, float]:
     """Mean paired difference and its t interval.
 
-    Accuracy moves in steps of one image, so two or three differences can be equal by chance. Their spread of zero
-    would make any difference certain. Then the interval is unknown (nan), unless all differences are zero.
+    The interval of equal differences is unknown (nan), as that of equal values. Differences that are all zero have an
+    interval of no width.
     """
     mean, low, high = mean_interval(differences, level)
-    is_known = len(differences) > 1 and (not has_no_spread(differences) or abs(mean) < NO_SPREAD)
-    return (mean, low, high) if is_known else (mean, np.nan, np.nan)
+    if len(differences) < 2 or not has_no_spread(differences):
+        return mean, low, high
+    return (mean, mean, mean) if abs(mean) < NO_SPREAD else (mean, np.nan, np.nan)
 
 
 def large_sample_interval(values, level: float = LEVEL) -> tuple[float, float, float]:

@@ -270,7 +270,7 @@ class Final:
 
 
 def _means(seeds: dict[str, pd.Series]) -> pd.DataFrame:
-    "Mean and interval of every schedule. Fewer than three seeds have no interval."
+    "Mean and interval of every schedule. Fewer than three seeds, or equal values, have no interval."
     found = {name: mean_interval(own) for name, own in seeds.items()}
     table = pd.DataFrame.from_dict(found, orient="index", columns=["mean", "low", "high"])
     few = [name for name, own in seeds.items() if len(own) < FEWEST_SEEDS]

@@ -232,3 +232,10 @@ def test_a_schedule_that_is_worse_by_more_than_the_tolerance_is_seldom_as_good()
     for _, _, found, _ in simulate(np.zeros(8), 0.003):
         right += (found == "as good").sum()
     assert wrong / COMPARISONS < 0.05 + ERROR and right / COMPARISONS > 5
+
+
+def test_a_recommended_schedule_with_equal_values_has_no_interval_and_bounds_its_rivals():
+    "It stands at 90 %, so no other can be better by more than 10 points."
+    table = decide(runs_table({"a": [0.9] * 4, "b": [0.7, 0.9, 0.6, 0.85]})).set_index("schedule")
+    assert table.loc["a", ["low", "high"]].isna().all() and table.verdict["a"] == "best"
+    assert 0 <= table.behind_high["b"] <= 0.1 + 1e-9 and table.behind_low["b"] >= -0.9

@@ -71,7 +71,12 @@ def test_large_sample_interval_is_the_normal_one():
     assert np.isnan(intervals.large_sample_interval([1])[1:]).all()
 
 
-def test_equal_values_have_an_interval_of_no_width(recwarn):
-    assert intervals.mean_interval([0.5, 0.5]) == (0.5, 0.5, 0.5)
+def test_equal_values_have_no_interval(recwarn):
+    "An interval of no width would claim that the next seed gives the same value."
     nearly = np.float32([0.7, 0.7, 0.7]).astype(float) + [0, 1e-9, 0]
-    assert intervals.mean_interval(nearly) == pytest.approx([0.7] * 3, abs=1e-7) and not recwarn.list
+    for values in ([0.5] * 3, [0.0] * 3, nearly):
+        mean, low, high = intervals.mean_interval(values)
+        assert mean == pytest.approx(values[0], abs=1e-7) and np.isnan([low, high]).all()
+    assert intervals.mean_interval([2e-7, 3e-7, 4e-7])[1] < 2e-7  # a small measure has a small spread
+    assert intervals.difference_interval([0.0] * 3) == (0.0, 0.0, 0.0)
+    assert not recwarn.list
