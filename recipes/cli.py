@@ -59,7 +59,9 @@ def recipes() -> dict[str, str]:
     return {name: (doc or "").partition("\n")[0] for name, doc in docs.items()}
 
 
-def recipe(grows: tuple[str, ...] = (), **presets: dict[str, Any]) -> Callable[[Callable], Callable]:
+def recipe(
+    grows: tuple[str, ...] = (), afterwards: Callable | None = None, **presets: dict[str, Any]
+) -> Callable[[Callable], Callable]:
     """Make a function a recipe: read its options, show progress, print the `text` of its result.
 
     A preset is what an option that was given changes in the defaults of others: `quick={"epochs": 1}`. What was passed
@@ -67,6 +69,8 @@ def recipe(grows: tuple[str, ...] = (), **presets: dict[str, Any]) -> Callable[[
 
     Without `out`, another question has another folder: what was given becomes a part of its name. `grows` names the
     options that extend a folder instead.
+
+    `afterwards(result, options)` is called when the text is printed: what may fail then does not hide the answer.
     """
 
     def decorate(main: Callable) -> Callable:
@@ -87,7 +91,9 @@ def recipe(grows: tuple[str, ...] = (), **presets: dict[str, Any]) -> Callable[[
             _join_source(bound, given)
             with spinner("Loading"):
                 result = main(*bound.args, **bound.kwargs)
-            print(result.text)
+            print(result.text, flush=True)
+            if afterwards:
+                afterwards(result, bound.arguments)
             return result
 
         call.presets = presets  # type: ignore[attr-defined]

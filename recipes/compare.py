@@ -40,6 +40,14 @@ Address = Annotated[
 ]
 
 
+def log_runs(result: Any, options: dict[str, Any]) -> None:
+    "Write the runs into the tracker that `log` names."
+    if options["log"]:
+        from lrlab.recipes.studies.compare.other_tools import log_result
+
+        log_result(result, options["log"])
+
+
 @cli.recipe(
     quick={"epochs": 2, "seeds": 2, "schedules": QUICK_SCHEDULES, "out": "results/compare-quick"},
     tune={"lr_max": "find"},
@@ -47,6 +55,7 @@ Address = Annotated[
     minutes={"seeds": o.MOST_SEEDS},
     until_decided={"seeds": 8},
     grows=("seeds", "schedules", "epochs", "lr_max", "minutes", "until_decided"),
+    afterwards=log_runs,
 )
 def main(
     data: o.Data = "solar",
@@ -94,7 +103,6 @@ def main(
     from lrlab.recipes.kitchen.grid.place import place_for
     from lrlab.recipes.kitchen.logs.log_runs import check_tracker
     from lrlab.recipes.studies.compare import study
-    from lrlab.recipes.studies.compare.other_tools import log_result
 
     if log:
         check_tracker(log)
@@ -125,10 +133,7 @@ def main(
         until_decided=until_decided,
         tuning=tuning.Tuning(tune_points or TUNE_POINTS, tune_seeds or TUNE_SEEDS) if tune else None,
     )
-    result = study.answer(question, out, place_for(engine, jobs, address), fresh)
-    if log:
-        log_result(result, log)
-    return result
+    return study.answer(question, out, place_for(engine, jobs, address), fresh)
 
 
 if __name__ == "__main__":

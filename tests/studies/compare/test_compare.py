@@ -13,12 +13,14 @@ from lrlab.recipes import compare, report
 from lrlab.recipes.kitchen.data.catalog import load
 from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.logs import log_runs
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.recording import EpochLog
 from lrlab.recipes.kitchen.schedule_names import parse_schedule
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.tables import RUN_COLUMNS
 from lrlab.recipes.kitchen.workloads import ImageWorkload
+from lrlab.recipes.studies.compare import study
 from lrlab.recipes.studies.compare.study import Question, extend, is_for_a_pretrained_model, name_lr
 from tests.conftest import write_images
 
@@ -58,6 +60,17 @@ def test_the_runs_are_logged_with_the_verdict_of_their_schedule(first):
     words, run = dict(zip(first.summary.schedule, first.summary.verdict, strict=True)), first.runs.iloc[0]
     said = logged[run.run_id]["said"]
     assert said == {"status": "ok", "verdict": words[run.schedule], "answer": first.verdict}
+
+
+def test_a_tracker_that_fails_does_not_hide_the_answer(first, monkeypatch, capsys):
+    def full_disk(tool, folder):
+        raise RuntimeError("no room left")
+
+    monkeypatch.setattr(study, "answer", lambda *_: first)
+    monkeypatch.setattr(log_runs, "open_writer", full_disk)
+    with pytest.raises(log_runs.NotLogged, match="no room left"):
+        compare.main(data="digits", log="tensorboard")
+    assert first.text in capsys.readouterr().out
 
 
 def test_the_files_and_columns_of_the_contract(first):
