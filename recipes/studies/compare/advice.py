@@ -103,8 +103,12 @@ def _own_learner(name: str) -> tuple[list[str], list[str]]:
     if name == "learn":  # the Learner at hand
         return [], []
     function, _, file = name.partition(" of ")
-    imports = [f"from {Path(file).stem} import {function}"] if file and function.isidentifier() else []
-    return imports, [f"learn = {function}()" if function.isidentifier() else f"# learn: {function}"]
+    if not function.isidentifier():
+        return [], [f"# learn: {function}"]
+    if file and not Path(file).stem.isidentifier():  # `import` cannot name my-train.py
+        return ["from runpy import run_path"], [f"learn = run_path({file!r})[{function!r}]()"]
+    imports = [f"from {Path(file).stem} import {function}"] if file else []
+    return imports, [f"learn = {function}()"]
 
 
 def _library(config: dict) -> str:

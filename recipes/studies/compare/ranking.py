@@ -117,9 +117,10 @@ def finding(table: pd.DataFrame, majority: float = 0.0, measure: Measure = Measu
     others, lost = finished.iloc[1:], len(table) - len(finished)
     open_, behind = (int((others.verdict == word).sum()) for word in ("open", "behind"))
     if open_:
-        count = (
-            f"all {len(others)} others" if open_ == len(others) > 1 else f"{open_} of {plural(len(others), 'other')}"
-        )
+        if len(others) == 1:
+            count = "the other is"
+        else:
+            count = f"all {len(others)} others" if open_ == len(others) else f"{open_} of {len(others)} others"
         parts = [f"{count} still open"]
         parts += [f"{behind} behind"] if behind else []
         parts += [f"{lost} unfinished"] if lost else []

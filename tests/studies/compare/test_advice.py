@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import textwrap
 
 import numpy as np
@@ -48,7 +49,7 @@ def rank_of(accuracy, status=None, reference=None, **config):
 
 def test_the_finding_names_no_winner_without_one():
     tied = rank_of({"constant": [0.70, 0.72, 0.71], "same": [0.71, 0.70, 0.72]})
-    assert tied.finding == "constant leads; 1 of 1 other still open"
+    assert tied.finding == "constant leads; the other is still open"
     assert tied.notes[0].startswith("constant has the best mean, but nothing is decided: same may be better")
     good = rank_of({"constant": [0.70, 0.72, 0.71], "good": [0.80, 0.83, 0.81], "bad": [0.4, 0.41, 0.42]})
     assert good.finding == "good is better than all 2 others"
@@ -309,3 +310,15 @@ def test_a_batch_size_that_the_data_cannot_fill_is_reduced(tmp_path):
     options = {"epochs": "1", "seeds": "1", "schedules": "constant", "lr_max": "3e-3", "jobs": "1", "size": 12}
     pasted = code_in(compare.main(str(tmp_path / "images"), **options, bs=64, out=tmp_path / "out").text)
     assert "bs=24)" in pasted and len(learner_of(pasted).recorder.losses) == 1
+
+
+@pytest.mark.parametrize("file", ["train.py", "my-train.py"])
+def test_the_code_of_your_own_learner_runs_whatever_its_file_is_called(file, tmp_path, monkeypatch):
+    (tmp_path / file).write_text("def make():\n    return 'a Learner'\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "train", raising=False)
+    imports, lines = answer._own_learner(f"make of {file}")
+    found = {}
+    exec("\n".join([*imports, *lines]), found)
+    assert found["learn"] == "a Learner"
