@@ -147,7 +147,7 @@ class ImageWorkload:
             return []
         return [
             f"{images.name} is trained without augmentation, because nobody but you knows whether flipped images keep "
-            "their labels. To add it: --aug flips, or --aug fastai."
+            "their labels. Recipes with the option --aug add it: --aug flips, or --aug fastai."
         ]
 
     def learner(self, seed: int = 0, images: ImageSet | None = None):

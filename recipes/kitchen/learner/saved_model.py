@@ -40,7 +40,7 @@ def load_model(file: Path | str) -> Learner:
     prepare_torchvision()
     file = Path(file).expanduser()
     if not file.is_file():
-        raise UserError(f"`model` {file}: no such file")
+        raise UserError(f"model {file}: no such file")
     device = train_device()
     try:
         with warnings.catch_warnings():
@@ -48,7 +48,7 @@ def load_model(file: Path | str) -> Learner:
             learn = load_learner(file, cpu=device.type == "cpu")
     except (pickle.UnpicklingError, EOFError, RuntimeError, AttributeError, ImportError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        raise UserError(f"`model` {file}: cannot be loaded as a Learner that learn.export wrote ({reason})") from error
+        raise UserError(f"model {file}: cannot be loaded as a Learner that learn.export wrote ({reason})") from error
     learn.model.to(device).eval()
     return learn
 
@@ -94,7 +94,7 @@ def _image_shape(learn: Learner) -> tuple[int, int]:
         for transform in pipeline.fs:
             if isinstance(transform, RowToImage):
                 return transform.size, transform.channels
-    raise UserError("`model` was not made by lrlab; use learn.dls.test_dl(files) and learn.get_preds of fastai")
+    raise UserError("the model was not made by lrlab; use learn.dls.test_dl(files) and learn.get_preds of fastai")
 
 
 def _read(files: Sequence[Path], size: int, channels: int) -> tuple[np.ndarray, dict[int, str]]:

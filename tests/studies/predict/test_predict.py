@@ -70,7 +70,7 @@ def test_only_broken_images_are_a_fault(place, capsys):
     [
         ([], "needs a model and images"),
         (["model.pkl"], "needs a model and images"),
-        (["nowhere.pkl", "images"], "--model nowhere.pkl: no such file"),
+        (["nowhere.pkl", "images"], "model nowhere.pkl: no such file"),
         (["images/00.png", "images"], "cannot be loaded as a Learner"),
         (["model.pkl", "nowhere"], "nowhere: no such file or folder"),
         (["model.pkl", "empty"], "empty: no images found"),
