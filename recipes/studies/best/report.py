@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.figures.page import html_template
 from lrlab.recipes.kitchen.figures.thumbnails import PNG
 from lrlab.recipes.kitchen.stats.intervals import wilson_interval
 from lrlab.recipes.kitchen.store.files import write_atomically
@@ -106,15 +106,8 @@ def _text(answer: Answer, config: dict) -> str:
 
 
 def _page(answer: Answer, worst: list[dict], config: dict, finding: str, svg: str) -> str:
-    "report.html. jinja2 escapes every name that comes from outside."
-    environment = Environment(
-        loader=PackageLoader("lrlab.recipes.studies.best", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html").render(
+    "report.html as text."
+    return html_template("lrlab.recipes.studies.best").render(
         answer=answer,
         finding=finding,
         sentences=sentences(answer, config),

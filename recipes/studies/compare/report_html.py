@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.figures.page import html_template
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.studies.compare.pictures import Picture, shown_measures
 from lrlab.recipes.studies.compare.results import Results
@@ -21,17 +21,10 @@ MOST_REASONS = 200  # unfinished runs that are listed one by one; the rest is co
 
 
 def render(report: "Report") -> str:
-    "The page as text. jinja2 escapes every name that comes from outside (classes, labels, errors, paths)."
-    environment = Environment(
-        loader=PackageLoader("lrlab.recipes.studies.compare", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    "The page as text."
     results = report.results
     lost = results.runs[results.runs.status != "ok"]
-    return environment.get_template("report.html").render(
+    return html_template("lrlab.recipes.studies.compare").render(
         report=report,
         results=results,
         config=results.config,
