@@ -76,7 +76,7 @@ def main(
         learner,
         data=data,
         arch=arch,
-        size=o.FIRST_SIZE if (data, arch, size) == ("solar", "small", None) else size,
+        size=o.first_size(data, arch, size),
         bs=bs,
         precision=precision,
         weights=weights,

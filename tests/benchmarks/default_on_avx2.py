@@ -22,10 +22,11 @@ def seconds_of_an_epoch() -> float:
     import torch
 
     from lrlab.callbacks import CosineDecay
-    from lrlab.recipes import build, compare
+    from lrlab.recipes import build
+    from lrlab.recipes.kitchen.options import FIRST_SIZE
 
     torch.set_num_threads(1)
-    learn = build("solar", size=compare.FIRST_SIZE, precision="fp32" if os.environ.items() >= AVX2.items() else "auto")
+    learn = build("solar", size=FIRST_SIZE, precision="fp32" if os.environ.items() >= AVX2.items() else "auto")
     start = time.process_time()
     with learn.no_bar(), learn.no_logging():
         learn.fit_schedule(1, CosineDecay(), lr_max=3e-3)

@@ -282,7 +282,7 @@ def test_fit_schedule_takes_minutes(make_learner, monkeypatch):
 
 
 def test_the_share_of_the_time_never_falls():
-    "Whatever the speed does, and however long validation takes."
+    "At any speed, which may change, and with validation of any length."
     rng = np.random.default_rng(0)
     for _ in range(50):
         now, seconds = [0.0], rng.uniform(5, 100)

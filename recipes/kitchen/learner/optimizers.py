@@ -20,7 +20,7 @@ from lrlab.recipes.kitchen.optimizer_names import DEFAULT, FASTAI
 def opt_func(opt: str = DEFAULT) -> Callable:
     """What makes the optimizer: `opt_func(opt)(parameter groups, lr=...)`.
 
-    A class of torch is wrapped in fastai's `OptimWrapper`. Raises whatever the import of a path raises.
+    A class of torch is wrapped in fastai's `OptimWrapper`. The errors of importing a path are passed on.
     """
     if opt == DEFAULT:
         return FusedAdam

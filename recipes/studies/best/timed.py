@@ -1,4 +1,4 @@
-"""1cycle by the clock: the LR reaches its end when the time does, whatever the speed of the machine."""
+"""1cycle by the clock: the LR reaches its end when the time does, on a slow machine as on a fast one."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ POINTS = 1000  # of the curve
 
 
 class CycleByTheClock(QuickCallback):
-    """The LR of every group follows 1cycle over `seconds` of `clock`, or over the epochs of the fit if they end sooner.
+    """The LR of every group follows 1cycle over `seconds` of `clock`, or over the epochs of the fit if these end first.
 
     A step that would begin after the end is not made: the fit ends there, also in the middle of an epoch. `tell(share)`
     is called at every step with the share of the run that is done.

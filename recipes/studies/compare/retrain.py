@@ -51,7 +51,7 @@ def export(learn: Learner, file: Path) -> None:
         os.replace(part, file)
     except OSError:
         raise
-    except Exception as error:  # whatever the data and the callbacks raise where they are emptied or pickled
+    except Exception as error:  # data and callbacks may raise anything when they are pickled
         raise UserCodeError(f"fastai cannot export this Learner: {place_of(error)}") from error
     finally:
         learn.dls, learn.opt = dls, opt
