@@ -5,8 +5,8 @@ import time
 
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.stage import is_watched, no_spinner
+from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.tables import RunResult
-from lrlab.recipes.kitchen.text import percent
 
 
 class TimeLeft:
@@ -51,8 +51,8 @@ class TimeLeft:
 class Lines:
     "For logs: no control characters, one line per finished run."
 
-    def __init__(self, todo: list[Run], done: int, jobs: int):
-        self.total, self.finished, self.jobs = len(todo) + done, done, jobs
+    def __init__(self, todo: list[Run], done: int, jobs: int, measure: Measure = Measure()):  # noqa: B008  (frozen)
+        self.total, self.finished, self.jobs, self.measure = len(todo) + done, done, jobs, measure
         self.waiting = {run.run_id: f"{run.arm} seed {run.seed}" for run in todo}
         self.time_left = TimeLeft({run.run_id: run.epochs for run in todo}, jobs)
         self.tells_lr = len({str(run.lr_max) for run in todo}) > 1
@@ -71,7 +71,7 @@ class Lines:
         self.finished += 1
         self.waiting.pop(row.run_id, None)
         self.time_left.finish(row.run_id, row.seconds or 0, time.monotonic())
-        self.write(f"[{self.finished}/{self.total}] {describe(result, self.tells_lr)}{self._left()}")
+        self.write(f"[{self.finished}/{self.total}] {describe(result, self.measure, self.tells_lr)}{self._left()}")
 
     def write(self, line: str) -> None:
         print(line, flush=True)
@@ -110,19 +110,20 @@ class Bar(Lines):
         return ", ".join(list(self.waiting.values())[: self.jobs])
 
 
-def show_progress(todo: list[Run], done: int, jobs: int) -> Lines:
-    "A bar where a person is looking, else lines."
-    return (Bar if is_watched() else Lines)(todo, done, jobs)
+def show_progress(todo: list[Run], done: int, jobs: int, measure: Measure = Measure()) -> Lines:  # noqa: B008  (frozen)
+    "A bar where a person is looking, else lines. They show the `measure` of every finished run."
+    return (Bar if is_watched() else Lines)(todo, done, jobs, measure)
 
 
-def describe(result: RunResult, with_lr: bool = True) -> str:
-    "One finished run in words."
+def describe(result: RunResult, measure: Measure, with_lr: bool = True) -> str:
+    "One finished run in words, with what judges it, or else its loss."
     row = result.row
     lr_max = f" lr_max {row.lr_max}" if with_lr else ""
     name = f"{row.schedule}{lr_max} seed {row.seed}"
     if row.status == "ok":
         note = f" ({row.error})" if row.error else ""  # what it took to finish
-        score = f"loss {row.valid_loss:.4g}" if row.accuracy is None else f"accuracy {percent(row.accuracy)} %"
+        value = {**row.measures, "accuracy": row.accuracy}.get(measure.column())
+        score = f"loss {row.valid_loss:.4g}" if value is None else f"{measure.label} {measure.with_unit(value)}"
         return f"{name}: {score} in {row.seconds:.0f} s{note}"
     return f"{name}: {row.status} ({row.error})"
 

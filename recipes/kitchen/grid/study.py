@@ -33,6 +33,7 @@ from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.train import Task, attempt, train_run
 from lrlab.recipes.kitchen.stage import stage
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
+from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.store import Store
@@ -97,7 +98,8 @@ class Study:
         at_a_time = "as many as the cluster has room for" if place.jobs is None else place.jobs
         model = "" if workload.arch == image_set.name else f" with {workload.arch}"
         print(f"To do: {len(todo)} {what} on {image_set.name}{model}, {at_a_time} at a time", flush=True)
-        with show_progress(todo, len(runs) - len(todo), place.jobs or len(todo)) as progress:
+        measure = Measure.of(self.store.manifest.question.get("judge", "accuracy"))
+        with show_progress(todo, len(runs) - len(todo), place.jobs or len(todo), measure) as progress:
 
             def keep(result):
                 self.store.write_run(result)

@@ -90,8 +90,8 @@ class Store:
         if changed:
             key = changed[0]
             raise Refused(
-                f"`out` {self.out} holds a comparison with {key} = {theirs.get(key)!r}, this command has "
-                f"{key} = {ours.get(key)!r}; choose another `out`, or `fresh` to start over (the old one is kept)"
+                f"`out` {self.out} holds results with {_setting(key, theirs)}, this command has "
+                f"{_setting(key, ours)}; choose another `out`, or `fresh` to start over (the old one is kept)"
             )
         if theirs != ours:
             self.update(question=ours, command=manifest.command, date=manifest.date, commit=manifest.commit)
@@ -216,3 +216,8 @@ def _read_epochs(folder: Path, row: RunRow) -> pd.DataFrame:
     if list(table.columns[: len(EPOCH_COLUMNS)]) != EPOCH_COLUMNS or len(table) != row.epochs:
         raise ValueError("epochs.csv does not hold the run's epochs")
     return table
+
+
+def _setting(name: str, question: dict) -> str:
+    value = question.get(name)
+    return f"no {name}" if value is None else f"{name} = {value!r}"

@@ -158,4 +158,5 @@ def words_used(ranks: list[Ranking]) -> str:
     "What the words in the tables mean, and how often they are wrong. Empty if no run finished."
     used = {word for rank in ranks for word in rank.table.verdict[rank.table.n > 0]}
     meanings = [f"{word}: {meaning}" for word, meaning in MEANINGS.items() if word in used]
-    return f"{'; '.join(meanings)}. Each of these is wrong in at most 5 % of comparisons." if meanings else ""
+    rate = " Each of these is wrong in at most 5 % of comparisons." if used - {"best", "open"} else ""
+    return f"{'; '.join(meanings)}.{rate}" if meanings else ""

@@ -118,7 +118,7 @@ def _text(
             "lr": format_number(float(row.lr)),
             "epochs": row.epochs,
             "n": row.n,
-            **({} if measure.name == "loss" else {header: measure.show(*_interval(row, measure.name))}),
+            **({} if measure.name == "loss" else {header: measure.show(*_interval(row, measure))}),
             "validation loss": _loss(row),
             "diagnosis": row.diagnosis,
         }
@@ -133,8 +133,10 @@ def _text(
     return "\n".join([*lines, "", title + ".", f"Figure: {out / 'learning_rate.png'}"])
 
 
-def _interval(row: pd.Series, name: str) -> list[float]:
-    return [row[name], row[f"{name}_low"], row[f"{name}_high"]]
+def _interval(row: pd.Series, measure: Measure) -> list[float]:
+    "A mean and its interval. An error cannot be negative, so neither can the end of its interval."
+    mean, low, high = (row[f"{measure.name}{end}"] for end in ("", "_low", "_high"))
+    return [mean, max(low, 0.0) if measure.lower_is_better and mean >= 0 else low, high]
 
 
 def _loss(row) -> str:

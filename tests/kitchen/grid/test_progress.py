@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lrlab.recipes.kitchen import stage
 from lrlab.recipes.kitchen.grid import progress
 from lrlab.recipes.kitchen.grid.progress import TimeLeft, show_progress
+from lrlab.recipes.kitchen.stats.measures import Measure
 
 
 def simulate(seconds: list[float], jobs: int, startup: float) -> tuple[list[float], float]:
@@ -64,7 +65,16 @@ def fake_run(arm: str, lr_max: float = 3e-3):
 
 
 def fake_result(arm: str, **values):
-    row = {"run_id": arm, "schedule": arm, "lr_max": "3e-3", "seed": 0, "status": "ok", "error": "", "seconds": 8.2}
+    row = {
+        "measures": {},
+        "run_id": arm,
+        "schedule": arm,
+        "lr_max": "3e-3",
+        "seed": 0,
+        "status": "ok",
+        "error": "",
+        "seconds": 8.2,
+    }
     return SimpleNamespace(row=SimpleNamespace(**row | {"accuracy": 0.993} | values))
 
 
@@ -82,6 +92,15 @@ def test_the_lr_is_told_where_runs_differ_in_it(capsys):
     with show_progress([fake_run("a", 1e-3), fake_run("b", 3e-3)], done=0, jobs=1) as shown:
         shown.advance(fake_result("a"))
     assert "a lr_max 3e-3 seed 0: " in capsys.readouterr().out
+
+
+def test_a_line_shows_the_measure_that_judges(capsys):
+    with show_progress([fake_run("a"), fake_run("b")], 0, 1, Measure("brier", lower_is_better=True)) as shown:
+        shown.advance(fake_result("a", measures={"brier": 0.1234}, valid_loss=0.5))
+        shown.advance(fake_result("b", valid_loss=0.5, accuracy=None))
+    lines = capsys.readouterr().out.splitlines()
+    assert "Brier score 0.1234" in lines[0]
+    assert "b seed 0: loss 0.5 in" in lines[1]
 
 
 class Terminal(io.StringIO):
