@@ -75,15 +75,14 @@ def percent(mean: float | None, low: float = math.nan, high: float = math.nan, s
 
     An unknown interval is omitted. No end of an interval is beyond what a fraction or a difference can be.
 
-    >>> percent(0.971, 0.96, 1.02), percent(-0.02, sign="+"), percent(math.nan)
-    ('97.1 (96.0 to 100.0)', '-2.0', '-')
+    >>> percent(0.971, 0.96, 1.02), percent(-0.0002, sign="+"), percent(math.nan)
+    ('97.1 (96.0 to 100.0)', '+0.0', '-')
     """
     if mean is None or math.isnan(mean):
         return "-"
-    shown, least = f"{100 * mean:{sign}.1f}", -1.0 if sign else 0.0
-    if math.isnan(low):
-        return shown
-    return f"{shown} ({100 * max(low, least):{sign}.1f} to {100 * min(high, 1.0):{sign}.1f})"
+    least = -1.0 if sign else 0.0
+    shown, low, high = (f"{round(100 * value, 1) + 0.0:{sign}.1f}" for value in (mean, max(low, least), min(high, 1.0)))
+    return f"{shown} ({low} to {high})" if "nan" not in low else shown
 
 
 def text_table(rows: Sequence[Mapping[str, object]]) -> str:
