@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from lrlab.recipes import prepare_torchvision
@@ -15,6 +16,10 @@ os.environ.setdefault("MPLBACKEND", "agg")
 # One thread here and in every process that a test starts: with `pytest -n 2` each core has its own tests, and threads
 # that wait for each other on tiny images take ten times the processor time.
 os.environ |= {"LOKY_MAX_CPU_COUNT": "1", "OMP_NUM_THREADS": "1"}
+# The same examples on every machine, and no limit on their time: a slow machine fails no test.
+slow = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+settings.register_profile("lrlab", derandomize=True, deadline=None, suppress_health_check=slow)
+settings.load_profile("lrlab")
 prepare_torchvision()  # tests import torchvision and timm themselves
 
 

@@ -10,7 +10,7 @@ from ignite.handlers.param_scheduler import CosineAnnealingScheduler
 
 from lrlab.callbacks import CosineRestarts, MultiStep
 
-drawn = settings(max_examples=60, derandomize=True, deadline=None)
+drawn = settings(max_examples=60)
 
 
 @given(st.integers(1, 80), st.sets(st.integers(1, 90), min_size=1, max_size=5), st.floats(0.1, 1))

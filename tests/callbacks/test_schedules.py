@@ -161,7 +161,7 @@ def test_cycles_begin_on_the_exact_step(kind, cycle_len, cycle_mult, starts):
 
 
 @given(st.integers(1, 60), st.integers(2, 60), st.integers(1, 50))
-@settings(max_examples=100, derandomize=True, deadline=None)
+@settings(max_examples=100)
 def test_equal_cycles_end_exactly_with_the_run(epochs, cycles, steps_per_epoch):
     "Whatever fraction of the run a cycle is: no drift, and the rounded bounds of exact arithmetic."
     total_steps = epochs * steps_per_epoch
@@ -299,7 +299,7 @@ COMPOSED = st.one_of(
     st.builds(scaled, ANY, st.floats(0.01, 1)),
 )
 TOTAL = st.integers(40, 200)
-thorough = settings(max_examples=400, derandomize=True, deadline=None)
+thorough = settings(max_examples=400)
 
 
 def test_every_schedule_is_drawn():
@@ -386,7 +386,7 @@ def test_starts_and_ends_as_documented(kind, start, end):
         schedules = schedules.filter(lambda s: min(float(s.warmup[:-1]), float(s.decay[:-1])) >= 3)
 
     @given(schedules, TOTAL)
-    @settings(max_examples=30, derandomize=True, deadline=None)
+    @settings(max_examples=30)
     def check(schedule, total_steps):
         multipliers = schedule.multipliers(total_steps, STEPS_PER_EPOCH)
         assert multipliers[0] == pytest.approx(start(schedule), abs=1e-12)

@@ -179,7 +179,7 @@ def run(sequence, permanent=(), of_fit=()) -> dict:
 
 
 @given(SEQUENCE, CALLBACKS, CALLBACKS)
-@settings(max_examples=30, derandomize=True, deadline=None)
+@settings(max_examples=30)
 def test_what_remains_is_what_a_plain_learner_would_have(sequence, permanent, of_fit):
     plain, ours = run(sequence), run(sequence, permanent or ["HyperHistory"], of_fit)
     for name in plain:
@@ -187,7 +187,7 @@ def test_what_remains_is_what_a_plain_learner_would_have(sequence, permanent, of
 
 
 @given(SEQUENCE, st.integers(1, 2))
-@settings(max_examples=10, derandomize=True, deadline=None)
+@settings(max_examples=10)
 def test_gradual_unfreezing_leaves_what_it_says_after_any_sequence(sequence, every):
     "The number of trained groups after a fit is told by its epochs alone, whatever happened before."
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():

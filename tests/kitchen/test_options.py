@@ -69,7 +69,7 @@ def test_bad_schedules_are_explained(text, says):
         schedule_names.parse_schedules(text, 5)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=60) | st.text("()[]{},.'\"=*_abcOneCycleCosineDecay0123 ", max_size=60))
 def test_no_text_gives_anything_but_schedules_or_one_sentence(text):
     try:

@@ -13,7 +13,7 @@ import sys
 import numpy as np
 import pytest
 from fastai.test_utils import synth_learner
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lrlab import callbacks
@@ -409,7 +409,7 @@ FLAG = st.sampled_from([f"--{name}" for name in declared("compare") if name not 
 WORD = st.tuples(FLAG, TEXT).map(lambda pair: list(pair)) | st.tuples(FLAG, TEXT).map("=".join).map(lambda one: [one])
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 @given(words=st.lists(WORD | TEXT.map(lambda text: [text]), max_size=6))
 @example(words=[["--lr-max", "-"], ["--"]])
 def test_no_options_give_a_traceback(words, empty_place, capsys):
@@ -431,7 +431,7 @@ def nested(inner):
     return st.builds("{}({})".format, CALLED, arguments) | arguments.map("[{}]".format)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.recursive(st.sampled_from(LITERALS), nested, max_leaves=6))
 def test_schedule_expressions_are_schedules_or_one_sentence(expression):
     "Whatever is nested in whatever; what was built can be asked for its LRs or says why not."

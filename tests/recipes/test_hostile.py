@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
@@ -33,7 +33,6 @@ from lrlab.recipes.studies.one_cycle import figure as one_cycle_figure
 from tests.conftest import write_images
 
 HOSTILE = ("left<img src=x onerror=alert(1)>", "right\x1b[2J\x1b]0;owned\x07$x_1$ & 'q' {{7*7}}")
-SLOW = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 
 
 class Bomb:
@@ -189,7 +188,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=30, **SLOW)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_no_content_of_a_results_folder_does_more_than_be_refused(results, finished, data):
     "Any value in the place of any other in run.json and config.json, and random bytes in any table."
@@ -233,7 +232,7 @@ def _zipped(content: bytes) -> bytes:
     return stream.getvalue()
 
 
-@settings(max_examples=100, **SLOW)
+@settings(max_examples=100)
 @given(content=st.binary(max_size=200), suffix=st.sampled_from([".pth", ".safetensors"]), whole=st.booleans())
 def test_random_bytes_are_no_weights(tmp_path, content, suffix, whole):
     stream = io.BytesIO()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import PIL
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
@@ -183,7 +183,7 @@ def test_odd_shapes_are_cropped_to_squares(tmp_path, width, height):
     assert np.array_equal(np.unique(decode.read_image(tmp_path / "image.png", 16, 3)), [10, 30, 200])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(
     start=st.sampled_from([b"", b"BM", b"GIF89a", b"\xff\xd8\xff", b"P5\n", b"II*\0", b"MM\0*", b"RIFF\0\1\0\0WEBP"]),
     noise=st.binary(max_size=300),
