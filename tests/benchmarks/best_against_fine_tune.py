@@ -50,11 +50,12 @@ def write_folder(name: str, folder: Path, seed: int) -> tuple[Path, list[Path], 
     for row in used:
         write(images, row, folder / "images")
     files = [write(images, row, folder / "held-out") for row in held]
-    return folder / "images", files, [images.classes[images.labels[row]] for row in held]
+    return folder / "images", files, [file.parent.name for file in files]
 
 
 def write(images: ImageSet, row: int, folder: Path) -> Path:
-    file = folder / images.classes[images.labels[row]] / f"{row}.png"
+    label = images.classes[images.labels[row]].replace("/", " or ")  # T-shirt/top would be two folders
+    file = folder / label / f"{row}.png"
     file.parent.mkdir(parents=True, exist_ok=True)
     pixels = images.images[row]
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file)
