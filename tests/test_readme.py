@@ -51,7 +51,9 @@ PAGES = ("README.md", "README.th.md", "CONTRIBUTING.md", "recipes/README.md")
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in PAGES}
 TEXTS["quickstart.ipynb"] = notebook_text(ROOT / "recipes" / "quickstart.ipynb")
 README, THAI = TEXTS["README.md"], TEXTS["README.th.md"]
-PYTHON = [code for language, code in blocks(README) if language == "python"]
+PYTHON = [
+    code for page in (README, TEXTS["recipes/README.md"]) for language, code in blocks(page) if language == "python"
+]
 COMMANDS = sorted(
     {
         (name, match.strip())
