@@ -4,7 +4,7 @@ Re-checks each claim with seeds and intervals, by a rule that is stated beforeha
 runs between them, and writes one page: what was published, what was measured, and whether the claim holds, does not
 hold here, or stays undecided. The same command again resumes where it stopped.
 
-    lrlab claims --data ~/photos --claims cosine-constant,high-lr --seeds 10
+    lrlab claims --data ~/photos --claims cosine-constant,high-lr --until-decided
 """
 
 from typing import Annotated, Any
@@ -13,21 +13,31 @@ from lrlab.recipes import cli
 from lrlab.recipes.kitchen import options as o
 from lrlab.recipes.studies.claims.catalogue import parse_claims
 
-Datasets = Annotated[
-    Any, o.Option("Data", "NAMES|FOLDERS", "Datasets and folders of images, separated by commas", o.comma_list)
-]
+DATA_HELP = (
+    "Datasets and folders of images, separated by commas [default: those that are there of "
+    "digits,fashion_mnist:1000,cifar:1000,solar]"
+)
+Datasets = Annotated[Any, o.Option("Data", "NAMES|FOLDERS", DATA_HELP, o.comma_list)]
 Claims = Annotated[Any, o.Option("Comparison", "NAMES", "all, or names from the table of the results", parse_claims)]
-ClaimSeeds = Annotated[
+UntilDecided = Annotated[
+    bool, o.Option("Comparison", "", "Five seeds first; then 10 and 20, or up to --seeds, for undecided claims only")
+]
+PointTolerance = Annotated[
     Any,
-    o.Option("Comparison", "N|N,N...", f"{o.SEEDS_HELP} [default: 5; 10 on small data]", o.parse_seeds),
+    o.Option("Comparison", "X", "Difference of accuracy that does not matter: 0.01 or 1%", o.parse_tolerance),
 ]
 
 
-@cli.recipe(quick={"data": "digits", "claims": "sgdr-early,sgdr-end", "seeds": 2, "out": "results/claims-quick"})
+@cli.recipe(
+    quick={"data": "digits", "claims": "sgdr-early,sgdr-end", "seeds": 3, "out": "results/claims-quick"},
+    until_decided={"seeds": 20},
+)
 def main(
-    data: Datasets = "solar,digits",
+    data: Datasets = None,
     claims: Claims = "all",
-    seeds: ClaimSeeds = None,
+    seeds: o.Seeds = 5,
+    until_decided: UntilDecided = False,
+    tolerance: PointTolerance = 0.01,
     precision: o.Precision = "auto",
     jobs: o.Jobs = "auto",
     threads: o.Threads = 1,
@@ -41,11 +51,14 @@ def main(
     from lrlab.recipes.studies.claims.bench import FULL, QUICK
 
     question = study.Question(
-        workloads=study.parse_workloads(data, precision, cache=not no_cache),
+        workloads=study.parse_workloads(data or study.DATA, precision, cache=not no_cache),
         claims=claims,
         seeds=seeds,
         scale=QUICK if quick else FULL,
         threads=threads,
+        until_decided=until_decided,
+        tolerance=tolerance,
+        skips_missing=data is None,
     )
     return study.answer(question, out, jobs, fresh)
 

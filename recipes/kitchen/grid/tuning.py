@@ -9,7 +9,7 @@ any lies at its edge.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -21,6 +21,7 @@ from lrlab.recipes.kitchen.stats.tuning import tuning_scores
 if TYPE_CHECKING:
     from lrlab.recipes.kitchen.data.image_set import ImageSet
     from lrlab.recipes.kitchen.grid.study import Study
+    from lrlab.recipes.kitchen.workloads import Workload
 
 FIRST_SEED = 1_000_000  # far from the seeds that people choose to compare on
 SPACING = 10**0.5  # two LRs a decade
@@ -49,13 +50,15 @@ def tune_schedules(
     centre: LearningRate,
     image_set: ImageSet | None = None,
     measure: Measure = Measure(),  # noqa: B008  (frozen)
+    workload: Workload | None = None,
 ) -> dict[int, dict[str, LearningRate]]:
     "The best lr_max of every budget and schedule. The manifest gets what was tried and chosen."
     first = grid = first_grid(tuning.points)
+    options: dict[str, Any] = {"workload": workload, "image_set": image_set, "is_planned": False}
     while True:
         runs = trials(schedules, centre, grid, tuning.seeds)
         study.store.update(tuning_plan=[run.run_id for run in runs])
-        study.train(runs, f"runs to tune lr_max over {len(grid)} values", image_set=image_set, is_planned=False)
+        study.train(runs, f"runs to tune lr_max over {len(grid)} values", **options)
         scores = tuning_scores(study.store.tables("tuning_plan")[0], measure)
         best = best_positions(scores, centre, grid, measure)
         larger = wider(grid, best, first)

@@ -62,48 +62,46 @@ class Bench:
     "One workload of the claims. `labels` are the schedules whose own best lr_max is needed."
 
     study: Study
-    seeds: list[int]
-    few_seeds: list[int]  # of large models
     scale: Scale
     labels: tuple[str, ...]
     precision: str = "auto"  # as the user typed it: that of the workload is resolved, and a larger model has another
-    run_ids: set[str] = field(default_factory=set)  # of the group that is being measured
+    seeds: list[int] = field(default_factory=list)  # of what is being measured
+    wanted: set[str] = field(default_factory=set)  # its readings
+    run_ids: set[str] = field(default_factory=set)  # its runs
+    _tuned: dict[tuple, tuple[dict[str, LearningRate], set[str]]] = field(default_factory=dict)
 
     @property
     def image_set(self) -> ImageSet:
         return self.study.image_set
 
-    def measure(self, group: Callable[["Bench"], list[pd.DataFrame]]) -> Evidence:
-        "Train what the group needs and take its readings. Raises KeyboardInterrupt; finished runs are kept."
-        self.run_ids = set()
-        tables = group(self)
-        return Evidence(pd.concat(tables, ignore_index=True), self.run_ids)
+    def measure(self, group: Callable[["Bench"], list[pd.DataFrame]], wanted: set[str], seeds: list[int]) -> Evidence:
+        "Train what the `wanted` readings of a group need, and take them. Raises KeyboardInterrupt; runs are kept."
+        self.wanted, self.seeds, self.run_ids = wanted, seeds, set()
+        readings = pd.concat(group(self), ignore_index=True)
+        return Evidence(readings[readings.reading.isin(wanted)], self.run_ids)
 
     def train(self, runs: list[Run], what: str = "runs", **options) -> None:
         "Train what is missing; `options` as in `Study.train`."
         self.run_ids |= {run.run_id for run in runs}
         self.study.train(runs, what, **options)
 
-    def tune(self, budget: int, schedules: dict, image_set: ImageSet | None = None) -> dict[str, LearningRate]:
-        "The best lr_max of every schedule at this budget, on seeds that the claims never use."
-        centre = LearningRate(self.suggested_lr)
-        chosen = tune_schedules(self.study, {budget: schedules}, self.scale.tuning, centre, image_set)[budget]
-        self.run_ids |= set(self.study.store.manifest.tuning_plan)
+    def tune(self, budget: int, schedules: dict, **options) -> dict[str, LearningRate]:
+        "The best lr_max of every schedule at this budget, on seeds that the claims never use. Options as for `train`."
+        key = (budget, *schedules)
+        if key not in self._tuned:
+            centre = LearningRate(self.suggested_lr)
+            chosen = tune_schedules(self.study, {budget: schedules}, self.scale.tuning, centre, **options)[budget]
+            self._tuned[key] = chosen, set(self.study.store.manifest.tuning_plan)
+        chosen, run_ids = self._tuned[key]
+        self.run_ids |= run_ids
         return chosen
 
     def lr_of(self, label: str) -> LearningRate:
         "A schedule's own best lr_max for the usual budget; all schedules are tuned together."
-        chosen, run_ids = self._tuning
-        self.run_ids |= run_ids
-        return chosen[label]
+        labels = TUNED if self.scale.tune_all else [label for label in TUNED if label in self.labels]
+        return self.tune(self.scale.epochs, {name: named_schedule(name, self.scale.epochs) for name in labels})[label]
 
     @cached_property
-    def _tuning(self) -> tuple[dict[str, LearningRate], set[str]]:
-        labels = TUNED if self.scale.tune_all else [label for label in TUNED if label in self.labels]
-        chosen = self.tune(self.scale.epochs, {label: named_schedule(label, self.scale.epochs) for label in labels})
-        return chosen, set(self.study.store.manifest.tuning_plan)
-
-    @property
     def suggested_lr(self) -> float:
         "The suggestion of the LR range tests, which are made once per workload."
         lr = self.study.find_lr()
@@ -112,37 +110,45 @@ class Bench:
         return lr
 
     def final(self, reading: str, runs: list[Run]) -> pd.DataFrame:
-        "The accuracy after the last step, on the test images if there are any."
+        "Accuracy and loss after the last step, on the test images if there are any."
         rows = self.rows(runs)
-        measured = [row.accuracy if row.test_accuracy is None else row.test_accuracy for row in rows]
-        return self._table(reading, runs, rows, measured)
+        tested = [row.test_accuracy is not None for row in rows]
+        scores = [row.test_accuracy if yes else row.accuracy for row, yes in zip(rows, tested, strict=True)]
+        losses = [row.test_loss if yes else row.valid_loss for row, yes in zip(rows, tested, strict=True)]
+        return self._table(reading, runs, rows, scores, losses)
 
     def after(self, reading: str, runs: list[Run], weights: dict[int, float]) -> pd.DataFrame:
-        "The weighted sum of the validation accuracies after these epochs (counted from 1)."
-        rows, measured = self.rows(runs), []
+        "The weighted sums of the validation accuracies and losses after these epochs (counted from 1)."
+        rows, sums = self.rows(runs), []
         for run in runs:
-            by_epoch = pd.read_csv(self.study.store.runs / run.run_id / "epochs.csv").set_index("epoch").accuracy
-            there = set(weights) <= set(by_epoch.index)
-            measured.append(sum(w * by_epoch[epoch] for epoch, w in weights.items()) if there else None)
-        return self._table(reading, runs, rows, measured)
+            epochs = pd.read_csv(self.study.store.runs / run.run_id / "epochs.csv").set_index("epoch")
+            own = epochs.reindex(weights)[["accuracy", "valid_loss"]]  # nan for an epoch that is not there
+            sums.append(own.mul(pd.Series(weights), axis=0).sum(skipna=False))
+        scores, losses = ([table[name] for table in sums] for name in ("accuracy", "valid_loss"))
+        return self._table(reading, runs, rows, scores, losses)
 
     def of_model(self, reading: str, runs: list[Run], model: str) -> pd.DataFrame:
-        "The validation accuracy of one of the models that a run made (models.csv)."
-        rows, measured = self.rows(runs), []
+        "Accuracy and loss, on the validation images, of one of the models that a run made (models.csv)."
+        rows, scores, losses = self.rows(runs), [], []
         for run in runs:
             file = self.study.store.runs / run.run_id / "models.csv"
-            scores = pd.read_csv(file).set_index("model").accuracy if file.exists() else {}
-            measured.append(scores.get(model))
-        return self._table(reading, runs, rows, measured)
+            models = pd.read_csv(file).set_index("model") if file.exists() else pd.DataFrame()
+            made = model in models.index
+            scores.append(models.accuracy[model] if made else None)
+            losses.append(models.valid_loss[model] if made else None)
+        return self._table(reading, runs, rows, scores, losses)
 
     def rows(self, runs: list[Run]) -> list[RunRow]:
         "The row of runs.csv of each run."
         return self.study.rows(runs)
 
-    def _table(self, reading: str, runs: list[Run], rows: list[RunRow], measured: list[float | None]) -> pd.DataFrame:
-        kept = [value if row.status == "ok" else None for row, value in zip(rows, measured, strict=True)]
+    def _table(self, reading: str, runs: list[Run], rows: list[RunRow], scores: list, losses: list) -> pd.DataFrame:
+        "A diverged run has learned nothing: it has the accuracy of guessing, and no loss."
+        instead = {"diverged": self.image_set.majority()}
         values = [
-            (reading, run.seed, value, row.status, str(run.lr_max), "")
-            for run, row, value in zip(runs, rows, kept, strict=True)
+            (reading, run.seed, score, loss, row.status, str(run.lr_max), "")
+            if row.status == "ok"
+            else (reading, run.seed, instead.get(row.status), None, row.status, str(run.lr_max), "")
+            for run, row, score, loss in zip(runs, rows, scores, losses, strict=True)
         ]
-        return pd.DataFrame(values, columns=READING_COLUMNS).astype({"accuracy": float})
+        return pd.DataFrame(values, columns=READING_COLUMNS).astype({"accuracy": float, "loss": float})

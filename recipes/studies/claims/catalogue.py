@@ -12,29 +12,29 @@ from lrlab.recipes.kitchen.text import did_you_mean, shorten
 
 @dataclass(frozen=True)
 class Claim:
-    "`better` is claimed to exceed `than`; with a `margin`, to be at most that much below it."
+    "`better` is claimed to exceed `than`; with `as_good`, to lose less than the tolerance against it."
 
     name: str
     says: str  # the claim in a sentence
     source: str
     published: str
     setting: str  # ours, in words
-    group: str  # of runs, see claims_arms.GROUPS
+    group: str  # of runs, see experiments.GROUPS
     better: str  # a reading of that group
     than: str
     if_so: str  # what it means for a user
     if_not: str
-    margin: float = 0.0  # of accuracy, for claims of equality
+    as_good: bool = False
     schedules: tuple[str, ...] = ()  # whose tuned lr_max it uses
 
 
-POINT = 0.01
 TUTORIAL = "BuaLabs, notebook 02a (fastai 1, 3 or 7, vgg16_bn from scratch, one run)"
 CLR = "Smith 2015, arXiv:1506.01186"
 SGDR = "Loshchilov & Hutter 2016, arXiv:1608.03983"
 SNAPSHOT = "Huang et al. 2017, arXiv:1704.00109"
 SUPER = "Smith & Topin 2017, arXiv:1708.07120 (ICLR 2018 submission)"
 ULMFIT = "Howard & Ruder 2018, arXiv:1801.06146"
+HAEGELE = "Hägele et al. 2024, arXiv:2405.18392"
 
 _TUTORIAL_SETTING = (
     "constant LR from scratch; the right LR is lr_find's suggestion, the right length {epochs} epochs; the words are "
@@ -44,6 +44,7 @@ _DESCENT = (
     "noisy gradient descent on a surface of five minima from {starts:,} starts, each schedule at its best LR; the "
     "share of starts that end in the global minimum"
 )
+_OWN_GRIDS = "each at its own best LR, tuned on other seeds"
 _TUNED = "{epochs} epochs, both at their own best LR of one grid, tuned on other seeds"
 
 CLAIMS = (
@@ -57,7 +58,7 @@ CLAIMS = (
         "right",
         "too high",
         "look for the LR before you train: 0.1 costs accuracy.",
-        "0.1 is not too high for every model: an LR range test tells, a rule of thumb does not.",
+        "0.1 costs little here: an LR range test tells how high is too high, a rule of thumb does not.",
     ),
     Claim(
         "low-lr",
@@ -132,7 +133,7 @@ CLAIMS = (
         "sgdr early",
         "cosine early",
         "use restarts where training may have to stop at any time.",
-        "restarts do not even help if training may have to stop at any time.",
+        "restarts help little, even if training may have to stop at any time.",
         schedules=("sgdr", "cosine"),
     ),
     Claim(
@@ -146,7 +147,7 @@ CLAIMS = (
         "sgdr",
         "if the budget is known, one cosine decay is enough.",
         "restarts end higher even when the budget is known.",
-        POINT,
+        as_good=True,
         schedules=("cosine", "sgdr"),
     ),
     Claim(
@@ -159,7 +160,7 @@ CLAIMS = (
         "ensemble",
         "last snapshot",
         "if you train with restarts anyway, average the snapshots' predictions.",
-        "do not average these snapshots: the last one alone is better.",
+        "use the last snapshot alone: the ensemble gains little, and predicts three times more slowly.",
         schedules=("sgdr", "cosine"),
     ),
     Claim(
@@ -172,7 +173,7 @@ CLAIMS = (
         "ensemble",
         "single cycle",
         "a snapshot ensemble is worth its three-fold prediction time.",
-        "spend the budget on one cosine run: it is better, and three times cheaper to predict with.",
+        "spend the budget on one cosine run: the ensemble gains little, and predicts three times more slowly.",
         schedules=("sgdr", "cosine"),
     ),
     Claim(
@@ -186,7 +187,7 @@ CLAIMS = (
         "step",
         "1cycle saves epochs at no loss of accuracy.",
         "1cycle does not make up for missing epochs here: its saving costs accuracy.",
-        POINT,
+        as_good=True,
         schedules=("one_cycle", "step"),
     ),
     Claim(
@@ -199,7 +200,7 @@ CLAIMS = (
         "one_cycle short",
         "step short",
         "use 1cycle where only a few epochs can be afforded.",
-        "at a few epochs too, a tuned step schedule is better.",
+        "at a few epochs too, a tuned step schedule will do.",
         schedules=("one_cycle", "step"),
     ),
     Claim(
@@ -227,7 +228,7 @@ CLAIMS = (
         "one_cycle",
         "with epochs enough, a step schedule costs nothing against 1cycle.",
         "1cycle keeps its lead with the full budget.",
-        POINT,
+        as_good=True,
         schedules=("step", "one_cycle"),
     ),
     Claim(
@@ -241,19 +242,19 @@ CLAIMS = (
         "slice",
         "one LR",
         "give a pretrained model slice(lr/100, lr).",
-        "one LR for all layers is better for this pretrained model: tiny LRs hold it back.",
+        "one LR for all layers will do for this pretrained model.",
     ),
     Claim(
         "gradual",
         "Gradual unfreezing beats training all layers with one LR",
         f"{ULMFIT}, ablation",
         "IMDb error 6.87 → 5.00 % with discriminative LRs and slanted triangles (quoted from memory)",
-        "as discriminative; one more layer group thaws every epoch, with the slice's LRs",
+        "as discriminative; one more layer group is unfrozen every epoch, with the slice's LRs",
         "transfer",
         "gradual",
         "one LR",
-        "thaw a pretrained model group by group.",
-        "thawing group by group costs accuracy at so small a budget.",
+        "unfreeze a pretrained model group by group.",
+        "unfreezing group by group gains little at so small a budget.",
     ),
     Claim(
         "naive-unfreeze",
@@ -266,7 +267,7 @@ CLAIMS = (
         "head only, first epoch",
         "naive, first epoch",
         "choose a new, lower LR when you unfreeze.",
-        "unfreezing at the default LR does no harm here: it helps at once.",
+        "unfreezing at the default LR does little harm here.",
     ),
     Claim(
         "averaging",
@@ -278,7 +279,7 @@ CLAIMS = (
         "average",
         "last iterate",
         "add CycleAverage to a constant LR: it costs one pass over the data.",
-        "averaging the last epochs does not replace a decay here.",
+        "averaging the last epochs gains little here.",
         schedules=("constant",),
     ),
     Claim(
@@ -291,7 +292,7 @@ CLAIMS = (
         "linear",
         "constant",
         "let the LR fall to zero by the end.",
-        "a tuned constant LR is better than a decay at this budget.",
+        "a tuned constant LR will do at this budget.",
         schedules=("linear", "constant"),
     ),
     Claim(
@@ -304,8 +305,62 @@ CLAIMS = (
         "cosine",
         "constant",
         "let the LR fall to zero by the end.",
-        "a tuned constant LR is better than a decay at this budget.",
+        "a tuned constant LR will do at this budget.",
         schedules=("cosine", "constant"),
+    ),
+    Claim(
+        "cooldown-cosine",
+        "A constant LR with a short cooldown is as good as a cosine decay",
+        HAEGELE,
+        "a cooldown matches cosine without a known length (language models; no number quoted)",
+        "{epochs} epochs, the last fifth a 1-sqrt cooldown, against one cosine; " + _OWN_GRIDS,
+        "cooldown",
+        "cooldown_sqrt",
+        "cosine",
+        "train at a constant LR and cool down when you want to stop: the length need not be known.",
+        "a cosine over a known length ends higher than a constant LR with a cooldown.",
+        as_good=True,
+        schedules=("cosine",),
+    ),
+    Claim(
+        "sqrt-cooldown",
+        "A 1-sqrt cooldown beats a linear one",
+        HAEGELE,
+        "1-sqrt ends below linear decay in loss (language models; no number quoted)",
+        "{epochs} epochs, the last fifth a cooldown of either shape, each at its own best LR of one grid",
+        "cooldown",
+        "cooldown_sqrt",
+        "cooldown_linear",
+        'use Trapezoid(shape="1-sqrt").',
+        "the shape of the cooldown hardly matters here.",
+    ),
+    Claim(
+        "tail-average",
+        "The average along a constant LR is as good as a cooldown",
+        "Tian et al. 2025 (WSM), arXiv:2507.17634; Hägele et al. 2024, arXiv:2405.18392",
+        "averaged checkpoints of a constant LR take the place of a decay (language models; no number quoted)",
+        "{epochs} epochs at a constant LR, TailAverage over the second half, against a 1-sqrt cooldown over the last "
+        "fifth; " + _OWN_GRIDS,
+        "tail",
+        "tail_average",
+        "cooldown_sqrt",
+        "add TailAverage to a constant LR, and stop whenever you like.",
+        "averaging does not take the place of a cooldown here.",
+        as_good=True,
+    ),
+    Claim(
+        "schedule-free",
+        "Schedule-free AdamW is as good as a cosine schedule",
+        "Defazio et al. 2024, arXiv:2405.15682",
+        "won the self-tuning track of AlgoPerf in 2024 (no accuracy quoted)",
+        "{epochs} epochs of AdamWScheduleFree with 5 % warm-up, against fastai's Adam with one cosine; " + _OWN_GRIDS,
+        "schedule_free",
+        "schedule_free",
+        "cosine",
+        "schedule-free AdamW spares you the schedule, not the search for its LR.",
+        "a tuned cosine ends higher than schedule-free AdamW.",
+        as_good=True,
+        schedules=("cosine",),
     ),
     Claim(
         "restarts-constant",
@@ -317,7 +372,7 @@ CLAIMS = (
         "sgdr",
         "constant",
         "restarts help to leave local minima of this kind.",
-        "restarts find the global minimum less often than a constant LR that was tuned as carefully.",
+        "restarts find the global minimum hardly more often than a constant LR that was tuned as carefully.",
     ),
     Claim(
         "restarts-cosine",
@@ -329,7 +384,7 @@ CLAIMS = (
         "sgdr",
         "cosine",
         "it is the restarts that help to leave local minima of this kind.",
-        "one decay from a high LR leaves local minima more often than restarts do.",
+        "restarts leave local minima hardly more often than one decay from a high LR.",
     ),
     Claim(
         "lr-find-constant",
@@ -341,8 +396,8 @@ CLAIMS = (
         "constant at lr_find's",
         "constant",
         "take lr_find's suggestion and skip the grid.",
-        "try LRs around lr_find's suggestion: the best of a grid is clearly better.",
-        POINT,
+        "try LRs around lr_find's suggestion: the best of a grid is better.",
+        as_good=True,
         schedules=("constant",),
     ),
     Claim(
@@ -355,8 +410,8 @@ CLAIMS = (
         "one_cycle at lr_find's",
         "one_cycle",
         "take lr_find's suggestion and skip the grid.",
-        "go above or below lr_find's suggestion with 1cycle: the best of a grid is clearly better.",
-        POINT,
+        "go above or below lr_find's suggestion with 1cycle: the best of a grid is better.",
+        as_good=True,
         schedules=("one_cycle",),
     ),
 )

@@ -1,10 +1,11 @@
 """The groups of runs of `lrlab claims`: what each trains on a Bench, and the readings that it takes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lrlab.callbacks import Constant, CosineDecay, CosineRestarts, CycleAverage, OneCycle, Triangular
@@ -18,6 +19,7 @@ from lrlab.recipes.kitchen.schedule_names import named_schedule
 from lrlab.recipes.kitchen.stats.tuning import tuning_scores
 from lrlab.recipes.kitchen.store.tables import RunResult, run_table
 from lrlab.recipes.kitchen.workloads import ImageWorkload
+from lrlab.recipes.studies.claims import since_2023
 from lrlab.recipes.studies.claims.bench import TUNED, Bench
 from lrlab.recipes.studies.learning_rate import study as lr_lesson
 from lrlab.recipes.studies.learning_rate.diagnosis import diagnose, guessing_loss
@@ -26,10 +28,18 @@ from lrlab.recipes.studies.transfer.train import train_arm
 
 HIGH, LOW = 0.1, 1e-6  # the tutorial's
 CYCLES = 3  # of the snapshot ensemble
+PAIR = ("one_cycle", "step")
 SHARE = 0.2  # of the training images are little data
 DEFAULT_LR = 1e-3  # fastai's, with which the tutorial unfreezes
 TRANSFER_PX = 48
 TRANSFER_GRID = [-1, 0, 1, 2]  # LRs around DEFAULT_LR: 3.2e-4 to 1e-2
+TRANSFER = {  # the arm of every reading
+    "one LR": "one_lr",
+    "slice": "slice",
+    "gradual": "gradual",
+    "head only, first epoch": "head_only",
+    "naive, first epoch": "one_lr",
+}
 TRANSFER_SEEDS = tune.Tuning(len(TRANSFER_GRID), 1).seeds
 
 Tables = list[pd.DataFrame]
@@ -37,7 +47,7 @@ Tables = list[pd.DataFrame]
 
 def lesson(bench: Bench) -> Tables:
     "The tutorial's four accidents and the right choice."
-    runs = _lesson_runs(bench)
+    runs = [run for run in _lesson_runs(bench) if run.arm in bench.wanted]
     bench.train(runs, "runs of the tutorial's lesson")
     labels = dict.fromkeys(run.arm for run in runs)
     own = {label: [run for run in runs if run.arm == label] for label in labels}
@@ -67,13 +77,13 @@ def _lesson_runs(bench: Bench) -> list[Run]:
 def schedules(bench: Bench) -> Tables:
     "Every schedule at its own best lr_max; SGDR and cosine also at the ends of SGDR's first cycles."
     epochs, seeds = bench.scale.epochs, bench.seeds
-    labels = [label for label in TUNED if label in bench.labels]
+    labels = [label for label in TUNED if bench.wanted & {label, f"{label} early"}]
     runs = plan_runs({a: named_schedule(a, epochs) for a in labels}, {a: bench.lr_of(a) for a in labels}, seeds, epochs)
     bench.train(runs, "runs at each schedule's own lr_max")
     own = {label: [run for run in runs if run.arm == label] for label in labels}
     early = {epoch: 1 / len(bench.scale.early) for epoch in bench.scale.early}
     readings = [bench.final(label, own[label]) for label in labels]
-    return readings + [bench.after(f"{a} early", own[a], early) for a in ("sgdr", "cosine") if a in own]
+    return readings + [bench.after(f"{a} early", own[a], early) for a in labels if f"{a} early" in bench.wanted]
 
 
 def clr(bench: Bench) -> Tables:
@@ -94,10 +104,11 @@ def snapshot(bench: Bench) -> Tables:
     "Three snapshots of one run, their ensemble, and one run of a single cycle."
     epochs = bench.scale.snapshots
     shapes = {"sgdr": CosineRestarts(cycle_len=epochs / CYCLES, cycle_mult=1), "cosine": CosineDecay()}
+    shapes = shapes if "single cycle" in bench.wanted else {"sgdr": shapes["sgdr"]}
     lrs = {label: bench.lr_of(label) for label in shapes}
     runs = [replace(run, kind="snapshots") for run in plan_runs(shapes, lrs, bench.seeds, epochs)]
     bench.train(runs, task=partial(snapshots.train, workload=bench.study.workload))
-    cyclic, single = ([run for run in runs if run.arm == label] for label in shapes)
+    cyclic, single = ([run for run in runs if run.arm == label] for label in ("sgdr", "cosine"))
     return [
         bench.of_model("ensemble", cyclic, "ensemble"),
         bench.of_model("last snapshot", cyclic, f"snapshot {CYCLES}"),
@@ -132,7 +143,10 @@ def train_averaged(run: Run, image_set: ImageSet, workload: ImageWorkload) -> Ru
 def short(bench: Bench) -> Tables:
     "1cycle and a step schedule with few epochs, and the step schedule with all of them."
     few, epochs = bench.scale.short, bench.scale.epochs
-    readings = _pair(bench, few, "short", bench.image_set)
+    labels = [label for label in PAIR if f"{label} short" in bench.wanted]
+    readings = _pair(bench, few, "short", bench.image_set, labels)
+    if "step" not in bench.wanted:
+        return readings
     lr = bench.lr_of("step")
     runs = [Run("step", named_schedule("step", epochs), lr, seed, epochs) for seed in bench.seeds]
     bench.train(runs, "runs of step decay with the full budget")
@@ -151,13 +165,14 @@ def little(bench: Bench) -> Tables:
     ]
 
 
-def _pair(bench: Bench, epochs: int, prefix: str, image_set: ImageSet) -> Tables:
-    "1cycle and step decay at a budget of their own, tuned for it."
-    shapes = {f"{prefix}_{label}": named_schedule(label, epochs) for label in ("one_cycle", "step")}
-    runs = plan_runs(shapes, bench.tune(epochs, shapes, image_set), bench.seeds, epochs)
+def _pair(bench: Bench, epochs: int, prefix: str, image_set: ImageSet, labels: Sequence[str] = PAIR) -> Tables:
+    "1cycle and step decay, or one of them, at a budget of their own. Both are tuned for it: they share a grid."
+    shapes = {f"{prefix}_{label}": named_schedule(label, epochs) for label in PAIR}
+    lrs = bench.tune(epochs, shapes, image_set=image_set)
+    own = {f"{label} {prefix}": f"{prefix}_{label}" for label in labels}
+    runs = plan_runs({arm: shapes[arm] for arm in own.values()}, lrs, bench.seeds, epochs)
     bench.train(runs, f"runs of {epochs} epochs on {len(image_set.splits['train']):,} images", image_set=image_set)
-    names = [label.replace(f"{prefix}_", "") + f" {prefix}" for label in shapes]
-    return [bench.final(name, [r for r in runs if r.arm == label]) for name, label in zip(names, shapes, strict=True)]
+    return [bench.final(reading, [run for run in runs if run.arm == arm]) for reading, arm in own.items()]
 
 
 def fifth(image_set: ImageSet) -> ImageSet:
@@ -173,13 +188,12 @@ def steps_per_epoch(workload: ImageWorkload, image_set: ImageSet) -> int:
 
 
 def lead(reading: str, ahead: pd.DataFrame, behind: pd.DataFrame) -> pd.DataFrame:
-    "A reading of the differences of two others, seed by seed; it is diverged or failed where one of them is."
+    "A reading of the differences of two others, seed by seed; it is diverged or failed where one of them is. No loss."
     both = ahead.merge(behind, on="seed", suffixes=("", "_behind"))
     status = both.status.where(both.status != "ok", both.status_behind)
     lrs = both.lr_max + " and " + both.lr_max_behind
-    return both.assign(reading=reading, accuracy=both.accuracy - both.accuracy_behind, status=status, lr_max=lrs)[
-        ahead.columns
-    ]
+    gap = both.accuracy - both.accuracy_behind
+    return both.assign(reading=reading, accuracy=gap, loss=np.nan, status=status, lr_max=lrs)[ahead.columns]
 
 
 def transfer(bench: Bench) -> Tables:
@@ -192,24 +206,26 @@ def transfer(bench: Bench) -> Tables:
         "workload": workload,
         "image_set": image_set,
     }
-    centres = {"one_lr": LearningRate(DEFAULT_LR), "slice": workload.spread(DEFAULT_LR)}
+    naive_lr = LearningRate(DEFAULT_LR)
+    asked = {reading: arm for reading, arm in TRANSFER.items() if reading in bench.wanted}
+    centres = {"one_lr": naive_lr, "slice": workload.spread(DEFAULT_LR)}
+    tuned_as = {"one LR": "one_lr", "slice": "slice", "gradual": "slice"}
     best = {}
-    for arm, centre in centres.items():
-        trials = tune.trials({epochs: {arm: OneCycle()}}, centre, TRANSFER_GRID, TRANSFER_SEEDS)
+    for arm in dict.fromkeys(tuned_as[reading] for reading in asked if reading in tuned_as):
+        trials = tune.trials({epochs: {arm: OneCycle()}}, centres[arm], TRANSFER_GRID, TRANSFER_SEEDS)
         bench.train(trials, **options)
         scores = tuning_scores(run_table(bench.rows(trials)))
-        best[arm] = tune.lr_at(centre, tune.best_positions(scores, centre, TRANSFER_GRID)[epochs, arm])
-    lrs = {**best, "gradual": best["slice"], "head_only": LearningRate(DEFAULT_LR)}
-    runs = plan_runs(dict.fromkeys(lrs, OneCycle()), lrs, bench.few_seeds, epochs)
-    own = {arm: [run for run in runs if run.arm == arm] for arm in lrs}
-    naive = [replace(run, lr_max=LearningRate(DEFAULT_LR)) for run in own["one_lr"]]
-    bench.train(list({run.run_id: run for run in [*runs, *naive]}.values()), **options)
+        best[arm] = tune.lr_at(centres[arm], tune.best_positions(scores, centres[arm], TRANSFER_GRID)[epochs, arm])
+    lrs = {reading: best[tuned_as[reading]] if reading in tuned_as else naive_lr for reading in asked}
+    own = {
+        reading: [Run(arm, OneCycle(), lrs[reading], seed, epochs) for seed in bench.seeds]
+        for reading, arm in asked.items()
+    }
+    by_seed = [run for runs in zip(*own.values(), strict=True) for run in runs]
+    bench.train(list({run.run_id: run for run in by_seed}.values()), **options)
     return [
-        bench.final("one LR", own["one_lr"]),
-        bench.final("slice", own["slice"]),
-        bench.final("gradual", own["gradual"]),
-        bench.after("head only, first epoch", own["head_only"], {1: 1.0}),
-        bench.after("naive, first epoch", naive, {1: 1.0}),
+        bench.after(reading, runs, {1: 1.0}) if reading.endswith("first epoch") else bench.final(reading, runs)
+        for reading, runs in own.items()
     ]
 
 
@@ -217,7 +233,7 @@ def lr_find(bench: Bench) -> Tables:
     "A constant LR and 1cycle at lr_find's suggestion, and at the best LR of the grid."
     epochs, readings = bench.scale.epochs, []
     right = [run for run in _lesson_runs(bench) if run.arm == "right"]
-    for label in [label for label in ("constant", "one_cycle") if label in bench.labels]:
+    for label in [label for label in ("constant", "one_cycle") if label in bench.wanted]:
         shape = named_schedule(label, epochs)
         tuned = [Run(label, shape, bench.lr_of(label), seed, epochs) for seed in bench.seeds]
         found = (
@@ -237,5 +253,8 @@ GROUPS: dict[str, Callable[[Bench], Tables]] = {
     "averaging": averaging,
     "short": short,
     "little": little,
+    "cooldown": since_2023.cooldowns,
+    "tail": since_2023.tail,
+    "schedule_free": since_2023.schedule_free,
     "transfer": transfer,
 }

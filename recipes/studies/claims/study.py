@@ -1,6 +1,7 @@
 """From the question of `lrlab claims` to its page: train each workload's groups of runs, judge every claim, tell it."""
 
 import hashlib
+import math
 import re
 import shlex
 import time
@@ -8,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from lrlab.recipes.kitchen.data.image_set import ImageSet
@@ -17,52 +19,67 @@ from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Study
 from lrlab.recipes.kitchen.learning_rates import format_number
 from lrlab.recipes.kitchen.machine.environment import environment
+from lrlab.recipes.kitchen.machine.optional_packages import is_installed, remedy
 from lrlab.recipes.kitchen.schedule_names import named_schedule
+from lrlab.recipes.kitchen.stage import print_note
+from lrlab.recipes.kitchen.stats.measures import TOLERANCE
 from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.store.tables import RUN_COLUMNS, RunRow, run_table
+from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.kitchen.workloads import ImageWorkload, make_workload
 from lrlab.recipes.studies.claims import figure as claims_figure
 from lrlab.recipes.studies.claims import page as claims_page
-from lrlab.recipes.studies.claims.bench import QUICK, Bench, Evidence, Scale
+from lrlab.recipes.studies.claims.bench import QUICK, Bench, Scale
 from lrlab.recipes.studies.claims.catalogue import CLAIMS, Claim
 from lrlab.recipes.studies.claims.experiments import GROUPS
-from lrlab.recipes.studies.claims.verdict import Measured, compare, survives_holm, verdict
+from lrlab.recipes.studies.claims.verdict import (
+    FIRST_SEEDS,
+    UNDECIDED,
+    Gain,
+    Measured,
+    Rule,
+    addition,
+    compare,
+    looks_of,
+    seeds_needed,
+    survives_holm,
+    word,
+)
 from lrlab.recipes.studies.gradient_descent import descent
 
-DATA = "solar,digits"  # the default
-SEEDS, MANY_SEEDS = 5, 10
-FEW_PIXELS = 1_000_000  # of all training images together: a run takes seconds, so twice the seeds are cheap
+DATA = "digits,fashion_mnist:1000,cifar:1000,solar"  # the default: what trains fastest comes first
+UNTIL_DECIDED = 20  # seeds at most
 FEWEST_PX = 32  # smaller images, enlarged, say nothing about a model that was pretrained on images
 COLUMNS = (
-    "claim workload n published ours diff diff_low diff_high verdict minutes command "
-    "better than margin p_value holm lost source"
+    "claim workload n published ours diff diff_low diff_high level verdict addition loss_diff loss_low loss_high "
+    "loss_verdict seeds_needed hours_needed minutes command better than margin tolerance p_value holm lost source"
 ).split()
 
 
 @dataclass(frozen=True)
 class Question:
-    "`seeds` None: SEEDS, or MANY_SEEDS on small data."
+    "`until_decided`: the claims are judged several times, and only the undecided ones get all seeds."
 
     workloads: list[ImageWorkload]
     claims: list[Claim]
-    seeds: list[int] | None
+    seeds: list[int]
     scale: Scale
     threads: int = 1
+    until_decided: bool = False
+    tolerance: float = TOLERANCE
+    skips_missing: bool = False  # data that cannot be loaded are named, and left out
 
-    def seeds_of(self, image_set: ImageSet) -> list[int]:
-        pixels = len(image_set.splits["train"]) * image_set.size**2
-        return self.seeds or list(range(MANY_SEEDS if pixels < FEW_PIXELS else SEEDS))
-
-    def few_seeds_of(self, image_set: ImageSet) -> list[int]:
-        "For large models, whose runs take long on small data too."
-        return self.seeds or self.seeds_of(image_set)[:SEEDS]
+    @property
+    def rule(self) -> Rule:
+        return Rule(self.tolerance, looks_of(len(self.seeds), self.until_decided))
 
     def groups_on(self, image_set: ImageSet) -> list[str]:
         "The groups of runs that the claims need, as far as they make sense on these images."
         asked = {claim.group for claim in self.claims}
-        return [group for group in GROUPS if group in asked and (group != "transfer" or image_set.size >= FEWEST_PX)]
+        cannot = {"transfer": image_set.size < FEWEST_PX, "schedule_free": not is_installed("schedulefree")}
+        return [group for group in GROUPS if group in asked and not cannot.get(group)]
 
     def labels(self) -> tuple[str, ...]:
         "The schedules whose tuned lr_max some claim uses."
@@ -71,9 +88,10 @@ class Question:
     def to_dict(self, workload: ImageWorkload, image_set: ImageSet) -> dict:
         "What the numbers of one workload depend on. Not the claims: another claim continues with the same runs."
         return workload.to_dict(image_set) | {
-            "seeds": self.seeds_of(image_set),
+            "seeds": self.seeds,
             "scale": asdict(self.scale),
             "threads": self.threads,
+            **asdict(self.rule),
         }
 
 
@@ -101,12 +119,12 @@ def parse_workloads(data: str, precision: str, cache: bool = True) -> list[Image
 
 def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
     "Train what is not there yet; write claims.csv, runs.csv, claims.png and README.md."
-    data = [workload.load() for workload in question.workloads]
-    if not any(map(question.groups_on, data)) and all(claim.group != "descent" for claim in question.claims):
-        sizes = ", ".join(f"{image_set.name} has {image_set.size}" for image_set in data)
-        raise UserError(f"`claims`: a pretrained model is tried on images of {FEWEST_PX} px or more; {sizes}")
+    question, data = load(question)
+    check_groups(question, data)
     with Store(out) as top:
-        top.begin(Manifest("claims", {"scale": asdict(question.scale)}, **environment()), fresh)
+        top.begin(
+            Manifest("claims", {"scale": asdict(question.scale), **asdict(question.rule)}, **environment()), fresh
+        )
         # The page names this command, whatever earlier ones have trained for it.
         top.update(**environment(), other=top.manifest.other | {"asked": [claim.name for claim in question.claims]})
         rows, tables, stopped = _surfaces(top, question), [], False
@@ -123,39 +141,98 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
         return replace(_tell(top, question, data, rows, tables), stopped=stopped)
 
 
+def load(question: Question) -> tuple[Question, list[ImageSet]]:
+    "The images of every workload, and the question with those workloads whose images are there."
+    data, there = [], []
+    for workload in question.workloads:
+        try:
+            data.append(workload.load())
+        except UserError as error:
+            if not question.skips_missing:
+                raise
+            print_note(str(workload.data), f"left out: {error}")
+            continue
+        there.append(workload)
+    return replace(question, workloads=there), data
+
+
+def check_groups(question: Question, data: list[ImageSet]) -> None:
+    "Say what is left out for want of a package. Raises UserError where no claim can be tried."
+    groups = {claim.group for claim in question.claims}
+    reasons = []
+    if "schedule_free" in groups and not is_installed("schedulefree"):
+        reasons.append(f"schedule-free needs the package schedulefree: {remedy('schedulefree')}")
+    if "descent" in groups or any(map(question.groups_on, data)):
+        for reason in reasons:
+            print_note("claims", f"{reason}; it is left out")
+        return
+    if "transfer" in groups:
+        sizes = ", ".join(f"{image_set.name} has {image_set.size}" for image_set in data)
+        reasons.append(f"a pretrained model is tried on images of {FEWEST_PX} px or more; {sizes}")
+    raise UserError(f"`claims`: {'; '.join(reasons)}")
+
+
+@dataclass
+class Judged:
+    "A claim after its last look: what was measured, and the runs behind it."
+
+    claim: Claim
+    found: Measured
+    run_ids: set[str]
+
+
 def _workload(store: Store, question: Question, workload: ImageWorkload, image_set: ImageSet, jobs: int) -> tuple:
     "The rows of claims.csv of one workload, its runs, and whether it was stopped before all was trained."
     precision, workload = workload.precision, workload.resolve(image_set)
     manifest = Manifest("claims", question.to_dict(workload, image_set), image_set.describe(), **environment())
     store.begin(manifest)
     study = Study(store, question, workload, image_set, Place(jobs=jobs))
-    seeds, few = question.seeds_of(image_set), question.few_seeds_of(image_set)
-    bench = Bench(study, seeds, few, question.scale, question.labels(), precision)
-    evidence, stopped = {}, False
+    bench = Bench(study, question.scale, question.labels(), precision)
+    judged: dict[str, Judged] = {}
+    stopped = False
     try:
-        for group in question.groups_on(image_set):
-            evidence[group] = bench.measure(GROUPS[group])
+        look_until_decided(bench, question, judged)
     except KeyboardInterrupt:
         stopped = True
-    ids = sorted(set().union(*(own.run_ids for own in evidence.values())))
     complete = store.complete()
-    runs = run_table(complete[run_id] for run_id in ids)
+    runs = run_table(complete[run_id] for run_id in sorted(set().union(*(own.run_ids for own in judged.values()))))
     runs.insert(0, "workload", image_set.name)
-    rows = [
-        _row(claim, image_set.name, found, _minutes(evidence[claim.group], complete), question)
-        for claim in question.claims
-        if claim.group in evidence and (found := _compared(evidence[claim.group], claim)) is not None
-    ]
+    rows = [_row(own, image_set.name, _seconds(own, complete), question) for own in judged.values()]
     return rows, runs, stopped
 
 
-def _compared(evidence: Evidence, claim: Claim) -> Measured | None:
-    return compare(evidence.readings, claim.better, claim.than, claim.margin)
+def look_until_decided(bench: Bench, question: Question, judged: dict[str, Judged]) -> None:
+    "Judge the claims at every look, and train more seeds for those that are undecided. `judged` is filled by name."
+    groups = question.groups_on(bench.image_set)
+    still_open, rule = [claim for claim in question.claims if claim.group in groups], question.rule
+    for n_seeds in rule.looks:
+        seeds = question.seeds[:n_seeds]
+        for group in groups:
+            own = [claim for claim in still_open if claim.group == group]
+            if not own:
+                continue
+            bench.measure(GROUPS[group], {side for claim in own for side in (claim.better, claim.than)}, seeds)
+            for claim in own:  # alone: the runs are there, and they are those of its own command
+                evidence = bench.measure(GROUPS[group], {claim.better, claim.than}, seeds)
+                found = compare(evidence.readings, claim.better, claim.than, claim.as_good, rule)
+                judged[claim.name] = Judged(claim, found, evidence.run_ids)
+        asked = len(still_open)
+        still_open = [claim for claim in still_open if judged[claim.name].found.gain.verdict == UNDECIDED]
+        names = f": {', '.join(claim.name for claim in still_open)}" if still_open else ""
+        print(
+            f"{bench.image_set.name}, {plural(n_seeds, 'seed')}: {asked - len(still_open)} of {plural(asked, 'claim')} "
+            f"decided, {len(still_open)} open{names}",
+            flush=True,
+        )
+        if not still_open:
+            break
 
 
-def _minutes(evidence: Evidence, complete: dict[str, RunRow]) -> float:
-    "Of one core, with the shared runs and the tuning: what the claim's own command takes."
-    return sum(complete[run_id].seconds for run_id in evidence.run_ids) / 60
+def _seconds(judged: Judged, complete: dict[str, RunRow]) -> tuple[float, float]:
+    "Of one core: for the claim's own command, with tuning and with runs that others share, and for one more seed."
+    seconds = {run_id: complete[run_id].seconds for run_id in judged.run_ids}
+    n_seeds = len({complete[run_id].seed for run_id in seconds if not run_id.startswith("tune-")})
+    return sum(seconds.values()), sum(s for run_id, s in seconds.items() if not run_id.startswith("tune-")) / n_seeds
 
 
 def _surfaces(top: Store, question: Question) -> list[dict]:
@@ -174,36 +251,47 @@ def _surfaces(top: Store, question: Question) -> list[dict]:
     if "descent_seconds" not in top.manifest.other:
         seconds = round(time.perf_counter() - start, 2)
         top.update(other=top.manifest.other | {"descent_seconds": seconds})
-    minutes, rows = top.manifest.other["descent_seconds"] / 60, []
+    seconds, rows, rule = top.manifest.other["descent_seconds"], [], Rule(question.tolerance)
     for claim, shares in tables.items():
         for surface, own in shares.groupby("surface", sort=False):
             by = own.set_index("schedule")
             a, b = by.loc[claim.better], by.loc[claim.than]
-            p_value = _normal_p(a["diff"], a.diff_low, a.diff_high)
+            gain, error = _normal_gain(a["diff"], a.diff_low, a.diff_high, rule.tolerance)
             lrs = (format_number(float(a.lr_max)), format_number(float(b.lr_max)))
-            found = Measured(int(a.n), a.share, b.share, a["diff"], a.diff_low, a.diff_high, p_value, lrs=lrs)
-            rows.append(_row(claim, f"{surface} minimum", found, minutes, question))
+            spread = error * math.sqrt(a.n)
+            found = Measured(int(a.n), a.share, b.share, gain, spread=spread, lrs=lrs)
+            rows.append(_row(Judged(claim, found, set()), f"{surface} minimum", (seconds, seconds / a.n), question))
     return rows
 
 
-def _normal_p(diff: float, low: float, high: float) -> float:
-    "The two-sided p-value that belongs to a normal 95 % interval."
+def _normal_gain(diff: float, low: float, high: float, tolerance: float) -> tuple[Gain, float]:
+    "The verdict of a normal 95 % interval that is given, and the standard error of the difference."
     from scipy.stats import norm
 
-    return float(2 * norm.sf(abs(diff) / ((high - low) / (2 * norm.ppf(0.975))))) if high > low else float("nan")
+    error = (high - low) / (2 * norm.ppf(0.975))
+    p_value = 2 * norm.sf(max(diff, tolerance - diff) / error) if error else math.nan
+    return Gain(diff, low, high, word(low, high, 0.0, tolerance), float(p_value)), float(error)
 
 
-def _row(claim: Claim, workload: str, found: Measured, minutes: float, question: Question) -> dict:
+def _row(judged: Judged, workload: str, seconds: tuple[float, float], question: Question) -> dict:
     "One row of claims.csv; `holm` follows when all rows are there."
+    claim, found, (all_seconds, per_seed) = judged.claim, judged.found, seconds
+    rule = Rule(question.tolerance) if claim.group == "descent" else question.rule
+    needed = None if found.gain.verdict != UNDECIDED else seeds_needed(found, claim.as_good, rule)
     sides = zip((claim.better, claim.than), (found.better, found.than), found.lrs, found.notes, strict=True)
+    lost = [f"{count} {word}" for count, word in ((found.diverged, "diverged"), (found.failed, "failed")) if count]
     return {
         **{"claim": claim.name, "workload": workload, "n": found.n, "published": claim.published},
         **{"ours": " against ".join(_side(*side, lead=claim.group == "little") for side in sides)},
-        **{"diff": found.diff, "diff_low": found.low, "diff_high": found.high},
-        **{"verdict": verdict(found, claim.margin), "minutes": round(minutes, 2), "command": command(claim, question)},
-        **{"better": claim.better, "than": claim.than, "margin": claim.margin, "p_value": found.p_value},
-        **{"holm": False, "lost": f"{found.missing} runs without an accuracy" if found.missing else ""},
-        "source": claim.source,
+        **{"diff": found.gain.mean, "diff_low": found.gain.low, "diff_high": found.gain.high, "level": rule.level},
+        **{"verdict": found.gain.verdict, "addition": addition(found.gain, claim.as_good, found.has_room, rule)},
+        **{"loss_diff": found.loss.mean, "loss_low": found.loss.low, "loss_high": found.loss.high},
+        **{"loss_verdict": "" if np.isnan(found.loss.mean) else found.loss.verdict, "seeds_needed": needed},
+        **{"hours_needed": None if needed is None else round((needed - found.n) * per_seed / 3600, 2)},
+        **{"minutes": round(all_seconds / 60, 2), "command": command(claim, question)},
+        **{"better": claim.better, "than": claim.than, "margin": rule.tolerance if claim.as_good else 0.0},
+        **{"tolerance": rule.tolerance, "p_value": found.gain.p_value, "holm": False},
+        **{"lost": " and ".join(lost) + (" runs" if lost else ""), "source": claim.source},
     }
 
 
@@ -218,7 +306,14 @@ def command(claim: Claim, question: Question) -> str:
     data = ",".join(str(workload.data) for workload in question.workloads)
     options = ["--claims", claim.name]
     options += ["--data", data] if data != DATA else []
-    options += ["--seeds", ",".join(map(str, question.seeds))] if question.seeds else []
+    n_seeds, tolerated = len(question.seeds), f"{question.tolerance:g}"
+    if question.seeds != list(range(UNTIL_DECIDED if question.until_decided else FIRST_SEEDS)):
+        options += [
+            "--seeds",
+            str(n_seeds) if question.seeds == list(range(n_seeds)) else ",".join(map(str, question.seeds)),
+        ]
+    options += ["--until-decided"] if question.until_decided else []
+    options += ["--tolerance", tolerated] if question.tolerance != TOLERANCE else []
     precision, threads = question.workloads[0].precision, question.threads
     options += ["--precision", precision] if precision != "auto" else []
     options += ["--threads", str(threads)] if threads != 1 else []
@@ -238,8 +333,8 @@ def _tell(top: Store, question: Question, data: list[ImageSet], rows: list[dict]
     words = question.scale.words()
     cards = {image_set.name: image_set.describe() for image_set in data}
     title = claims_page.finding(claims)
-    style.save(claims_figure.draw(claims, cards, words, title), top.out / "claims.png")
-    page = claims_page.page(claims, runs, cards, words, title, top.manifest.to_dict())
+    style.save(claims_figure.draw(claims, cards, words, title, question.rule), top.out / "claims.png")
+    page = claims_page.page(claims, runs, cards, words, title, top.manifest.to_dict(), question.rule)
     write_atomically(top.out / "README.md", page)
     return Answer(claims, runs, claims_page.text(claims, title, top.out))
 

@@ -1,66 +1,203 @@
 """From readings to verdicts: paired differences, their intervals, and a stated rule. Pure functions of tables."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-from lrlab.recipes.kitchen.stats.intervals import LEVEL, difference_interval, holm_levels, paired_p
+from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS
+from lrlab.recipes.kitchen.stats.intervals import LEVEL, difference_interval, has_no_spread, holm_levels
+from lrlab.recipes.kitchen.stats.measures import RELATIVE_TOLERANCE, TOLERANCE, Measure
 from lrlab.recipes.studies.learning_rate.diagnosis import majority
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold here", "undecided"
-READING_COLUMNS = ["reading", "seed", "accuracy", "status", "lr_max", "note"]
+OPPOSITE = "the opposite is true"
+READING_COLUMNS = ["reading", "seed", "accuracy", "loss", "status", "lr_max", "note"]
+FIRST_SEEDS = 5  # at the first look
+ROOM = 2  # tolerances that B must leave to gain
+MOST_SEEDS = 10_000  # of a forecast
 
-RULE = (
-    "A claim says that A is better than B. Differences A - B are paired by seed, with Student's t interval at 95 %.",
-    "It **holds** if the interval is wholly above 0, **does not hold here** if wholly below, else it is **undecided**.",
-    'A claim of equality ("as good as") has a margin: the same rule with -margin in the place of 0 (non-inferiority).',
-    "If A diverged on a seed that B finished and never the other way round, the claim does not hold; if only B did, it "
-    "holds. Failed runs are counted and named, and decide nothing.",
-)
+
+@dataclass(frozen=True)
+class Rule:
+    """What is decided from the interval of A - B, fixed before the runs.
+
+    `looks` are the numbers of seeds after which a claim is judged. A claim that is decided is not judged again.
+    """
+
+    tolerance: float = TOLERANCE
+    looks: tuple[int, ...] = (FIRST_SEEDS,)
+
+    @property
+    def level(self) -> float:
+        "Of each interval: all looks together err in at most 5 % (Bonferroni)."
+        return 1 - (1 - LEVEL) / len(self.looks)
+
+    @property
+    def tolerated(self) -> str:
+        "The tolerance in words."
+        return Measure().tolerance_words(self.tolerance)
+
+    def sentences(self) -> tuple[str, ...]:
+        point, looks = self.tolerated, ", ".join(map(str, self.looks))
+        return (
+            f"Differences A - B are paired by seed, with Student's t interval at {100 * self.level:.4g} %. At least "
+            f"{FEWEST_SEEDS} seeds are needed. The tolerance is {point}, chosen before the runs.",
+            'A claim "A is better than B" **holds** if the interval is wholly above 0. If it is also wholly below the '
+            'tolerance, the page adds "by less". It **does not hold here** if the interval is wholly below the '
+            'tolerance; if it is even below 0, the page adds "the opposite is true".',
+            f'Where B leaves less than {ROOM} tolerances to gain, almost any A would gain less than one. There, "does '
+            'not hold here" needs an interval wholly below 0.',
+            'A claim "A is as good as B" says that A loses less than the tolerance. It **holds** if the interval is '
+            "wholly above minus the tolerance, and **does not hold here** if it is wholly below 0: A is worse.",
+            "Everything else is **undecided**.",
+            'So each word is wrong in at most 2.5 % of the claims of which the contrary is true: "holds" where A is '
+            'not better, "does not hold here" where A gains the tolerance. For "as good as": "holds" where A loses the '
+            'tolerance, "does not hold here" where A is not worse.',
+            *self._looks(looks),
+            "A diverged run counts with the accuracy of always answering the most frequent class. Failed runs are "
+            "counted and named, and decide nothing.",
+            f"The loss is judged by the same rule, with a tolerance of {100 * RELATIVE_TOLERANCE:g} % of B's loss. The "
+            "page says where the two disagree.",
+        )
+
+    def _looks(self, looks: str) -> list[str]:
+        if len(self.looks) == 1:
+            return []
+        return [
+            f"The claims are judged after {looks} seeds. Only undecided ones get more seeds, and the first decision "
+            f"stands. The error rate of 5 % is divided by the {len(self.looks)} looks (Bonferroni)."
+        ]
+
+
+def looks_of(n_seeds: int, until_decided: bool) -> tuple[int, ...]:
+    """After how many seeds the claims are judged: once, or after five and whenever they have doubled.
+
+    >>> looks_of(5, False), looks_of(20, True), looks_of(12, True), looks_of(4, True)
+    ((5,), (5, 10, 20), (5, 10, 12), (4,))
+    """
+    looks = [FIRST_SEEDS]
+    while until_decided and looks[-1] * 2 < n_seeds:
+        looks.append(looks[-1] * 2)
+    return tuple([n for n in looks if until_decided and n < n_seeds] + [n_seeds])
+
+
+@dataclass(frozen=True)
+class Gain:
+    "What A gains on B: the mean of the paired differences, its interval, and what the rule says of it."
+
+    mean: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    verdict: str = UNDECIDED
+    p_value: float = np.nan  # Holm's: a value below 5 % is a decision
 
 
 @dataclass(frozen=True)
 class Measured:
-    "`diff` is better - than over the `n` seeds that both finished; a side's mean is over its own finished seeds."
+    "One claim on one workload: `gain` over the `n` seeds that both have. A side's mean is over its own seeds."
 
     n: int
     better: float
     than: float
-    diff: float
-    low: float
-    high: float
-    p_value: float  # of the difference against -margin
-    lost: int = 0  # seeds on which `better` diverged and `than` did not
-    won: int = 0  # the other way round
-    missing: int = 0  # readings without an accuracy, diverged or failed
+    gain: Gain
+    loss: Gain = field(default_factory=Gain)  # the fall of the loss, as a share of B's
+    spread: float = np.nan  # the standard deviation of the differences
+    has_room: bool = True
+    diverged: int = 0
+    failed: int = 0
     lrs: tuple[str, str] = ("", "")
     notes: tuple[str, str] = ("", "")
 
 
-def compare(readings: pd.DataFrame, better: str, than: str, margin: float = 0.0) -> Measured | None:
-    "`readings` has READING_COLUMNS; None if one of the two was not taken at all."
+def compare(
+    readings: pd.DataFrame,
+    better: str,
+    than: str,
+    as_good: bool = False,
+    rule: Rule = Rule(),  # noqa: B008  (frozen)
+) -> Measured:
+    "What `readings` (READING_COLUMNS) say about a claim."
     a, b = (readings[readings.reading == name].set_index("seed").sort_index() for name in (better, than))
-    if a.empty or b.empty:
-        return None
     differences = (a.accuracy - b.accuracy).dropna().astype(float).round(6)  # the metric's float32 is no spread
-    diverged = {name: set(own.index[own.status == "diverged"]) for name, own in (("a", a), ("b", b))}
-    finished = {name: set(own.accuracy.dropna().index) for name, own in (("a", a), ("b", b))}
-    diff, low, high = difference_interval(differences)
+    other = float(b.accuracy.mean())
+    has_room = bool(1 - other >= ROOM * rule.tolerance)
+    both = pd.concat([a, b])
     return Measured(
         n=len(differences),
-        better=float(pd.to_numeric(a.accuracy).mean()),
-        than=float(pd.to_numeric(b.accuracy).mean()),
-        diff=diff,
-        low=low,
-        high=high,
-        p_value=paired_p(differences + margin),
-        lost=len(diverged["a"] & finished["b"]),
-        won=len(diverged["b"] & finished["a"]),
-        missing=int(a.accuracy.isna().sum() + b.accuracy.isna().sum()),
+        better=float(a.accuracy.mean()),
+        than=other,
+        gain=judge(differences, *bounds(as_good, rule.tolerance, has_room), rule),
+        loss=judge(_fall(a.loss, b.loss), *bounds(as_good, RELATIVE_TOLERANCE), rule),
+        spread=float(differences.std()),
+        has_room=has_room,
+        diverged=int((both.status == "diverged").sum()),
+        failed=int(both.accuracy.isna().sum()),
         lrs=(_lrs(a), _lrs(b)),
         notes=(_note(a), _note(b)),
     )
+
+
+def bounds(as_good: bool, tolerance: float, has_room: bool = True) -> tuple[float, float]:
+    "A claim holds wholly above the first, and does not hold wholly below the second."
+    if as_good:
+        return -tolerance, 0.0
+    return 0.0, tolerance if has_room else 0.0
+
+
+def judge(differences: pd.Series, holds_above: float, fails_below: float, rule: Rule) -> Gain:
+    "The rule, applied to paired differences."
+    n = len(differences)
+    mean, low, high = difference_interval(differences, rule.level)
+    if n < FEWEST_SEEDS:
+        return Gain(mean)
+    p_value = np.nan
+    if not has_no_spread(differences):
+        error = stats.sem(differences)
+        p_value = float(np.minimum(_p(mean - holds_above, error, n), _p(fails_below - mean, error, n)))
+    return Gain(mean, low, high, word(low, high, holds_above, fails_below), min(1.0, 2 * len(rule.looks) * p_value))
+
+
+def word(low: float, high: float, holds_above: float, fails_below: float) -> str:
+    "The verdict of an interval."
+    if low > holds_above:
+        return HOLDS
+    return FAILS if high < fails_below else UNDECIDED
+
+
+def _p(above: float, error: float, n: int) -> float:
+    "The one-sided p-value of a mean that is so far `above` a bound."
+    return float(stats.t.sf(above / error, n - 1))
+
+
+def _fall(ours: pd.Series, theirs: pd.Series) -> pd.Series:
+    "How much lower our loss is, as a share of the mean of theirs."
+    return ((theirs - ours) / theirs.mean()).dropna().astype(float)
+
+
+def addition(gain: Gain, as_good: bool, has_room: bool, rule: Rule) -> str:
+    "What the page adds to a verdict."
+    if gain.verdict == HOLDS:
+        if as_good:
+            return f"worse by less than {rule.tolerated}" if gain.high < 0 else ""
+        return f"by less than {rule.tolerated}" if gain.high < rule.tolerance else ""
+    if gain.verdict == FAILS:
+        if as_good:
+            return f"worse by more than {rule.tolerated}" if gain.high < -rule.tolerance else "worse"
+        return OPPOSITE if gain.high < 0 else f"gains less than {rule.tolerated}"
+    return "no room to gain" if not as_good and not has_room and gain.high < rule.tolerance else ""
+
+
+def seeds_needed(found: Measured, as_good: bool, rule: Rule) -> int | None:
+    "With how many seeds an undecided claim would be decided, if mean and spread stay. None if nothing can be said."
+    holds_above, fails_below = bounds(as_good, rule.tolerance, found.has_room)
+    distance = max(found.gain.mean - holds_above, fails_below - found.gain.mean)
+    if found.n < FEWEST_SEEDS or not found.spread > 0 or not distance > 0:
+        return None
+    n = np.arange(found.n, MOST_SEEDS + 1)
+    width = stats.t.ppf((1 + rule.level) / 2, n - 1) * found.spread / np.sqrt(n)
+    return int(n[np.argmax(width < distance)]) if width[-1] < distance else None
 
 
 def _lrs(readings: pd.DataFrame) -> str:
@@ -71,31 +208,8 @@ def _note(readings: pd.DataFrame) -> str:
     return majority(readings.note) if readings.note.any() else ""
 
 
-def verdict(found: Measured, margin: float = 0.0) -> str:
-    "RULE, applied to one claim on one workload."
-    if bool(found.lost) != bool(found.won):
-        return FAILS if found.lost else HOLDS
-    if found.low > -margin:
-        return HOLDS
-    return FAILS if found.high < -margin else UNDECIDED
-
-
 def survives_holm(p_values: list[float], verdicts: list[str]) -> list[bool]:
     "Which decided rows would still be decided if the rule were corrected for the number of rows (Holm 1979)."
     levels = holm_levels(p_values, LEVEL)
     rejected = [bool(np.isfinite(p) and p <= 1 - level) for p, level in zip(p_values, levels, strict=True)]
     return [word != UNDECIDED and yes for word, yes in zip(verdicts, rejected, strict=True)]
-
-
-def overall(verdicts: dict[str, str]) -> str:
-    "One verdict of several workloads': `holds on both`, or which on which."
-    words = list(dict.fromkeys(verdicts.values()))
-    if len(verdicts) == 1:
-        return f"{words[0]} ({next(iter(verdicts))})" if words else UNDECIDED
-    if len(words) == 1:
-        everywhere = "both" if len(verdicts) == 2 else f"all {len(verdicts)}"
-        return {HOLDS: f"holds on {everywhere}", FAILS: f"holds on none of {everywhere}"}.get(
-            words[0], f"undecided on {everywhere}"
-        )
-    by_word = [(word, [name for name, own in verdicts.items() if own == word]) for word in (HOLDS, FAILS, UNDECIDED)]
-    return "; ".join(f"{word.removesuffix(' here')} on {', '.join(names)}" for word, names in by_word if names)
