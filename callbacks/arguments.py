@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from numbers import Real
+from numbers import Rational, Real
 from typing import Any, NamedTuple
 
 Length = int | float | str
@@ -36,13 +36,14 @@ class TimeBudget(Budget):
 
 
 def plain(value: Any) -> Any:
-    """A scalar of NumPy or torch as Python's own number; any other value unchanged.
+    """A scalar of NumPy or torch, or a fraction, as Python's own number; any other value unchanged.
 
     >>> import numpy as np
     >>> plain(np.float32(0.5)), plain(np.array(3)), plain("10%")
     (0.5, 3, '10%')
     """
-    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value
+    value = value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value
+    return float(value) if isinstance(value, Rational) and not isinstance(value, int) else value
 
 
 def is_number(value: Any) -> bool:

@@ -1,6 +1,7 @@
 """A function in a file of the user's own, by its path and name. Imports nothing heavy."""
 
 import importlib.util
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,9 +55,19 @@ def _module(file: str) -> Any:
 
     prepare_torchvision()
     path = Path(file)
+    name = re.sub(r"\W", "_", file) if _is_taken(path) else path.stem
     sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-    sys.modules[path.stem] = module  # what is pickled names its module
+    sys.modules[name] = module  # what is pickled names its module
     spec.loader.exec_module(module)
     return module
+
+
+def _is_taken(path: Path) -> bool:
+    "Whether another module has the name of this file, such as random, or one that no module can have."
+    try:
+        found = importlib.util.find_spec(path.stem)
+    except (ImportError, ValueError):  # my.train, __main__
+        return True
+    return found is not None and found.origin != str(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -51,7 +53,15 @@ WHOLE = {
     "epoch": lambda v: StartAt(v).first_epoch,
     "total_steps": lambda v: len(Constant().multipliers(v, v)),
 }
-SCALARS = [float, np.float32, np.float64, np.array, torch.tensor, lambda v: torch.tensor(v, dtype=torch.float64)]
+SCALARS = [
+    float,
+    Fraction,
+    np.float32,
+    np.float64,
+    np.array,
+    torch.tensor,
+    lambda v: torch.tensor(v, dtype=torch.float64),
+]
 WHOLE_SCALARS = [int, float, np.int64, np.float32, np.uint8, np.array, torch.tensor]
 
 

@@ -1,6 +1,8 @@
 """A Learner of the user's own: the same for the same seed, and errors of the user's code shown as theirs."""
 
+import pickle
 import random
+import sys
 import textwrap
 from functools import partial
 from itertools import count
@@ -133,6 +135,14 @@ def test_a_function_of_a_file(tmp_path):
     file.with_name("broken.py").write_text(textwrap.dedent("def make(:\n"))
     with pytest.raises(UserCodeError, match=r"broken.py, line 1: SyntaxError"):
         LearnerWorkload(FromFile.parse(f"{tmp_path}/broken.py:make")).load()
+
+
+@pytest.mark.parametrize("name", ["random", "fastai", "my.train"])
+def test_a_file_may_have_the_name_of_another_module(name, tmp_path):
+    before, file = sys.modules.get(name), tmp_path / f"{name}.py"
+    file.write_text("class Here: ...\n")
+    made = FromFile.parse(f"{file}:Here")()
+    assert sys.modules.get(name) is before and type(pickle.loads(pickle.dumps(made))) is type(made)
 
 
 @pytest.mark.parametrize(

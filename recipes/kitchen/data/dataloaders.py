@@ -17,6 +17,7 @@ from lrlab.recipes.kitchen.data.decode import read_image
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
+from lrlab.recipes.kitchen.text import plural
 
 DEFAULT_BS = 64
 MIN_STEPS = 8  # per epoch, for which the default batch size is reduced
@@ -31,6 +32,12 @@ def default_batch_size(n_train: int) -> int:
     """
     fits = min(DEFAULT_BS, max(n_train // MIN_STEPS, 2))
     return 2 ** (fits.bit_length() - 1)
+
+
+def check_batch_size(bs: int, n_train: int) -> None:
+    "Raise UserError for a batch above 64 that so many training images cannot fill."
+    if bs > max(n_train, DEFAULT_BS):
+        raise UserError(f"`bs` {bs}: there are only {plural(n_train, 'training image')}")
 
 
 class Pixels:
@@ -232,8 +239,7 @@ def make_dataloaders(
     """
     n_train = len(images.splits["train"])
     bs = bs or default_batch_size(n_train)
-    if bs > max(n_train, DEFAULT_BS):
-        raise UserError(f"`bs` {bs}: there are only {n_train} training images")
+    check_batch_size(bs, n_train)
     categorize = Categorize(vocab=CategoryMap(list(images.classes), sort=False), sort=False)
     rows = list(range(len(images.labels)))
     splits = [images.splits[name].tolist() for name in ("train", "valid", "test") if name in images.splits]

@@ -1,7 +1,6 @@
 """Exported Learners: write one completely or not at all, load one, and predict files with it, batch by batch."""
 
 import os
-import pickle
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +45,7 @@ def load_model(file: Path | str) -> Learner:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             learn = load_learner(file, cpu=device.type == "cpu")
-    except (pickle.UnpicklingError, EOFError, RuntimeError, AttributeError, ImportError, ValueError, KeyError) as error:
+    except Exception as error:  # what is no exported Learner may raise anything while it is read
         reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
         raise UserError(f"model {file}: cannot be loaded as a Learner that learn.export wrote ({reason})") from error
     learn.model.to(device).eval()
@@ -74,9 +73,14 @@ def predict_files(
     A batch of files is read while the model computes the one before. Raises UserError for a Learner that lrlab did not
     make.
     """
-    size, channels = _image_shape(learn)
-    batches = [files[start : start + bs] for start in range(0, len(files), bs)]
+    return _predictions(learn, files, bs, *_image_shape(learn))
 
+
+def _predictions(
+    learn: Learner, files: Sequence[Path], bs: int, size: int, channels: int
+) -> Iterator[tuple[Path, np.ndarray | None, str | None]]:
+    "`predict_files` for images of this size."
+    batches = [files[start : start + bs] for start in range(0, len(files), bs)]
     with ThreadPoolExecutor(1) as reader:
         following = reader.submit(_read, batches[0], size, channels) if batches else None
         for number, batch in enumerate(batches, start=1):

@@ -8,8 +8,9 @@ import numpy as np
 
 from lrlab.recipes.kitchen.data.catalog import DATASETS, load, split_count
 from lrlab.recipes.kitchen.data.decode import SUFFIXES
-from lrlab.recipes.kitchen.data.image_folder import files_below
+from lrlab.recipes.kitchen.data.image_folder import files_below, list_folder
 from lrlab.recipes.kitchen.data.image_set import ImageSet, stratified_sample, stratified_split
+from lrlab.recipes.kitchen.data.listing import WHOLE
 from lrlab.recipes.kitchen.image_source import ImageSource
 
 TEST_SHARE = 0.2  # of images that bring no test part
@@ -39,6 +40,18 @@ def _count_below(folder: str) -> int:
         return sum(file.suffix.lower() in SUFFIXES for file in files_below(Path(folder).expanduser()))
     except (OSError, ValueError, RuntimeError):  # not there, a name that cannot be, no home folder
         return 0
+
+
+def count_for_training(data: str | ImageSource, n_images: int, seed: int) -> int:
+    "How many images of a folder `put_aside` leaves for training, without decoding one; of other data, all of them."
+    folder = Path(str(data)).expanduser()
+    if isinstance(data, ImageSource) or data in DATASETS or not folder.is_dir():
+        return n_images
+    listing = list_folder(folder)
+    labels = np.array(listing.labels)[np.isin(listing.splits, ["train", WHOLE])]
+    for share in (TEST_SHARE,) * (not listing.has_split) + (VALID_SHARE,) * ("test" not in listing.splits):
+        labels = labels[stratified_split(labels, share, seed)["train"]]
+    return len(labels)
 
 
 def put_aside(images: ImageSet, seed: int) -> tuple[ImageSet, str]:

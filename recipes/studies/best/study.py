@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from lrlab.callbacks import OneCycle
-from lrlab.recipes.kitchen.data.dataloaders import DEFAULT_BS
+from lrlab.recipes.kitchen.data.dataloaders import check_batch_size
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.study import Study, open_study
@@ -26,7 +26,7 @@ from lrlab.recipes.kitchen.text import percent, plural
 from lrlab.recipes.kitchen.workloads import ImageWorkload, using_threads
 from lrlab.recipes.studies.best import plan
 from lrlab.recipes.studies.best.budget import Budget
-from lrlab.recipes.studies.best.data import count_images, put_aside, take_part
+from lrlab.recipes.studies.best.data import count_for_training, count_images, put_aside, take_part
 from lrlab.recipes.studies.best.final import FINAL, train_final
 from lrlab.recipes.studies.best.head import compute_features, train_head
 from lrlab.recipes.studies.best.journal import Journal, Step, stored_steps
@@ -35,6 +35,7 @@ from lrlab.recipes.studies.best.measure import measure_speed
 from lrlab.recipes.studies.best.report import Answer, redraw
 from lrlab.recipes.studies.best.work import Work
 
+CHOSEN = ("head_epochs", "head_lr")  # fields of a workload that this recipe chooses by itself
 SIZE, HEAD, LAYERS = "Speed and image size", "Head on the frozen body", "All layers"  # the steps, by name
 
 
@@ -52,7 +53,8 @@ class Question:
         return [self.seed]
 
     def to_dict(self, images: ImageSet) -> dict:
-        return self.workload.to_dict(images) | {"minutes": self.minutes, "seed": self.seed, "threads": self.threads}
+        fields = self.workload.to_dict(images) | {"minutes": self.minutes, "seed": self.seed, "threads": self.threads}
+        return {name: value for name, value in fields.items() if name not in CHOSEN}
 
 
 def answer(
@@ -74,7 +76,8 @@ def answer(
         first = steps[0] if steps else choose_size(question, budget)
         size = question.workload.size or first.facts["size"]
         question = replace(question, workload=replace(question.workload, size=size))
-        with open_study("best", question, out, fresh=fresh) as study:
+        settle = partial(check_parts, share=first.facts["share"])
+        with open_study("best", question, out, fresh=fresh, settle=settle) as study:
             journal = Journal(study.store, budget)
             if not journal.find(SIZE):
                 journal.add(first)
@@ -90,8 +93,7 @@ def choose_size(question: Question, budget: Budget) -> Step:
     sizes = (workload.size,) if workload.size else plan.SIZES
     if not n_images:
         workload.load()  # which says why there are none
-    if (workload.bs or 0) > max(n_images, DEFAULT_BS):
-        raise UserError(f"`bs` {workload.bs}: there are only {plural(n_images, 'image')}")
+    check_batch_size(workload.bs or 0, count_for_training(workload.data, n_images, question.seed))
     speed = measure_speed(workload.arch, workload.precision, workload.size, budget.clock)
     seconds = budget.for_training()
     if not seconds:
@@ -111,15 +113,23 @@ def choose_size(question: Question, budget: Budget) -> Step:
     return Step(SIZE, evidence, decision, facts=facts)
 
 
+def check_parts(question: Question, images: ImageSet, _: Any, share: float) -> Question:
+    "The question itself. Raises UserError for too few images, or a batch that the training images cannot fill."
+    parts = take_part(put_aside(images, question.seed)[0], share)
+    counts = {name: len(rows) for name, rows in parts.splits.items()}
+    if counts["valid"] < 2:
+        shown = ", ".join(f"{count} {name}" for name, count in counts.items())
+        raise UserError(f"`data` {images.name}: too few images for training, validation and a test ({shown})")
+    check_batch_size(question.workload.bs, counts["train"])
+    return question
+
+
 def take_steps(study: Study, journal: Journal) -> None:
     "Steps 2 to 5."
     facts = journal.steps[0].facts  # of the size, as a resumed command must have them too
     images, test_from = put_aside(study.image_set, study.question.seed)
     images = take_part(images, facts["share"])
     counts = {name: len(rows) for name, rows in images.splits.items()}
-    if counts["valid"] < 2:
-        shown = ", ".join(f"{count} {name}" for name, count in counts.items())
-        raise UserError(f"`data` {images.name}: too few images for training, validation and a test ({shown})")
     study.store.update(other=study.store.manifest.other | {"test_from": test_from, "parts": counts})
     learn = replace(study.workload, aug="none").learner(study.question.seed, images)
     tell = lambda share: journal.now(f"what the body makes of the images, {share:.0%}")  # noqa: E731

@@ -1,5 +1,6 @@
 """From the question of `lrlab predict` to its answer: find the files, predict them in batches, tell what is unsure."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,14 +38,17 @@ def answer(model: str, paths: Sequence[str], sure: float = 0.7, csv: str | None 
     files = find_images(paths)
     if csv and not Path(csv).expanduser().parent.is_dir():
         raise UserError(f"`csv` {csv}: there is no folder {Path(csv).parent}")
+    if csv and Path(csv).expanduser().is_dir():
+        raise UserError(f"`csv` {csv}: a folder; expected the name of a file")
     stage("Loading the model")
     learn = load_model(model)
+    predictions = predict_files(learn, files)  # raises for a Learner that has no classes
     classes = [printable(name) for name in learn.dls.vocab]
     rows = []
     with using_threads():
-        for file, probabilities, error in predict_files(learn, files):
+        for file, probabilities, error in predictions:
             row: dict[str, Any] = {
-                "file": str(file),
+                "file": os.fsencode(file).decode("utf-8", "replace"),  # for the table, which is UTF-8
                 "class": None,
                 "probability": None,
                 "unsure": None,

@@ -20,6 +20,7 @@ from lrlab.recipes.studies.best import data, layers, plan, report, study
 from lrlab.recipes.studies.best.budget import Budget
 from lrlab.recipes.studies.best.measure import measure_speed
 from lrlab.recipes.studies.best.timed import CycleByTheClock
+from tests.conftest import write_images
 from tests.studies.drawing import check_words, drawn
 
 prepare_torchvision()  # timm imports torchvision
@@ -94,6 +95,8 @@ def test_it_takes_its_steps_in_order_and_ends_on_time(answered):
     assert all(step.evidence and step.decision for step in found.steps)
     assert 35 < clock.now < 60, "most of the minute is used, and some is left for the report"
     assert sum(step.seconds for step in found.steps) == pytest.approx(clock.now, abs=5)
+    question = Manifest.read(out).question
+    assert not {"head_epochs", "head_lr"} & set(question), "they are chosen, not asked for"
 
 
 def test_the_exported_model_is_the_one_that_was_tested(answered, digits):
@@ -275,10 +278,19 @@ def test_what_cannot_be_is_refused_before_the_machine_is_timed(ask, digits, weig
     for out in (file, file / "below"):
         with pytest.raises(UserError, match="file is a file"):
             ask(out)
-    workload = make_workload(str(digits), "test_resnet", 32, 301, "fp32", str(weights))
-    with pytest.raises(UserError, match="`bs` 301: there are only 300 images"):
+    workload = make_workload(str(digits), "test_resnet", 32, 250, "fp32", str(weights))
+    with pytest.raises(UserError, match="`bs` 250: there are only 20. training images"):
         study.answer(study.Question(workload, 1.0, 0, 1), tmp_path / "out", clock=Clock(0.1))
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_too_few_images_are_refused_and_nothing_is_written(weights, tmp_path):
+    for name, number in (("a", 2), ("b", 1)):
+        write_images(tmp_path / "few" / name, number)
+    workload = make_workload(str(tmp_path / "few"), "test_resnet", 32, None, "fp32", str(weights))
+    with pytest.raises(UserError, match=r"too few images .*2 train, 0 valid, 1 test"):
+        study.answer(study.Question(workload, 1.0, 0, 1), tmp_path / "out", clock=Clock(0.1))
+    assert not (tmp_path / "out").exists()
 
 
 def test_no_time_left_after_the_start_is_refused_and_nothing_is_written(ask, tmp_path):

@@ -1,9 +1,14 @@
 """`lrlab predict`: classes and probabilities of files, in batches; what cannot be read is named."""
 
+import os
+import pickle
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fastai.tabular.all import Categorify, TabularDataLoaders, tabular_learner
 from PIL import Image
 
 from lrlab.recipes import build, cli, load_model, predict
@@ -60,6 +65,13 @@ def test_unsure_images_are_marked(place):
     assert not never.table.unsure.any() and len(never.table) == 1, "the same image is predicted once"
 
 
+def test_a_name_that_is_no_utf8_stands_in_the_table(place, tmp_path):
+    images = tmp_path / os.fsdecode(b"n\xfcsse")
+    shutil.copytree(place / "images", images)
+    predict.main(str(place / "model.pkl"), str(images), csv=str(tmp_path / "found.csv"))
+    assert all("n\ufffdsse" in name for name in pd.read_csv(tmp_path / "found.csv").file)
+
+
 def test_only_broken_images_are_a_fault(place, capsys):
     assert cli.main(["predict", str(place / "model.pkl"), str(place / "images" / "deeper")]) == 1
     assert "Not read: " in capsys.readouterr().out
@@ -76,13 +88,20 @@ def test_only_broken_images_are_a_fault(place, capsys):
         (["model.pkl", "empty"], "empty: no images found"),
         (["model.pkl", "images", "--sure", "2"], ": expected a number from 0.0 to 1.0"),
         (["model.pkl", "images", "--csv", "nowhere/x.csv"], "there is no folder nowhere"),
+        (["model.pkl", "images", "--csv", "empty"], "a folder; expected the name of a file"),
         (["state.pkl", "images"], "cannot be loaded as a Learner"),
+        (["array.pkl", "images"], "cannot be loaded as a Learner"),
+        (["numbers.pkl", "images"], "was not made by lrlab"),
     ],
 )
 def test_bad_arguments_are_one_sentence(place, monkeypatch, capsys, arguments, says):
     monkeypatch.chdir(place)
     (place / "empty").mkdir(exist_ok=True)
     torch.save({"weights": torch.zeros(1)}, place / "state.pkl")
+    (place / "array.pkl").write_bytes(pickle.dumps(np.zeros(3)))
+    table = pd.DataFrame({"x": range(8), "kind": "a", "y": 1.5})
+    loaders = {"procs": [Categorify], "cat_names": ["kind"], "cont_names": ["x"], "y_names": "y", "bs": 4}
+    tabular_learner(TabularDataLoaders.from_df(table, **loaders), layers=[2]).export((place / "numbers.pkl").resolve())
     assert cli.main(["predict", *arguments]) == 2
     error = capsys.readouterr().err
     assert says in error and error.count("\n") == 1
