@@ -171,13 +171,19 @@ def try_to_write(path: Path, state: dict[str, Any]) -> None:
 
 
 def write(path: Path, state: dict[str, Any]) -> None:
-    "Replace the file at once: a crash leaves the previous file."
+    "Replace the file at once: a crash leaves the previous file. Raises OSError where the disk is full."
     unfinished = path.with_name(path.name + ".tmp")
-    with unfinished.open("wb") as file:
-        torch.save(pack(state), file)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    try:
+        with unfinished.open("wb") as file:
+            torch.save(pack(state), file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except RuntimeError as error:  # torch's own, in place of what the system said
+        cause = error.__context__
+        raise (cause if isinstance(cause, OSError) else error) from None
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def first_difference(stored: dict[str, Any], now: dict[str, Any]) -> str:

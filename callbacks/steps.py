@@ -239,7 +239,7 @@ class TimePlan:
     is_even = False
 
     def __init__(self, learn: Learner, share: Callable[[], float]) -> None:
-        self.announced, self.per_epoch = len(learn.dls.train), max(1, n_batches(learn.dls.train))
+        self.per_epoch, self.announced = max(1, n_batches(learn.dls.train)), len(learn.dls.train)
         self._share = share
 
     def first_of(self, epoch: int) -> int:

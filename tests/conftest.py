@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,19 @@ def small_study():
         gc.collect()
         gc.freeze()
         yield
+
+
+@contextmanager
+def no_file_above(size: int):
+    "What a full disk does, from the process's point of view: writing ends with an OSError in the middle of a file."
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def write_images(

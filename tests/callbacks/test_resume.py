@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 
 import numpy as np
@@ -26,6 +27,7 @@ from lrlab.callbacks import (
 from tests import processes
 from tests.callbacks import resumable_fit
 from tests.callbacks.conftest import StopAfter, Stopped
+from tests.conftest import no_file_above
 
 
 def same(a, b) -> bool:
@@ -226,6 +228,17 @@ def test_a_crash_while_saving_leaves_the_file_before(make_learner, tmp_path, mon
     with monkeypatch.context() as patch, pytest.raises(OSError, match="disk full"):
         patch.setattr(torch, "save", fail)
         make_learner().fit(3, 1e-2, cbs=Resumable("a"))
+    assert (tmp_path / "models/a.pth").read_bytes() == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits the size of files")
+def test_a_full_disk_is_told_as_such_and_leaves_the_file_before(make_learner, tmp_path):
+    with pytest.raises(Stopped):
+        make_learner().fit(3, 1e-2, cbs=[Resumable("a"), StopAfter(0)])
+    before = (tmp_path / "models/a.pth").read_bytes()
+    with no_file_above(1000), pytest.raises(OSError, match="File too large"):
+        make_learner().fit(3, 1e-2, cbs=Resumable("a"))
+    assert [file.name for file in (tmp_path / "models").iterdir()] == ["a.pth"]
     assert (tmp_path / "models/a.pth").read_bytes() == before
 
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 
 import cloudpickle
 import pandas as pd
@@ -21,7 +20,7 @@ from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.store.tables import RunResult, RunRow
 from lrlab.recipes.studies.snapshot_ensemble import loss_plane
-from tests.conftest import write_images
+from tests.conftest import no_file_above, write_images
 from tests.kill_grid import Command, alive, complete, numbers
 from tests.kitchen.tasks import SCRIPT
 
@@ -166,19 +165,6 @@ def test_a_run_that_kills_its_process_is_a_row_and_the_others_are_finished():
     assert run_tasks(runs, train_or_die, None, lambda r: rows.update({r.row.seed: r.row}), Place(jobs=2))
     assert [rows[seed].status for seed in (0, 1, 2)] == ["ok", "failed", "ok"]
     assert was_killed(rows[1]) and "2 times" in rows[1].error, "tried again when the comparison is continued"
-
-
-@contextmanager
-def no_file_above(size: int):
-    "What a full disk does, from the process's point of view: writing ends with an OSError in the middle of a file."
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @linux

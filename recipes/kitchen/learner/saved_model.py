@@ -1,5 +1,6 @@
 """Exported Learners: write one completely or not at all, load one, and predict files with it, batch by batch."""
 
+import errno
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -22,12 +23,19 @@ BATCH = 64
 
 
 def save_model(learn: Learner, file: Path) -> None:
-    "`learn.export`, written completely or not at all."
+    "`learn.export`, written completely or not at all. Raises OSError where the disk is full."
     part = file.with_name(f".{file.name}.part")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # fastai's, about pickle
-        learn.export(part.resolve())
-    os.replace(part, file)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # fastai's, about pickle
+            learn.export(part.resolve())
+        os.replace(part, file)
+    except RuntimeError as error:
+        if "iostream error" not in str(error.__context__):  # torch does not tell what the system said
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file)) from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def load_model(file: Path | str) -> Learner:

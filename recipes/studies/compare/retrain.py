@@ -1,7 +1,6 @@
 """Train one run of a comparison again, for what a results folder does not keep: the trained Learner."""
 
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pandas as pd
 from fastai.basics import Learner
 
 from lrlab.recipes.kitchen.errors import UserCodeError, UserError
+from lrlab.recipes.kitchen.learner.saved_model import save_model
 from lrlab.recipes.kitchen.learner_workload import place_of
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.plan import Run
@@ -44,15 +44,13 @@ def export_again(file: Path, row: pd.Series, question: Any, data: Any) -> Path:
 
 def export(learn: Learner, file: Path) -> None:
     "Write the Learner completely or not at all, and leave its data and optimizer as they are."
-    part, dls, opt = file.with_name(f".{file.name}.part"), learn.dls, learn.opt
+    dls, opt = learn.dls, learn.opt
     learn.model_dir = "models"  # where fastai would save; the training used a temporary folder
     try:
-        learn.export(part)
-        os.replace(part, file)
+        save_model(learn, file)
     except OSError:
         raise
     except Exception as error:  # data and callbacks may raise anything when they are pickled
         raise UserCodeError(f"fastai cannot export this Learner: {place_of(error)}") from error
     finally:
         learn.dls, learn.opt = dls, opt
-        part.unlink(missing_ok=True)

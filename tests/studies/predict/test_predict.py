@@ -15,6 +15,7 @@ from lrlab.recipes import build, cli, load_model, predict
 from lrlab.recipes.kitchen.data.catalog import load
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.learner.saved_model import divide_scores, predict_files, save_model
+from tests.conftest import no_file_above
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,13 @@ def test_a_learner_of_another_library_is_told_what_to_use(tmp_path):
 
     with pytest.raises(UserError, match="was not made by lrlab"):
         list(predict_files(synth_learner(), [tmp_path / "x.png"]))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits the size of files")
+def test_a_full_disk_is_told_as_such_and_leaves_no_part(tmp_path):
+    with no_file_above(1000), pytest.raises(OSError, match="No space left on device"):
+        save_model(build("digits", precision="fp32"), tmp_path / "model.pkl")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_temperature_changes_probabilities_but_no_answer():
