@@ -102,6 +102,21 @@ def optimizer_parts(opt: Any) -> list[tuple[Any, list[str]]]:
     return [(part, [name for name in names if name in vars(part)]) for part in parts]
 
 
+def recurrent_state(model: Any) -> list[dict[str, Any]]:
+    "What fastai's recurrent modules keep from batch to batch beside their parameters and buffers."
+    return [{name: vars(module)[name] for name in ("bs", "hidden")} for module in _recurrent_modules(model)]
+
+
+def set_recurrent_state(model: Any, state: list[dict[str, Any]]) -> None:
+    "Restore `recurrent_state`."
+    for module, own in zip(_recurrent_modules(model), state, strict=True):
+        vars(module).update(own)
+
+
+def _recurrent_modules(model: Any) -> list[Any]:
+    return [module for module in model.modules() if {"bs", "hidden"} <= vars(module).keys()]
+
+
 def smooth_loss_state(recorder: Any) -> list[Any]:
     "The state of the Recorder's smoothed loss."
     return [recorder.smooth_loss.count, recorder.smooth_loss.val]

@@ -15,7 +15,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from fastai.basics import Callback, L, Learner, noop
+from fastai.basics import Callback, L, Learner, get_model, noop, to_device
 from fastai.callback.fp16 import NonNativeMixedPrecision
 from fastai.callback.progress import CSVLogger, ProgressCallback, ShowGraphCallback
 from fastai.callback.schedule import ParamScheduler
@@ -122,6 +122,9 @@ class Extendable(PlannedCallback):
             "accumulated": getattr(counter, "count", None),
         }
 
+    def _within_epoch(self) -> dict[str, Any]:
+        return {**self._at_epoch, "recurrent": _fastai.recurrent_state(get_model(self.learn.model))}
+
     def after_batch(self) -> None:
         batch = self.learn.iter + 1
         if self._targets and batch < self._steps.batches:
@@ -142,7 +145,7 @@ class Extendable(PlannedCallback):
                 stacklevel=2,
             )
             return
-        where = {"step": target, "epoch": epoch, "batch": batch, **(self._at_epoch if batch else {})}
+        where = {"step": target, "epoch": epoch, "batch": batch, **(self._within_epoch() if batch else {})}
         states = [*self._earlier_states(), {**where, **fit_state(self.learn)}]
         write(self._path, {**self._header, "states": states})
 
@@ -209,6 +212,9 @@ class _Continue(FitCallback):
             if i == self._state["batch"] - 1:
                 stop()
                 load_fit_state(learn, self._state)
+                model = get_model(learn.model)
+                recurrent = to_device(self._state["recurrent"], next(model.parameters()).device)
+                _fastai.set_recurrent_state(model, recurrent)
 
         learn.one_batch, self._stop_skipping = one_batch, stop
 

@@ -7,13 +7,17 @@ from functools import partial
 
 import pytest
 import torch
-from fastai.basics import SGD, Adam, OptimWrapper, set_seed
+from fastai.basics import SGD, Adam, DataLoaders, Learner, OptimWrapper, nn, set_seed
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.mixup import MixUp
+from fastai.callback.rnn import ModelResetter
 from fastai.callback.schedule import ParamScheduler, SchedCos
 from fastai.callback.tracker import SaveModelCallback
 from fastai.callback.training import GradientAccumulation
+from fastai.losses import CrossEntropyLossFlat
 from fastai.test_utils import synth_dbunch
+from fastai.text.models.awdlstm import AWD_LSTM
+from fastai.text.models.core import SequentialRNN
 
 from lrlab.callbacks import (
     Constant,
@@ -61,6 +65,25 @@ def test_another_process_extends_a_fit_and_a_kill_leaves_its_file(tmp_path):
     assert len(whole["history"]["lr"]) == 90
     for name in whole:
         assert same(whole[name], extended[name]), name
+
+
+def test_the_hidden_state_of_a_recurrent_model_continues(tmp_path):
+    "The cooldown begins within an epoch: after the third batch of four."
+
+    def outcome(epochs, *more):
+        set_seed(1)
+        words = torch.randint(0, 7, (16, 6))
+        items = list(zip(words[:, :-1], words[:, 1:], strict=True))
+        dls = DataLoaders.from_dsets(items, items, bs=4, shuffle=False, num_workers=0)
+        model = SequentialRNN(AWD_LSTM(7, 4, 6, 1), nn.Linear(4, 7))
+        learn = Learner(dls, model, CrossEntropyLossFlat(), cbs=ModelResetter(), path=tmp_path)
+        with learn.no_bar(), learn.no_logging():
+            learn.fit_schedule(epochs, Trapezoid("2 steps", "5 steps"), 1e-2, cbs=Extendable(f"run {epochs}"))
+            for epochs in more:
+                learn.extend(epochs)
+        return learn.model.state_dict(), list(learn.recorder.losses)
+
+    assert same(outcome(3), outcome(2, 1))
 
 
 CASES = {
