@@ -159,7 +159,7 @@ def call(make_learner: Callable[[], Learner]) -> Learner:
         learn = make_learner()
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a file that reads the command line on import may exit
         raise UserCodeError(place_of(error)) from error
     name = getattr(make_learner, "__name__", "the function")
     if not isinstance(learn, Learner):
@@ -171,11 +171,12 @@ def call(make_learner: Callable[[], Learner]) -> Learner:
     return learn
 
 
-def place_of(error: Exception) -> str:
+def place_of(error: BaseException) -> str:
     "An exception as one line: the last line of the user's code that it passed, and what it says."
     frames = traceback.extract_tb(error.__traceback__)
-    lrlabs = (Path(str(lrlab.callbacks.__file__)).parent, Path(__file__).parents[1])
-    libraries = ("site-packages", "dist-packages", *map(str, lrlabs), str(Path(torch.__file__).parents[1]), "<frozen")
+    known = (lrlab.callbacks.__file__, inspect.__file__)  # the second is one of Python's own
+    folders = (Path(__file__).parents[1], Path(torch.__file__).parents[1], *(Path(str(file)).parent for file in known))
+    libraries = ("site-packages", "dist-packages", *map(str, folders), "<frozen")
     own = [frame for frame in frames if not any(part in frame.filename for part in libraries)]
     if isinstance(error, SyntaxError) and error.filename:
         where = f"{error.filename}, line {error.lineno}: "

@@ -28,7 +28,7 @@ from lrlab.recipes.kitchen.learner.saved_model import BATCH, load_model, save_mo
 from lrlab.recipes.kitchen.workloads import using_threads
 from lrlab.recipes.studies.predict import study
 
-PART = 250  # files that an arm predicts in its turn
+PART = 128  # files that an arm predicts in its turn
 SHAPE = (300, 400, 3)  # of the files
 
 

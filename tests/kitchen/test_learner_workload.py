@@ -135,6 +135,9 @@ def test_a_function_of_a_file(tmp_path):
     file.with_name("broken.py").write_text(textwrap.dedent("def make(:\n"))
     with pytest.raises(UserCodeError, match=r"broken.py, line 1: SyntaxError"):
         LearnerWorkload(FromFile.parse(f"{tmp_path}/broken.py:make")).load()
+    file.with_name("script.py").write_text("import argparse\n\nargparse.ArgumentParser().parse_args(['--bs', '8'])\n")
+    with pytest.raises(UserCodeError, match=r"script.py, line 3, in <module>: SystemExit: 2"):
+        LearnerWorkload(FromFile.parse(f"{tmp_path}/script.py:make")).load()
 
 
 @pytest.mark.parametrize("name", ["random", "fastai", "my.train"])

@@ -4,13 +4,13 @@ import errno
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
 from fastai.learner import Learner, load_learner
-from joblib import Parallel, cpu_count, delayed
+from joblib import cpu_count
 from torch import nn
 
 from lrlab.recipes.kitchen.data.dataloaders import RowToImage, train_device
@@ -89,15 +89,19 @@ def _predictions(
 ) -> Iterator[tuple[Path, np.ndarray | None, str | None]]:
     "`predict_files` for images of this size."
     batches = [files[start : start + bs] for start in range(0, len(files), bs)]
-    with ThreadPoolExecutor(1) as reader:
-        following = reader.submit(_read, batches[0], size, channels) if batches else None
+    with ThreadPoolExecutor(min(cpu_count(), 16)) as threads:
+
+        def read(batch: Sequence[Path]) -> list[Future]:
+            return [threads.submit(_read, file, size, channels) for file in batch]
+
+        following = read(batches[0]) if batches else []
         for number, batch in enumerate(batches, start=1):
-            images, reasons = following.result()
-            following = reader.submit(_read, batches[number], size, channels) if number < len(batches) else None
-            rows = iter(_probabilities(learn, images))
-            for position, file in enumerate(batch):
-                reason = reasons.get(position)
-                yield file, None if reason else next(rows), reason
+            found = [future.result() for future in following]
+            following = read(batches[number]) if number < len(batches) else []
+            images = [image for image in found if not isinstance(image, str)]
+            rows = iter(_probabilities(learn, np.stack(images)) if images else ())
+            for file, image in zip(batch, found, strict=True):
+                yield (file, None, image) if isinstance(image, str) else (file, next(rows), None)
 
 
 def _image_shape(learn: Learner) -> tuple[int, int]:
@@ -109,15 +113,8 @@ def _image_shape(learn: Learner) -> tuple[int, int]:
     raise UserError("the model was not made by lrlab; use learn.dls.test_dl(files) and learn.get_preds of fastai")
 
 
-def _read(files: Sequence[Path], size: int, channels: int) -> tuple[np.ndarray, dict[int, str]]:
-    "The readable files as uint8 [n, size, size, channels], and {position: reason} of the others."
-    found = Parallel(n_jobs=min(cpu_count(), 16), prefer="threads")(delayed(_try)(f, size, channels) for f in files)
-    images = [image for image in found if not isinstance(image, str)]
-    reasons = {position: image for position, image in enumerate(found) if isinstance(image, str)}
-    return np.stack(images) if images else np.empty((0, size, size, channels), np.uint8), reasons
-
-
-def _try(file: Path, size: int, channels: int) -> np.ndarray | str:
+def _read(file: Path, size: int, channels: int) -> np.ndarray | str:
+    "The image as uint8 [size, size, channels], or why it cannot be read."
     try:
         return read_image(file, size, channels)
     except UnreadableImage as error:
@@ -126,11 +123,9 @@ def _try(file: Path, size: int, channels: int) -> np.ndarray | str:
         return error.strerror.lower() if error.strerror else str(error)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def _probabilities(learn: Learner, images: np.ndarray) -> np.ndarray:
     "[n, classes] of uint8 images [n, size, size, channels], as validation images are treated."
-    if not len(images):
-        return np.empty((0, len(learn.dls.vocab)))
     device = next(learn.model.parameters()).device
     x = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
     for transform in learn.dls.valid.after_batch.fs:
