@@ -42,6 +42,8 @@ def finding(table: pd.DataFrame, measure: Measure, tolerance: float | None) -> s
     "The answer in at most twelve words. At least one run must have finished."
     best = _best(table)
     epochs, longest = int(best.budget), int(table.budget.max())
+    if len(table) == 1:
+        return f"Only {plural(epochs, 'epoch')} tried: nothing to compare with"
     if best.n < FEWEST_SEEDS:
         return f"{plural(epochs, 'epoch')} did best, but {plural(int(best.n), 'seed')} cannot decide"
     less = measure.tolerance_words(tolerance).partition(" of the ")[0]
@@ -57,8 +59,6 @@ def finding(table: pd.DataFrame, measure: Measure, tolerance: float | None) -> s
         more = int(table.budget[is_open & (table.budget > epochs)].max())
         return f"Undecided: {more} epochs may gain more than {less} over {epochs}"
     shorter = table[table.budget < longest]
-    if shorter.empty:
-        return f"Only {plural(epochs, 'epoch')} tried: nothing to compare with"
     if shorter.verdict.iloc[-1] == "behind":
         return f"Still rising at {epochs} epochs: train longer"
     beaten, nearest = shorter.budget[shorter.verdict == "behind"], int(shorter.budget.iloc[-1])

@@ -177,6 +177,7 @@ def table(means, spread=0.001, n=5, diverged=()):
         (table([0.5, 0.7, 0.8], n=2), None, "4 epochs did best, but 2 seeds cannot decide"),
         (table([0.5, 0.7, 0.8], diverged=[4]), 2, "2 epochs did best: every longer run diverged or failed"),
         (table([0.5]), None, "Only 1 epoch tried: nothing to compare with"),
+        (table([0.5], n=2), None, "Only 1 epoch tried: nothing to compare with"),
     ],
 )
 def test_the_answer_in_words(judged, budget, says):
