@@ -44,6 +44,7 @@ _DESCENT = (
     "noisy gradient descent on a surface of five minima from {starts:,} starts, each schedule at its best LR; the "
     "share of starts that end in the global minimum"
 )
+_MEASURED_ANEW = "; batch-norm statistics are measured anew for the average, which helps where steps are few"
 _OWN_GRIDS = "each at its own best LR, tuned on other seeds"
 _TUNED = "{epochs} epochs, both at their own best LR of one grid, tuned on other seeds"
 
@@ -340,7 +341,7 @@ CLAIMS = (
         "Tian et al. 2025 (WSM), arXiv:2507.17634; Hägele et al. 2024, arXiv:2405.18392",
         "averaged checkpoints of a constant LR take the place of a decay (language models; no number quoted)",
         "{epochs} epochs at a constant LR, TailAverage over the second half, against a 1-sqrt cooldown over the last "
-        "fifth; " + _OWN_GRIDS,
+        "fifth; " + _OWN_GRIDS + _MEASURED_ANEW,
         "tail",
         "tail_average",
         "cooldown_sqrt",
@@ -353,7 +354,9 @@ CLAIMS = (
         "Schedule-free AdamW is as good as a cosine schedule",
         "Defazio et al. 2024, arXiv:2405.15682",
         "won the self-tuning track of AlgoPerf in 2024 (no accuracy quoted)",
-        "{epochs} epochs of AdamWScheduleFree with 5 % warm-up, against fastai's Adam with one cosine; " + _OWN_GRIDS,
+        "{epochs} epochs of AdamWScheduleFree with 5 % warm-up, against fastai's Adam with one cosine; "
+        + _OWN_GRIDS
+        + _MEASURED_ANEW,
         "schedule_free",
         "schedule_free",
         "cosine",

@@ -17,21 +17,23 @@ STYLE = {HOLDS: ("#009E73", "o", "#009E73"), FAILS: ("#D55E00", "X", "#D55E00"),
 LINEAR = 1.0  # points on both sides of 0 where the axis is linear; logarithmic beyond
 TICKS = (1, 10, 100)
 LINE = 0.46  # inches
-WORDS, PANEL, GAP = 4.3, 2.55, 0.12  # widths in inches: the claims, a panel, and between panels
+WORDS, PANEL, GAP = 4.3, 2.55, 0.12  # widths in inches: the claims, the least of a panel, and between panels
+LEAST_WIDTH = 11.7  # inches: room for the legend
 
 
 def draw(claims: pd.DataFrame, cards: dict[str, dict], words: dict, title: str, rule: Rule) -> Figure:
     "`claims` has the columns of claims.csv; `cards` describe the workloads; `words` fill the settings."
     names, panels = list(dict.fromkeys(claims.claim)), panels_of(claims, list(cards))
-    width = WORDS + len(panels) * (PANEL + GAP) + 0.1
-    fig = Figure(figsize=(max(width, 8.0), LINE * len(names) + 2.4))
+    panel_width = max(PANEL, (LEAST_WIDTH - WORDS) / len(panels) - GAP)
+    width = WORDS + len(panels) * (panel_width + GAP) + 0.1
+    fig = Figure(figsize=(width, LINE * len(names) + 2.4))
     bottom, top = style.frame(fig, title, _caption(claims, cards, words, rule))
     width, height = fig.get_size_inches()
     below, above = 0.62 / height, 0.62 / height
     ends = claims[["diff", "diff_low", "diff_high"]].to_numpy(float) * 100
     for column, (panel, own) in enumerate(panels.items()):
-        left = (WORDS + column * (PANEL + GAP)) / width
-        ax = fig.add_axes((left, bottom + below, PANEL / width, top - bottom - below - above))
+        left = (WORDS + column * (panel_width + GAP)) / width
+        ax = fig.add_axes((left, bottom + below, panel_width / width, top - bottom - below - above))
         _axis(ax, ends, 100 * rule.tolerance)
         ax.set(ylim=(len(names) - 0.5, -0.5), yticks=[])
         ax.set_title(panel, fontsize=10, fontweight="bold")
@@ -40,7 +42,7 @@ def draw(claims: pd.DataFrame, cards: dict[str, dict], words: dict, title: str, 
         for row in own.itertuples():
             _line(ax, row, names.index(row.claim), panel)
         if column == 0:
-            _claims(ax, names, words)
+            _claims(ax, names, words, panel_width)
     fig.text((WORDS + 0.05) / width, bottom + 0.1 / height, _axis_words(), fontsize=9, color="#333333")
     _legend(fig, WORDS / width, top, rule)
     return fig
@@ -57,10 +59,10 @@ def panels_of(claims: pd.DataFrame, workloads: list[str]) -> dict[str, pd.DataFr
     return panels
 
 
-def _claims(ax, names: list[str], words: dict) -> None:
+def _claims(ax, names: list[str], words: dict, panel_width: float) -> None:
     "Every claim in words, and what is subtracted from what."
     place = {"transform": ax.get_yaxis_transform(), "ha": "left", "zorder": 3}
-    x = 0.08 / PANEL - WORDS / PANEL
+    x = (0.08 - WORDS) / panel_width
     for position, name in enumerate(names):
         claim = BY_NAME[name]
         text, minus = textwrap.fill(claim.says.format(**words), 68), f"{claim.better} minus {claim.than}"

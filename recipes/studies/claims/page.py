@@ -7,7 +7,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lrlab.recipes.kitchen.figures.captions import data_caption
-from lrlab.recipes.kitchen.text import text_table
+from lrlab.recipes.kitchen.text import plural, text_table
 from lrlab.recipes.studies.claims.catalogue import BY_NAME, Claim
 from lrlab.recipes.studies.claims.verdict import FAILS, HOLDS, OPPOSITE, UNDECIDED, Rule
 
@@ -152,7 +152,7 @@ def needed(row) -> str:
 
 
 def _hours(hours: float) -> str:
-    return f"{60 * hours:.0f} minutes" if hours < 1 else f"{hours:.1f} hours"
+    return plural(max(1, round(60 * hours)), "minute") if hours < 1 else f"{hours:.1f} hours"
 
 
 def text(claims: pd.DataFrame, title: str, out: Path) -> str:

@@ -67,7 +67,8 @@ class Rule:
             return []
         return [
             f"The claims are judged after {looks} seeds. Only undecided ones get more seeds, and the first decision "
-            f"stands. The error rate of 5 % is divided by the {len(self.looks)} looks (Bonferroni)."
+            f"stands. The error rate of 5 % is divided by the {len(self.looks)} looks (Bonferroni). Claims about "
+            "minima are judged once, by a normal interval at 95 %."
         ]
 
 
