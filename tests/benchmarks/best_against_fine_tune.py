@@ -1,6 +1,6 @@
 """`lrlab best` beside fastai's `vision_learner(...).fine_tune(n)` with its defaults, in the same time.
 
-    python tests/benchmarks/best_against_fine_tune.py --minutes 2 --seeds 0,1 --data solar,cifar:2000 --out table.csv
+    python tests/benchmarks/best_against_fine_tune.py --minutes 2 --seeds 0,1 --data solar,cifar:2000 --out my-folder
 
 Every data set is written as a folder of PNG files, and some of its images are held out from both. Both get the same
 folder. fastai gets `ImageDataLoaders.from_folder(valid_pct=0.2)`, `Resize` to the size that `lrlab best` chose,
@@ -8,7 +8,8 @@ folder. fastai gets `ImageDataLoaders.from_folder(valid_pct=0.2)`, `Resize` to t
 least 1, even if that takes longer. `--clock cpu` counts seconds of the processor instead, with one thread and without
 worker processes: on a busy machine that is fair, and stands for an idle machine with one core.
 
-Columns: data, seed, method, accuracy on the held-out images, reported (`lrlab best`: by its own test), seconds, how.
+Writes against_fine_tune.csv and a page, README.md. Columns: data, seed, method, accuracy on the held-out images,
+reported (`lrlab best`: by its own test), seconds, how.
 """
 
 import argparse
@@ -27,8 +28,9 @@ from lrlab.recipes import load_model, prepare_torchvision
 from lrlab.recipes.kitchen.data.catalog import DATASETS, load, split_count
 from lrlab.recipes.kitchen.data.image_set import ImageSet, stratified_split
 from lrlab.recipes.kitchen.learner.saved_model import predict_files
+from lrlab.recipes.kitchen.machine.environment import environment
 from lrlab.recipes.kitchen.models.create import efficientnet_lite0
-from lrlab.recipes.kitchen.text import text_table
+from lrlab.recipes.kitchen.text import percent, plural
 from lrlab.recipes.kitchen.workloads import make_workload, use_threads
 from lrlab.recipes.studies.best import study
 
@@ -135,7 +137,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0", help="0,1,2")
     parser.add_argument("--data", default="solar,cifar:1500,fashion_mnist:1500")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
-    parser.add_argument("--out", type=Path, default=Path("best_against_fine_tune.csv"))
+    parser.add_argument("--out", type=Path, default=Path("results/best_against_fine_tune"), help="a folder")
     options = parser.parse_args()
     on_cpu = options.clock == "cpu"
     clock, threads, workers = (time.process_time, 1, 0) if on_cpu else (time.monotonic, None, None)
@@ -155,12 +157,56 @@ def main() -> None:
                 shown = {"reported": found["reported"], "seconds": round(found["seconds"], 1), "how": found["how"]}
                 rows.append({"data": name, "seed": seed, "method": method, "accuracy": accuracy, **shown})
                 print(rows[-1], flush=True)
-            pd.DataFrame(rows).to_csv(options.out, index=False)
             shutil.rmtree(place)
-    table = pd.DataFrame(rows)
-    mean = table.groupby(["data", "method"], sort=False)[["accuracy", "reported", "seconds"]].mean().reset_index()
-    print(text_table(mean.round(4).to_dict("records")))
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, clock: {options.clock}")
+            write_page(pd.DataFrame(rows), options)
+
+
+def write_page(table: pd.DataFrame, options: argparse.Namespace) -> None:
+    "The table, and what it says."
+    options.out.mkdir(parents=True, exist_ok=True)
+    table.round(4).to_csv(options.out / "against_fine_tune.csv", index=False)
+    ours, theirs = (table[table.method == method] for method in ("lrlab best", "fine_tune"))
+    gains = (ours.groupby("data").accuracy.mean() - theirs.groupby("data").accuracy.mean())[list(ours.data.unique())]
+    rows = [
+        {
+            "data": data,
+            "seeds": len(own),
+            "`lrlab best`, %": percent(own.accuracy.mean()),
+            "it reported, %": percent(own.reported.mean()),
+            "longest, s": f"{own.seconds.max():.0f}",
+            "`fine_tune`, %": percent(other.accuracy.mean()),
+            "mean, s": f"{other.seconds.mean():.0f}",
+            "points ahead": percent(gains[data], sign="+"),
+        }
+        for (data, own), (_, other) in zip(
+            ours.groupby("data", sort=False), theirs.groupby("data", sort=False), strict=True
+        )
+    ]
+    header = "| " + " | ".join(rows[0]) + " |\n|" + "---|" * len(rows[0])
+    body = "\n".join("| " + " | ".join(map(str, row.values())) + " |" for row in rows)
+    machine, limit = environment(), 60 * options.minutes
+    on_time = int((ours.seconds <= 1.05 * limit).sum())
+    command = f"python tests/benchmarks/best_against_fine_tune.py --minutes {options.minutes:g} --seeds {options.seeds}"
+    (options.out / "README.md").write_text(
+        f"""# Does `lrlab best` beat `fine_tune` in the same time?
+
+In {options.minutes:g} minute{"s" * (options.minutes != 1)} it is ahead on {int((gains > 0).sum())} of {plural(len(gains), "data set")}, by
+{100 * gains.min():.1f} to {100 * gains.max():.1f} points. It ended in time (within 5 %) in {on_time} of
+{plural(len(ours), "run")}. What it reported is {percent((ours.reported - ours.accuracy).mean(), sign="+")} points from
+its accuracy on the held-out images, on average.
+
+{header}
+{body}
+
+Accuracies are of images that were held out from both. `fine_tune` is fastai's, with its defaults and the same model and
+weights. It runs for as many epochs as fit, and for one at least. The last column of
+[against_fine_tune.csv](against_fine_tune.csv) tells how each model was trained.
+
+`{command} --data {options.data}`, {plural(torch.get_num_threads(), "thread")} of {machine["machine"]["cpu"]}, torch
+{torch.__version__}, {options.clock} clock, {machine["date"][:10]}, at commit {machine["commit"]}.
+""",
+        encoding="utf-8",
+    )
 
 
 if __name__ == "__main__":
