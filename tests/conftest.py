@@ -54,7 +54,9 @@ def small_study():
 
     whole = study.range_tests
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(study, "range_tests", lambda workload, data, seeds, n: whole(workload, data, seeds, min(n, 40)))
+        patch.setattr(
+            study, "range_tests", lambda work, data, seeds, n, *how: whole(work, data, seeds, min(n, 40), *how)
+        )
         patch.setattr(style, "DPI", 50)
         gc.collect()
         gc.freeze()

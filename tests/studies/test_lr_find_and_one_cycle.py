@@ -8,8 +8,8 @@ import pytest
 
 from lrlab.recipes import cli
 from lrlab.recipes.kitchen.grid import study
+from lrlab.recipes.kitchen.grid.range_tests import range_tests
 from lrlab.recipes.kitchen.learning_rates import format_number
-from lrlab.recipes.kitchen.runs.lr_range_test import range_tests
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.studies.compare import panels

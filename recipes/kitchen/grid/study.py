@@ -24,11 +24,12 @@ from lrlab.recipes.kitchen.data.dataloaders import train_device
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.progress import show_progress
+from lrlab.recipes.kitchen.grid.range_tests import WORKER_START, range_tests
 from lrlab.recipes.kitchen.grid.runner import run_tasks, was_killed
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.machine.environment import environment, fitting_jobs
 from lrlab.recipes.kitchen.models.layer_groups import group_names
-from lrlab.recipes.kitchen.runs.lr_range_test import SEEDS, STEPS, curves, range_tests, suggest
+from lrlab.recipes.kitchen.runs.lr_range_test import SEEDS, STEPS, curves, suggest
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.train import Task, attempt, train_run
 from lrlab.recipes.kitchen.stage import stage
@@ -68,6 +69,7 @@ class Study:
     workload: Any  # the Workload of the question, resolved
     image_set: Any  # the data of the workload: an ImageSet, or what is known of a Learner's
     place: Place = field(default_factory=Place)
+    has_workers: bool = True  # whether its runs need worker processes, so that their start costs LR range tests nothing
     _planned: dict[str, None] = field(default_factory=dict)  # the ids of the runs of this command
 
     def train(
@@ -144,7 +146,8 @@ class Study:
     def test_lrs(self, seeds: Sequence[int], num_it: int) -> dict[int, LRRange]:
         "Make the LR range test of every seed. Writes lr_find.csv, and what they suggest into the manifest."
         start = time.perf_counter()
-        tests = range_tests(self.workload, self.image_set, seeds, num_it)
+        worker_start = 0.0 if self.has_workers else WORKER_START
+        tests = range_tests(self.workload, self.image_set, seeds, num_it, self.place, worker_start)
         seconds, table, found = time.perf_counter() - start, curves(tests), suggest(tests)
         self.store.update(
             lr_find=found.lr,
@@ -177,7 +180,7 @@ def open_study(
     recipe: str,
     question: Any,
     out: Path | str,
-    place: Place = Place(),  # noqa: B008  (a tuple)
+    place: Place | None = None,
     fresh: bool = False,
     settle: Callable[[Any, Any, Learner], Any] = lambda question, image_set, learn: question,
     facts: Callable[[Any], dict] = lambda image_set: {},
@@ -187,7 +190,8 @@ def open_study(
 
     What cannot be built is refused before anything is written. `settle(question, image_set, learn)` returns the
     question with what the data and the model decide, or refuses it too. `facts(image_set)` adds to the manifest's
-    description of the data. `grows` names the parts of a question that a later command may extend.
+    description of the data. `grows` names the parts of a question that a later command may extend. Without a `place`,
+    the recipe trains in this process, and only LR range tests may be computed in others.
     """
     image_set = question.workload.load()
     stage("Building the model")
@@ -207,4 +211,4 @@ def open_study(
         store.begin(manifest, fresh, grows)
         for hint in question.workload.hints(image_set):
             print(f"Note: {hint}", file=sys.stderr)
-        yield Study(store, question, question.workload, image_set, place)
+        yield Study(store, question, question.workload, image_set, place or Place(jobs=None), place is not None)

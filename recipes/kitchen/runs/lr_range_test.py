@@ -1,34 +1,20 @@
-"""The LR range tests of a workload: the same Learners, seeds, LRs, steps and threads in every recipe.
+"""The LR range test of a workload: the same Learners, seeds, LRs, steps and threads in every recipe.
 
 So every recipe suggests the same LR for the same data, model and settings.
 """
 
-import gc
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from lrlab.callbacks import LRRange, lr_range_test
 from lrlab.recipes.kitchen.learner.quick_learner import QuickLearner
-from lrlab.recipes.kitchen.stage import stage
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
-from lrlab.recipes.kitchen.workloads import Workload, using_threads
+from lrlab.recipes.kitchen.workloads import Workload
 
 SEEDS = (0, 1, 2)  # the same for all folders, so that folders with runs of different seeds can be merged
 STEPS = 100
 THREADS = 1  # The last bits of a sum depend on the threads, and after some steps at high LRs the whole curve does.
-
-
-def range_tests(workload: Workload, data: Any, seeds: Sequence[int] = SEEDS, num_it: int = STEPS) -> dict[int, LRRange]:
-    "The LR range test of every seed, each on a fresh Learner."
-    tests = {}
-    with using_threads(THREADS):
-        for n, seed in enumerate(seeds, start=1):
-            stage(f"LR range test {n} of {len(seeds)}")
-            tests[seed] = range_test(workload, seed, data, num_it)
-            gc.collect()  # a Learner and its callbacks refer to each other
-    return tests
 
 
 def range_test(workload: Workload, seed: int, data: Any, num_it: int = STEPS) -> LRRange:
