@@ -13,18 +13,21 @@ import importlib
 import inspect
 import os
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError
 
-from lrlab.recipes.kitchen.command_line import command_line, explain, read_option, refuse_empty
+from lrlab.recipes.kitchen.command_line import command_line, declared, explain, read_option, refuse_empty
 from lrlab.recipes.kitchen.errors import UserError, with_options
 from lrlab.recipes.kitchen.image_source import image_source
-from lrlab.recipes.kitchen.options import SOURCE, Data
+from lrlab.recipes.kitchen.optimizer_names import OWN_LR
+from lrlab.recipes.kitchen.options import SOURCE, Data, Option, Options
 from lrlab.recipes.kitchen.stage import spinner
 from lrlab.recipes.kitchen.text import did_you_mean, printable
 
@@ -60,26 +63,36 @@ def recipes() -> dict[str, str]:
 
 
 def recipe(
-    grows: tuple[str, ...] = (), afterwards: Callable | None = None, **presets: dict[str, Any]
+    grows: tuple[str, ...] = (),
+    before: Callable | None = None,
+    afterwards: Callable | None = None,
+    **presets: dict[str, Any],
 ) -> Callable[[Callable], Callable]:
     """Make a function a recipe: read its options, show progress, print the `text` of its result.
 
     A preset is what an option that was given changes in the defaults of others: `quick={"epochs": 1}`. What was passed
-    explicitly wins over every preset, and an earlier preset wins over a later one. None means: not given.
+    explicitly wins over every preset, and an earlier preset wins over a later one. None means: not given. An optimizer
+    that finds its LR by itself changes the default of `lr_max`.
 
     Without `out`, another question has another folder: what was given becomes a part of its name. `grows` names the
     options that extend a folder instead.
+
+    `before(options, given)` may refuse the options, or return an Offer of others. On a terminal the user is asked for
+    it; elsewhere the recipe goes on as it was called.
 
     `afterwards(result, options)` is called when the text is printed: what may fail then does not hide the answer.
     """
 
     def decorate(main: Callable) -> Callable:
-        signature = _with_source(inspect.signature(main))
+        signature, joined = _apart(_with_source(inspect.signature(main)))
 
         @functools.wraps(main)
         def call(*args, **kwargs):
             bound = signature.bind(*args, **kwargs)
             values = given = {name: value for name, value in bound.arguments.items() if value is not None}
+            own_lr = OWN_LR.get(str(values.get("opt")).strip().lower())
+            if own_lr and "lr_max" in signature.parameters:
+                values = {"lr_max": own_lr} | values
             for option, preset in presets.items():
                 if values.get(option):
                     values = preset | values
@@ -89,8 +102,14 @@ def recipe(
                 bound.arguments["out"] += name_question({k: v for k, v in given.items() if k not in grows})
             bound.arguments = {name: read_option(signature.parameters[name], v) for name, v in bound.arguments.items()}
             _join_source(bound, given)
+            together = {name: {one: bound.arguments.pop(one) for one in ones} for name, ones in joined.items()}
+            if before:
+                with spinner("Loading"):
+                    offer = before(bound.arguments | together, given)
+                if offer and _accepts(offer, main, given | offer.changes):
+                    return call(**(given | offer.changes))
             with spinner("Loading"):
-                result = main(*bound.args, **bound.kwargs)
+                result = main(*bound.args, **bound.kwargs, **together)
             print(result.text, flush=True)
             if afterwards:
                 afterwards(result, bound.arguments)
@@ -103,15 +122,57 @@ def recipe(
     return decorate
 
 
+@dataclass(frozen=True)
+class Offer:
+    "The same recipe with some options changed, and why: a sentence."
+
+    why: str
+    changes: dict[str, Any]
+
+
+def _accepts(offer: Offer, main: Callable, given: dict[str, Any]) -> bool:
+    "Print the offer with its command. On a terminal, whether the user wants it; elsewhere, no."
+    words = [f"lrlab {main.__module__.rpartition('.')[2].replace('_', '-')}"]
+    for name, value in given.items():
+        if value is not None and value is not False:
+            option = f"--{name.replace('_', '-')}"
+            words.append(option if value is True else f"{option} {shlex.quote(str(value))}")
+    print(f"{offer.why}\n    {' '.join(words)}", flush=True)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    try:
+        return input("Train that instead? [Y/n] ").strip().lower() in ("", "y", "yes")
+    except EOFError:  # Ctrl-D
+        return False
+
+
 def _with_source(signature: inspect.Signature) -> inspect.Signature:
     "With the options that say where labels and splits are, where a recipe has `data`."
     if not _takes_source(signature):
         return signature
-    extra = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[Any, option])
-        for name, option in SOURCE.items()
+    return signature.replace(parameters=[*signature.parameters.values(), *_parameters(SOURCE)])
+
+
+def _apart(signature: inspect.Signature) -> tuple[inspect.Signature, dict[str, list[str]]]:
+    "With the options that a parameter of several stands for, and which these are, by that parameter."
+    parameters = signature.parameters.values()
+    several = {p.name: found for p in parameters if isinstance(found := declared(p), Options)}
+    kept = [p for p in parameters if p.name not in several]
+    extra = [parameter for options in several.values() for parameter in _parameters(options.by_name)]
+    return signature.replace(parameters=[*kept, *extra]), {name: [*found.by_name] for name, found in several.items()}
+
+
+def _parameters(options: dict[str, Option]) -> list[inspect.Parameter]:
+    "By keyword only; a flag is off, and any other option is not given, by default."
+    return [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None if option.metavar else False,
+            annotation=Annotated[Any, option],
+        )
+        for name, option in options.items()
     ]
-    return signature.replace(parameters=[*signature.parameters.values(), *extra])
 
 
 def _takes_source(signature: inspect.Signature) -> bool:

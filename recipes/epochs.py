@@ -66,6 +66,8 @@ def main(
     out: o.Out = "results/epochs",
     fresh: o.Fresh = False,
     quick: o.Quick = False,
+    *,
+    knobs: o.Knobs,
 ):
     "Compare numbers of epochs by cooldowns off one trunk: what longer training gains, with intervals."
     from lrlab.recipes.kitchen import learner_workload
@@ -81,6 +83,7 @@ def main(
         precision=precision,
         weights=weights,
         cache=not no_cache,
+        **knobs,
     )
     tuning = None if untuned else study.TUNING
     question = study.Question(workload, epochs, seeds, lr_max, beside, tuning, judge, tolerance, threads)

@@ -39,9 +39,6 @@ def main(
     long: LongEpochs = 30,
     seeds: o.Seeds = 3,
     learner: o.Learner = None,
-    aug: o.Aug = None,
-    wd: o.Wd = None,
-    opt: o.Opt = None,
     bs: o.BatchSize = None,
     size: o.Size = None,
     precision: o.Precision = "auto",
@@ -51,6 +48,8 @@ def main(
     out: o.Out = "results/learning_rate",
     fresh: o.Fresh = False,
     quick: o.Quick = False,
+    *,
+    knobs: o.TrainingKnobs,
 ):
     "Show what LRs and lengths that are too high, low, short, long and right do to the loss and the accuracy."
     if long <= epochs:
@@ -61,9 +60,8 @@ def main(
 
     study.check_order(low, lr, high)
     images = {"data": data, "arch": arch, "size": size, "bs": bs, "precision": precision}
-    knobs = {"scratch": learner is None, "aug": aug, "wd": wd, "opt": opt}
     question = study.Question(
-        workload=choose_workload(learner, **images, **knobs, cache=not no_cache),
+        workload=choose_workload(learner, **images, **knobs, scratch=learner is None, cache=not no_cache),
         lr=lr,
         high=high,
         low=low,

@@ -24,11 +24,6 @@ def main(
     seeds: o.Seeds = 3,
     num_it: NumIt = 100,
     learner: o.Learner = None,
-    scratch: o.Scratch = False,
-    freeze_epochs: o.FreezeEpochs = None,
-    aug: o.Aug = None,
-    wd: o.Wd = None,
-    opt: o.Opt = None,
     bs: o.BatchSize = None,
     size: o.Size = None,
     precision: o.Precision = "auto",
@@ -36,13 +31,14 @@ def main(
     out: o.Out = "results/lr_find",
     fresh: o.Fresh = False,
     quick: o.Quick = False,
+    *,
+    knobs: o.Knobs,
 ):
     "Find a learning rate: the loss against the LR for several seeds, and what fastai's four rules suggest."
     from lrlab.recipes.kitchen.learner_workload import choose_workload
     from lrlab.recipes.studies.lr_find import study
 
     images = {"data": data, "arch": arch, "size": size, "bs": bs, "precision": precision}
-    knobs = {"scratch": scratch, "freeze_epochs": freeze_epochs, "aug": aug, "wd": wd, "opt": opt}
     workload = choose_workload(learner, **images, **knobs, cache=not no_cache)
     return study.answer(study.Question(workload, seeds, num_it), out, fresh)
 

@@ -31,11 +31,6 @@ def main(
     seed: o.Seed = 0,
     learner: o.Learner = None,
     weights: o.Weights = None,
-    scratch: o.Scratch = False,
-    freeze_epochs: o.FreezeEpochs = None,
-    aug: o.Aug = None,
-    wd: o.Wd = None,
-    opt: o.Opt = None,
     bs: o.BatchSize = None,
     size: o.Size = None,
     precision: o.Precision = "auto",
@@ -44,13 +39,14 @@ def main(
     out: o.Out = "results/one_cycle",
     fresh: o.Fresh = False,
     quick: o.Quick = False,
+    *,
+    knobs: o.Knobs,
 ):
     "Train with 1cycle and discriminative LRs: the LR of every layer group, the losses, and the confusion matrix."
     from lrlab.recipes.kitchen.learner_workload import choose_workload
     from lrlab.recipes.studies.one_cycle import study
 
     images = {"data": data, "arch": arch, "size": size, "bs": bs, "precision": precision, "weights": weights}
-    knobs = {"scratch": scratch, "freeze_epochs": freeze_epochs, "aug": aug, "wd": wd, "opt": opt}
     workload = choose_workload(learner, **images, **knobs, cache=not no_cache)
     return study.answer(study.Question(workload, epochs, lr_max, seed, threads), out, fresh)
 

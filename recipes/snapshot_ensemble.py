@@ -40,6 +40,8 @@ def main(
     out: o.Out = "results/snapshot_ensemble",
     fresh: o.Fresh = False,
     quick: o.Quick = False,
+    *,
+    knobs: o.Knobs,
 ):
     "Compare the snapshots of one SGDR run, their ensemble and their average with a cosine and a constant run."
     if cycles > epochs:
@@ -50,7 +52,7 @@ def main(
 
     images = {"data": data, "arch": arch, "size": size, "bs": bs, "precision": precision, "weights": weights}
     question = study.Question(
-        workload=choose_workload(learner, **images, cache=not no_cache),
+        workload=choose_workload(learner, **images, **knobs, cache=not no_cache),
         epochs=epochs,
         cycles=cycles,
         lr_max=lr_max,

@@ -51,9 +51,6 @@ def main(
     arms: Arms = "all",
     seeds: o.Seeds = 3,
     weights: o.Weights = None,
-    aug: o.Aug = None,
-    wd: o.Wd = None,
-    opt: o.Opt = None,
     bs: o.BatchSize = None,
     size: o.FixedSize = 48,
     precision: o.Precision = "auto",
@@ -63,12 +60,13 @@ def main(
     out: o.Out = "results/transfer",
     fresh: o.Fresh = False,
     quick: o.Quick = False,
+    *,
+    knobs: o.TrainingKnobs,
 ):
     "Transfer learning six ways with equal budget: LRs and movement of every layer group, and the accuracy."
     from lrlab.recipes.kitchen import workloads
     from lrlab.recipes.studies.transfer import study
 
-    knobs = {"aug": aug, "wd": wd, "opt": opt}
     workload = workloads.make_workload(data, arch, size, bs, precision, weights, cache=not no_cache, **knobs)
     question = study.Question(workload, epochs, lr, low, seeds, threads, tuple(arms))
     steps = QUICK_LR_FIND_STEPS if quick else LR_FIND_STEPS

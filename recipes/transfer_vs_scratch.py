@@ -34,12 +34,14 @@ def main(
     out: o.Out = "results/transfer_vs_scratch",
     fresh: o.Fresh = False,
     quick: o.Quick = False,
+    *,
+    knobs: o.TrainingKnobs,
 ):
     "Compare transfer with training from scratch over a grid of LRs and lengths: two heat maps, and what each costs."
     from lrlab.recipes.kitchen import workloads
     from lrlab.recipes.studies.transfer_vs_scratch import study
 
-    workload = workloads.make_workload(data, arch, size, bs, precision, weights, cache=not no_cache)
+    workload = workloads.make_workload(data, arch, size, bs, precision, weights, cache=not no_cache, **knobs)
     question = study.Question(workload, lrs, epochs, seeds, threads)
     return study.answer(question, out, jobs, fresh)
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [  # of recipes/kitchen, from the top; a layer imports from itself and from those below
     {"grid"},
     {"runs"},
-    {"workloads", "learner_workload"},
+    {"workloads", "learner_workload", "default_model"},
     {"learner", "models", "data"},
     {
         "logs",

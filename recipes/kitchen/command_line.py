@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Group, Parameter, exceptions
 
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.options import GROUPS, Option
+from lrlab.recipes.kitchen.options import GROUPS, Option, Options
 from lrlab.recipes.kitchen.text import did_you_mean
 
 OTHER_NAMES_OF_LR = ("--learning-rate", "--lr", "--max-lr")
@@ -117,4 +117,11 @@ def read_option(parameter: inspect.Parameter, value: Any) -> Any:
 
 
 def _option(parameter: inspect.Parameter) -> Option | None:
-    return next((data for data in getattr(parameter.annotation, "__metadata__", ()) if isinstance(data, Option)), None)
+    found = declared(parameter)
+    return found if isinstance(found, Option) else None
+
+
+def declared(parameter: inspect.Parameter) -> Option | Options | None:
+    "The option, or the options, that a parameter of a recipe is declared with."
+    metadata = getattr(parameter.annotation, "__metadata__", ())
+    return next((data for data in metadata if isinstance(data, (Option, Options))), None)

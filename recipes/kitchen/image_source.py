@@ -30,6 +30,12 @@ class ImageSource:
             return self.train
         return self.data or str(Path(str(self.labels)).parent)
 
+    @property
+    def folders(self) -> list[str]:
+        "Where the images are: one folder, or one for each split."
+        named = [self.train, self.valid, self.test] if self.train else [str(self)]
+        return [name for name in named if name]
+
     def given(self) -> dict[str, str]:
         "The options that are set, but for `data`."
         values = {f.name: getattr(self, f.name) for f in fields(self)}

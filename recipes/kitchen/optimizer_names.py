@@ -17,20 +17,23 @@ FASTAI: dict[str, tuple[str, dict[str, float]]] = {  # name -> fastai's function
     "lamb": ("Lamb", {}),
     "ranger": ("ranger", {}),
 }
+PACKAGED = {"prodigy": "prodigyopt:Prodigy"}  # name -> import path in an optional package
+OWN_LR = {"prodigy": 1.0}  # of optimizers that find their LR by themselves: a factor, the same for all layers
+NAMES = (*FASTAI, *PACKAGED)
 
 
 def parse_optimizer(value: Any, name: str = "opt") -> str:
-    """A name of FASTAI, or an import path. Raises UserError for anything else.
+    """One of NAMES, or an import path. Raises UserError for anything else.
 
     >>> parse_optimizer("Lamb"), parse_optimizer("torch.optim:NAdam")
     ('lamb', 'torch.optim:NAdam')
     """
     text = str(value).strip()
-    if text.lower() in FASTAI:
+    if text.lower() in NAMES:
         return text.lower()
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", text):
-        hint = did_you_mean(text.lower(), FASTAI)
-        known = ", ".join(FASTAI)
+        hint = did_you_mean(text.lower(), NAMES)
+        known = ", ".join(NAMES)
         raise UserError(
             f"`{name}` {shorten(value)}: expected {known}, or an import path such as torch.optim:NAdam{hint}"
         )

@@ -16,7 +16,8 @@ from lrlab.recipes.kitchen.from_file import FromFile
 from lrlab.recipes.kitchen.image_source import ImageSource
 from lrlab.recipes.kitchen.learning_rates import parse_lr, parse_one_lr, parse_one_lr_or_find
 from lrlab.recipes.kitchen.optimizer_names import DEFAULT as DEFAULT_OPTIMIZER
-from lrlab.recipes.kitchen.optimizer_names import FASTAI, parse_optimizer
+from lrlab.recipes.kitchen.optimizer_names import NAMES as OPTIMIZERS
+from lrlab.recipes.kitchen.optimizer_names import parse_optimizer
 from lrlab.recipes.kitchen.schedule_names import NAMES, split_schedules
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.text import did_you_mean, shorten
@@ -47,6 +48,16 @@ class Option:
 
     def __repr__(self) -> str:
         return self.help  # for Shift-Tab in a notebook
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a parameter of a recipe stands for: several options, which it gets together as a dictionary by name.
+
+    The parameter is a keyword-only one, without a default.
+    """
+
+    by_name: dict[str, Option]
 
 
 def check_range(name: str, value, low, high) -> None:
@@ -234,6 +245,15 @@ Size = Annotated[
 FixedSize = Annotated[Any, Option("Data", "PIXELS", "Image side length in pixels", number(8, 2048))]
 NoCache = Annotated[bool, Option("Data", "", "Do not cache decoded images on disk")]
 Arch = Annotated[Any, Option("Model", "NAME", ARCH_HELP, as_text)]
+DefaultArch = Annotated[
+    Any,
+    Option(
+        "Model",
+        "NAME",
+        f"{ARCH_HELP} [default: small; for your own colour photos efficientnet_lite0]",
+        as_text,
+    ),
+]
 PretrainedArch = Annotated[
     Any,
     Option("Model", "NAME", "efficientnet_lite0, or a torchvision or timm model", pretrained_name),
@@ -241,32 +261,30 @@ PretrainedArch = Annotated[
 Weights = Annotated[
     Any, Option("Model", "FILE", "Pretrained weights: a .pth or .safetensors file [default: ImageNet's]", as_text)
 ]
-Scratch = Annotated[bool, Option("Model", "", "Start from random weights, not from pretrained ones")]
-FreezeEpochs = Annotated[
-    Any,
-    Option(
-        "Training",
-        "N",
-        "Epochs of a pretrained model's new head alone, before all layers [default: 1]",
-        number(0, MANY),
-    ),
-]
-Aug = Annotated[
-    Any,
-    Option(
+TRAINING = {
+    "aug": Option(
         "Training",
         "NAME",
         "none, flips, or fastai (its aug_transforms) [default: the flips that are known to keep the label]",
         one_of(*AUGMENTATIONS),
     ),
-]
-Wd = Annotated[
-    Any, Option("Training", "X", "Weight decay [default: the optimizer's own; adam: 0.01]", number(*WD_RANGE))
-]
-Opt = Annotated[
-    Any,
-    Option("Training", "NAME", f"{', '.join(FASTAI)}, or MODULE:NAME [default: {DEFAULT_OPTIMIZER}]", parse_optimizer),
-]
+    "wd": Option("Training", "X", "Weight decay [default: the optimizer's own; adam: 0.01]", number(*WD_RANGE)),
+    "opt": Option(
+        "Training", "NAME", f"{', '.join(OPTIMIZERS)}, or MODULE:NAME [default: {DEFAULT_OPTIMIZER}]", parse_optimizer
+    ),
+}
+START = {
+    "scratch": Option("Model", "", "Start from random weights, not from pretrained ones"),
+    "freeze_epochs": Option(
+        "Training",
+        "N",
+        "Epochs of a pretrained model's new head alone, before all layers [default: 1]",
+        number(0, MANY),
+    ),
+}
+Aug = Annotated[Any, TRAINING["aug"]]
+Knobs = Annotated[Any, Options(START | TRAINING)]  # for `choose_workload` and `make_workload`
+TrainingKnobs = Annotated[Any, Options(TRAINING)]  # of a recipe that itself says what a model starts from
 Epochs = Annotated[Any, Option("Training", "N", "Epochs of every run", number(1, MANY))]
 Budgets = Annotated[
     Any, Option("Training", "N[,N...]", "Epochs of every run, or several budgets to compare: 3,6,12", parse_epochs)

@@ -27,7 +27,7 @@ from lrlab.recipes.kitchen.models.create import check_name, create, is_pretraine
 from lrlab.recipes.kitchen.models.layer_groups import layer_groups, one_group
 from lrlab.recipes.kitchen.models.weights import read_weights, sha256
 from lrlab.recipes.kitchen.optimizer_names import DEFAULT as DEFAULT_OPTIMIZER
-from lrlab.recipes.kitchen.optimizer_names import parse_optimizer
+from lrlab.recipes.kitchen.optimizer_names import OWN_LR, parse_optimizer
 from lrlab.recipes.kitchen.options import AUGMENTATIONS, MANY, WD_RANGE, check_range, number, one_of
 from lrlab.recipes.kitchen.stage import stage
 from lrlab.recipes.kitchen.stats.measures import Measure
@@ -168,7 +168,8 @@ class ImageWorkload:
 
     def spread(self, lr: float) -> LearningRate:
         "An LR for the head, spread over the layers of a pretrained model as fastai's `fine_tune` does."
-        return LearningRate(lr, lr / DISCRIMINATIVE, is_slice=True) if self.pretrained else LearningRate(lr)
+        is_spread = self.pretrained and self.opt not in OWN_LR
+        return LearningRate(lr, lr / DISCRIMINATIVE, is_slice=True) if is_spread else LearningRate(lr)
 
     def warm_up_head(self, learn) -> None:
         "Train the random head of a pretrained model with the body frozen, so that its first gradients harm no layer."
@@ -242,7 +243,7 @@ def _training(aug: str | None, wd: float | None, opt: str | None) -> dict[str, A
         wd = number(*WD_RANGE)(wd, "wd")
     opt = parse_optimizer(DEFAULT_OPTIMIZER if opt is None else opt)
     check_optimizer(opt, wd)
-    return {"aug": aug, "wd": wd, "opt": opt}
+    return {"aug": aug, "wd": wd, "opt": opt} | ({"head_lr": OWN_LR[opt]} if opt in OWN_LR else {})
 
 
 def _start(arch: str, weights: str | None, scratch: bool, freeze_epochs: int | None) -> dict[str, Any]:

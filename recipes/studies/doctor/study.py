@@ -135,6 +135,7 @@ _USES = {
     "trackio": "--log trackio",
     "pillow_heif": "images in .heic files",
     "schedulefree": "ScheduleFree of lrlab.callbacks",
+    "prodigyopt": "--opt prodigy",
 }
 
 
