@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import torch
+from fastai.basics import Callback, CancelValidException
 from fastai.torch_core import set_seed
+from fastcore.basics import noop
 from joblib import cpu_count
 from torch import nn
 
@@ -175,8 +177,16 @@ class ImageWorkload:
         "Train the random head of a pretrained model with the body frozen, so that its first gradients harm no layer."
         if self.pretrained and self.head_epochs:
             learn.freeze()
-            learn.fit_one_cycle(self.head_epochs, self.head_lr)
+            learn.fit_one_cycle(self.head_epochs, self.head_lr, cbs=[NoValidation()] if learn.logger is noop else [])
             learn.unfreeze()
+
+
+class NoValidation(Callback):
+    "Skip validations that nobody reads, but draw the random number that each takes, so that no result changes."
+
+    def before_validate(self):
+        torch.empty((), dtype=torch.int64).random_()  # as torch does for every iteration over a DataLoader
+        raise CancelValidException
 
 
 def build(

@@ -7,6 +7,7 @@ import torch
 from fastai.data.transforms import Normalize
 from fastai.interpret import ClassificationInterpretation
 from fastai.learner import load_learner
+from fastcore.basics import noop
 from fasttransform import Pipeline
 
 from lrlab.recipes.kitchen.data import dataloaders as loaders
@@ -281,3 +282,21 @@ def test_an_exported_learner_predicts_and_does_not_carry_the_images(image_folder
     assert (tmp_path / "model.pkl").stat().st_size < 1.5 * weights
     with learn.no_bar():
         learn.validate()  # the Learner that was exported still has its images
+
+
+def test_a_validation_of_the_head_that_nobody_reads_is_skipped_and_changes_nothing(tmp_path):
+    timm = pytest.importorskip("timm")
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
+    workload = make_workload("digits:40", "test_resnet", 32, 16, "fp32", tmp_path / "weights.pth", freeze_epochs=2)
+    trained, rows = [], []
+    for logger in (noop, rows.append):
+        learn = workload.learner()
+        learn.logger = logger
+        with learn.no_bar():
+            workload.warm_up_head(learn)
+            validations = sum(len(values) == 3 for values in learn.recorder.values)
+            learn.fit(1, 1e-3)
+        trained.append((validations, torch.rand(1), *(p.detach() for p in learn.model.parameters())))
+    (unread, *without), (read, *with_them) = trained
+    assert (unread, read) == (0, 2) and len(rows) == 3
+    assert all(map(torch.equal, without, with_them)), "the next training draws the same random numbers"
