@@ -18,7 +18,7 @@ from lrlab.recipes.kitchen.schedule_names import DEFAULT_SCHEDULES, QUICK_SCHEDU
 ENGINES = ("local", "ray")
 TUNE_POINTS, TUNE_SEEDS = 5, 2
 SHORT_MINUTES = 10
-UNTUNED = {"tune": False, "tune_points": None, "tune_seeds": None}
+UNTUNED: dict[str, Any] = {"tune": False, "tune_points": None, "tune_seeds": None}
 SHORTER: tuple[dict[str, Any], ...] = ({"schedules": QUICK_SCHEDULES}, {"size": 64}, {"epochs": 2})  # one after another
 
 Tune = Annotated[bool, o.Option("Comparison", "", "Tune the peak LR of every schedule on one grid around lr_find's")]
