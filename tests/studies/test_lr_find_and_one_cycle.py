@@ -73,6 +73,8 @@ def test_one_cycle_trains_and_tells(tmp_path, capsys):
     distance = found.distance(1e-2)
     used = f"Used: lr_max = 1e-2, {distance}." if distance else f"Used: lr_max = 1e-2; lr_find suggests {found}."
     assert "learn.fit_one_cycle(2, 1e-2)" in told and used in told
+    last = epochs.iloc[-1]
+    assert "[2/2] train loss" in told and f"valid loss {last.valid_loss:.4g}, accuracy {last.accuracy:.4g}, " in told
     check_words(drawn(one_cycle_report.redraw, out))
 
 

@@ -1,6 +1,7 @@
 """The tutorial's own way to train: LR range tests, the head first, then `fit_one_cycle` with a slice. One run."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ def _fit(study: Study, learn: Learner, lr_max: LearningRate) -> None:
     print(f"learn.fit_one_cycle({question.epochs}, {lr_max})")
     recording, confusion, groups = Recording(), ConfusionCounts(), n_groups(learn)
     cbs = [recording.history, recording.epochs, confusion]
+    learn.logger = partial(_print_epoch, learn)
     learn.fit_one_cycle(question.epochs, lr_max.to_fastai(groups), cbs=cbs)
     steps = recording.history.to_df()
     tables = {"steps": steps}
@@ -75,3 +77,12 @@ def _fit(study: Study, learn: Learner, lr_max: LearningRate) -> None:
         tables["confusion"] = counts.reset_index(names="")
     study.store.update(groups=group_names(groups), lr_max=str(lr_max))
     study.store.write_tables(**tables, epochs=recording.epochs.to_df(steps))  # last: the run is complete if it is there
+
+
+def _print_epoch(learn: Learner, values: list) -> None:
+    "A line for an epoch that has ended, in place of fastai's list of numbers. Epochs count from 1."
+    epoch, *rest = zip(learn.recorder.metric_names, values, strict=True)
+    shown = [
+        f"{name.replace('_', ' ')} {value:.4g}" if isinstance(value, float) else str(value) for name, value in rest
+    ]
+    print(f"[{epoch[1] + 1}/{learn.n_epoch}] {', '.join(shown)}", flush=True)
