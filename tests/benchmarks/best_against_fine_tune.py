@@ -185,12 +185,13 @@ def write_page(table: pd.DataFrame, options: argparse.Namespace) -> None:
     header = "| " + " | ".join(rows[0]) + " |\n|" + "---|" * len(rows[0])
     body = "\n".join("| " + " | ".join(map(str, row.values())) + " |" for row in rows)
     machine, limit = environment(), 60 * options.minutes
+    given = f"In {options.minutes:g} minute" + "s" * (options.minutes != 1)
     on_time = int((ours.seconds <= 1.05 * limit).sum())
     command = f"python tests/benchmarks/best_against_fine_tune.py --minutes {options.minutes:g} --seeds {options.seeds}"
     (options.out / "README.md").write_text(
         f"""# Does `lrlab best` beat `fine_tune` in the same time?
 
-In {options.minutes:g} minute{"s" * (options.minutes != 1)} it is ahead on {int((gains > 0).sum())} of {plural(len(gains), "data set")}, by
+{given} it is ahead on {int((gains > 0).sum())} of {plural(len(gains), "data set")}, by
 {100 * gains.min():.1f} to {100 * gains.max():.1f} points. It ended in time (within 5 %) in {on_time} of
 {plural(len(ours), "run")}. What it reported is {percent((ours.reported - ours.accuracy).mean(), sign="+")} points from
 its accuracy on the held-out images, on average.
