@@ -165,6 +165,8 @@ def _build(node: ast.expr, text: str):
         named = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
         if any(keyword.arg is None for keyword in node.keywords):
             raise UserError(f"`schedules`: {shorten(text)}: ** is not understood here")
+        if len(named) < len(node.keywords):
+            raise UserError(f"`schedules`: {shorten(text)}: an argument of {name} is given twice")
         make, known = _constructor(name)
         for argument in named:
             if argument not in known:

@@ -112,6 +112,7 @@ BAD = {
         ("(lambda: open('owned', 'w'))()", "there is no"),
         ("[OneCycle()]", "not a schedule"),
         ("OneCycle(*[0.3])", "--schedules"),
+        ("SGDR(cycle_len=1, cycle_len=2)", "an argument of SGDR is given twice"),
         ("(" * 500 + ")" * 500, "--schedules"),
     ],
     "learner": [

@@ -7,6 +7,7 @@ A recipe is a question, its runs and an answer:
         return redraw(study.store)
 """
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -99,6 +100,7 @@ class Study:
         place = place if place.jobs is None else place._replace(jobs=min(place.jobs, len(todo)))
         at_a_time = "as many as the cluster has room for" if place.jobs is None else place.jobs
         model = "" if workload.arch == image_set.name else f" with {workload.arch}"
+        what = what if len(todo) > 1 else re.sub(r"^runs\b", "run", what)
         print(f"To do: {len(todo)} {what} on {image_set.name}{model}, {at_a_time} at a time", flush=True)
         measure = Measure.of(self.store.manifest.question.get("judge", "accuracy"))
         with show_progress(todo, len(runs) - len(todo), place.jobs or len(todo), measure) as progress:
