@@ -62,14 +62,14 @@ def decide(
     """
     measure = Measure.of(judge)
     sign = -1 if measure.lower_is_better else 1
-    values, diverged, planned = _by_seed(runs, measure.name)
+    values, diverged, planned = by_seed(runs, measure.name)
     names, table = list(values.index), sign * values.to_numpy()  # from here on, higher is better
     best, rivals = recommend(table, diverged, planned)
     if best is None:
         return pd.DataFrame([(name, 0, *[np.nan] * 6, "open") for name in names], columns=COLUMNS)
     margin = measure.margin(tolerance, np.nanmean(table[best]))
     alpha = (1 - level) / looks
-    words, is_behind, pairs = judge_arms(table, best, rivals, _lost(table, diverged, best), margin, alpha)
+    words, is_behind, pairs = judge_arms(table, best, rivals, diverged_alone(table, diverged, best), margin, alpha)
 
     bottom, top = _limits(table, sign)
     means = [_mean_within(row[np.isfinite(row)], level, bottom, top) for row in table]
@@ -100,7 +100,7 @@ def judge_arms(
     behind without a test. A row with fewer than three seeds has no tests.
     """
     tested = [row for row in range(len(values)) if not lost[row] and np.isfinite(values[row]).any()]
-    least_deviation = _resolution(values) / 2
+    least_deviation = resolution(values) / 2
     pairs = {
         arm: AgainstBest(values, arm, best, rivals, tested, least_deviation, count) for arm in tested if arm != best
     }
@@ -183,7 +183,7 @@ def _listed(names) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _by_seed(runs: pd.DataFrame, column: str) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+def by_seed(runs: pd.DataFrame, column: str) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """The measure [schedules, seeds] of the finished runs, whether a run diverged, and how many runs a schedule has.
 
     Schedules and seeds are in the order of the table.
@@ -206,7 +206,7 @@ def _by_seed(runs: pd.DataFrame, column: str) -> tuple[pd.DataFrame, np.ndarray,
     return values.astype(float), diverged, runs.schedule.value_counts().reindex(order).to_numpy()
 
 
-def _resolution(values: np.ndarray) -> float:
+def resolution(values: np.ndarray) -> float:
     """The smallest step between two values of the measure: accuracy moves in steps of one image.
 
     Differences whose spread is below it are no evidence of precision. If all values are equal it is unknown (inf).
@@ -243,7 +243,7 @@ def _gap(
     return pair.differences.mean(), max(low, room[0]), min(high, room[1])
 
 
-def _lost(values: np.ndarray, diverged: np.ndarray, best: int) -> np.ndarray:
+def diverged_alone(values: np.ndarray, diverged: np.ndarray, best: int) -> np.ndarray:
     "Which arms diverged on a seed that the recommended one finished, and never the other way round."
     finished = np.isfinite(values)
     return (diverged & finished[best]).any(axis=1) & ~(finished & diverged[best]).any(axis=1)

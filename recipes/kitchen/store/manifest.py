@@ -35,6 +35,7 @@ class Manifest:
     lr_find_by_seed: dict[str, float | None] = field(default_factory=dict)
     lr_find_cost: dict = field(default_factory=dict)  # tests, steps, seconds
     guessing_loss: float | None = None  # of the best constant answer, where the class counts do not tell it
+    initial_loss: float | None = None  # of the untrained model, on the validation data
     memory_per_run_gb: float | None = None
     engine: str | None = None
     jobs: int | None = None

@@ -1,0 +1,158 @@
+"""From the question of `lrlab lr-band` to its answer: a grid of LRs around lr_find's, widened until its ends cost too much."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from fastai.basics import Learner
+
+from lrlab.callbacks import Schedule
+from lrlab.recipes.kitchen.errors import Refused, UserError
+from lrlab.recipes.kitchen.grid.judging import resolve_measure
+from lrlab.recipes.kitchen.grid.place import Place
+from lrlab.recipes.kitchen.grid.study import Stopped, Study, open_study
+from lrlab.recipes.kitchen.grid.tuning import MAX_EXTENSIONS, first_grid, lr_at
+from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.runs.plan import Run
+from lrlab.recipes.kitchen.schedule_names import parse_schedule
+from lrlab.recipes.kitchen.stats.measures import Measure
+from lrlab.recipes.kitchen.store.manifest import FILE, Manifest
+from lrlab.recipes.kitchen.text import plural
+from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.studies.lr_band.report import Answer, judge_stored, redraw
+
+GROWS = ("seeds", "schedules", "points", "looks")  # what a later command may extend
+
+
+@dataclass(frozen=True)
+class Question:
+    "Everything that the numbers depend on."
+
+    workload: Workload
+    epochs: int
+    schedules: dict[str, Schedule]
+    seeds: list[int]
+    lr_max: LearningRate | None = None  # the middle of the grid; None: chosen by LR range tests
+    points: int = 5  # LRs in the grid, at first
+    judge: Measure | None = None  # None: that of the workload
+    tolerance: float | None = None  # None: the default of `decide`
+    threads: int = 1
+    looks: int = 1  # how often the runs are judged in all
+
+    def to_dict(self, data: Any) -> dict:
+        judged = {} if self.judge is None else self.judge.to_dict()
+        tolerated = {} if self.tolerance is None else {"tolerance": self.tolerance}
+        looks = {} if self.looks == 1 else {"looks": self.looks}
+        return {
+            **judged,
+            **tolerated,
+            **looks,
+            **self.workload.to_dict(data),
+            "epochs": self.epochs,
+            "schedules": {label: repr(schedule) for label, schedule in self.schedules.items()},
+            "seeds": self.seeds,
+            "lr_max": "find" if self.lr_max is None else str(self.lr_max),
+            "points": self.points,
+            "threads": self.threads,
+        }
+
+
+def answer(question: Question, out: Path | str, place: Place = Place(), fresh: bool = False) -> Answer:  # noqa: B008
+    """Train what is not there yet, then draw everything from the stored results.
+
+    Raises UserError before any training for what cannot be trained, and KeyboardInterrupt if it was stopped before a
+    single run was finished.
+    """
+    question = question if fresh else extend(question, Path(out))
+    with open_study("lr-band", question, out, place, fresh, settle, grows=GROWS) as study:
+        centre = study.choose_lr(study.question.lr_max)
+        if study.store.manifest.initial_loss is None:
+            study.store.update(initial_loss=initial_loss(study))
+        try:
+            _train(study, centre)
+        except Stopped:
+            if not study.store.complete():
+                raise KeyboardInterrupt from None
+            print("Stopped. The same command continues.")
+            return redraw(study.store, stopped=True)
+        return redraw(study.store)
+
+
+def extend(question: Question, out: Path) -> Question:
+    "The question with the seeds, schedules and LRs that the folder `out` already holds: a later command adds to them."
+    manifest = Manifest.read(out)
+    if manifest is None or manifest.recipe != "lr-band":
+        return question
+    stored = manifest.question
+    try:
+        seeds = list(dict.fromkeys([*stored["seeds"], *question.seeds]))
+        schedules = {label: parse_schedule(call) for label, call in stored["schedules"].items()}
+        points, looks = max(stored["points"], question.points), stored.get("looks", 1)
+        has_more = len(seeds) > len(stored["seeds"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{out / FILE} is damaged ({error}); `fresh` starts over and keeps the old folder") from error
+    changed = [label for label, schedule in question.schedules.items() if schedules.get(label, schedule) != schedule]
+    if changed:
+        raise Refused(f"`out` {out}: there {changed[0]} is {schedules[changed[0]]!r}; choose another `out`")
+    schedules |= question.schedules
+    if (seeds, schedules, points) != (question.seeds, question.schedules, question.points):
+        print(
+            f"{out} is extended: the answer covers {plural(len(seeds), 'seed')}, {plural(len(schedules), 'schedule')} "
+            f"and a grid of at least {points} LRs."
+        )
+    return replace(question, seeds=seeds, schedules=schedules, points=points, looks=looks + has_more)
+
+
+def settle(question: Question, data: Any, learn: Learner) -> Question:
+    "The question with its measure. Raises UserError for a schedule that cannot run."
+    steps = len(learn.dls.train)
+    if steps == 0:
+        raise UserError("there are fewer training images than one batch; choose a smaller `bs`")
+    for label, schedule in question.schedules.items():
+        try:
+            schedule.multipliers(question.epochs * steps, steps)
+        except ValueError as error:
+            raise UserError(f"`schedules` {label}: {error}") from error
+    return replace(question, judge=resolve_measure(question.judge, question.workload, data))
+
+
+def initial_loss(study: Study) -> float:
+    "The validation loss before training, for the first seed: what a run that diverges counts with."
+    learn = study.workload.learner(study.question.seeds[0], study.image_set)
+    with learn.no_bar(), learn.no_logging(), torch.no_grad():
+        return float(learn.validate()[0])
+
+
+def _train(study: Study, centre: LearningRate) -> None:
+    "Every schedule at every LR of one grid, which gets an LR more at an end where one of them is not costly."
+    question, store = study.question, study.store
+    first = first_grid(question.points)
+    held = store.manifest.tuned.get("positions", [0, 0])
+    grid = list(range(min(first[0], held[0]), max(first[-1], held[-1]) + 1))
+    while True:
+        store.update(tuned={"grid": [str(lr_at(centre, at)) for at in grid], "positions": [grid[0], grid[-1]]})
+        study.train(plan(question, centre, grid), f"runs ({plural(question.epochs, 'epoch')} each, {len(grid)} LRs)")
+        larger = wider(grid, first, judge_stored(store))
+        if larger == grid:
+            return
+        grid = larger
+
+
+def plan(question: Question, centre: LearningRate, grid: list[int]) -> list[Run]:
+    "Ordered by seed: a study that is stopped early is balanced."
+    return [
+        Run(label, schedule, lr_at(centre, position), seed, question.epochs)
+        for seed in question.seeds
+        for position in grid
+        for label, schedule in question.schedules.items()
+    ]
+
+
+def wider(grid: list[int], first: list[int], table) -> list[int]:
+    "The grid with one more LR at every end that does not cost too much for every schedule, within MAX_EXTENSIONS."
+    at_end = {end: table[table.lr == getattr(table.lr, end)()].verdict for end in ("min", "max")}
+    needs = {end: (words != "costly").any() for end, words in at_end.items()}
+    low = [grid[0] - 1] if needs["min"] and grid[0] > first[0] - MAX_EXTENSIONS else []
+    high = [grid[-1] + 1] if needs["max"] and grid[-1] < first[-1] + MAX_EXTENSIONS else []
+    return [*low, *grid, *high]
