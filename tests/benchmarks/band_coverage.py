@@ -76,7 +76,10 @@ def main(folder: str) -> None:
     found = sensitivity(runs, Manifest.read(Path(folder)).initial_loss)
     for schedule in found:
         mean, low, high = difference_interval(found.linear - found[schedule])
-        print(f"LR sensitivity of {schedule}: {found[schedule].mean():.4f}; linear's minus it: {mean:+.4f} ({low:+.4f} to {high:+.4f})")
+        print(
+            f"LR sensitivity of {schedule}: {found[schedule].mean():.4f}; "
+            f"linear's minus it: {mean:+.4f} ({low:+.4f} to {high:+.4f})"
+        )
 
 
 if __name__ == "__main__":

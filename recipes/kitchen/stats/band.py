@@ -8,8 +8,9 @@ common seeds, paired by seed. Student's t gives two bounds, each of which holds 
 - `costly`: the lower bound is above the tolerance, or the LR diverged on a seed that the best one finished.
 - `open`: neither. More seeds can decide it. Fewer than three common seeds decide nothing.
 
-Each word is wrong for at most 5 % of the LRs, were the best LR known. Its mean is too good by chance, so `safe` is wrong
-less often, and `costly` a little more often. The safe band is the best LR with the safe ones next to it, without a gap.
+Each word is wrong for at most 5 % of the LRs, were the best LR known. Its mean is too good by chance, so `safe` is
+wrong less often, and `costly` a little more often. The safe band is the best LR with the safe ones next to it, without
+a gap.
 
 LR sensitivity (Wortsman et al. 2023, arXiv:2309.14322) is one number for the whole grid: the mean over its LRs of
 min(loss, initial loss) - best loss, where the best loss is that of the LR with the lowest mean. A diverged run counts
@@ -25,7 +26,7 @@ from scipy import stats
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS
 from lrlab.recipes.kitchen.stats.decide import by_seed, diverged_alone, recommend, resolution
-from lrlab.recipes.kitchen.stats.intervals import LEVEL, mean_interval
+from lrlab.recipes.kitchen.stats.intervals import LEVEL
 from lrlab.recipes.kitchen.stats.measures import Measure
 
 COLUMNS = "schedule lr_max lr n diverged mean shortfall low high verdict".split()
@@ -54,9 +55,7 @@ def judge_lrs(
     return pd.concat(tables, ignore_index=True)
 
 
-def _judge_schedule(
-    runs: pd.DataFrame, judge: str, tolerance: float | None, level: float, looks: int
-) -> pd.DataFrame:
+def _judge_schedule(runs: pd.DataFrame, judge: str, tolerance: float | None, level: float, looks: int) -> pd.DataFrame:
     measure = Measure.of(judge)
     sign = -1 if measure.lower_is_better else 1
     values, diverged, planned = by_seed(runs.assign(schedule=runs.lr_max), measure.name)
@@ -81,7 +80,7 @@ def _judge_schedule(
     bounds = [_shortfall(table[best] - row, least, 1 - (1 - level) / looks) for row in table]
     bounds[best] = 0.0, 0.0, 0.0
     most = (np.nanmean(table[best]) if sign > 0 else 1.0) if measure.is_share else np.inf  # all that can be missed
-    frame["shortfall"], frame["low"], frame["high"] = np.minimum(bounds, most).T
+    frame[["shortfall", "low", "high"]] = np.clip(bounds, -1.0 if measure.is_share else -np.inf, most)
     behind = diverged_alone(table, diverged, best)
     frame["verdict"] = np.select(
         [np.arange(len(lrs)) == best, behind | (frame.low > margin), frame.high < margin],
@@ -134,10 +133,3 @@ def sensitivity(runs: pd.DataFrame, initial_loss: float) -> pd.DataFrame:
         means = own.mean()
         found[schedule] = own.mean(axis=1, skipna=False) - own[means.idxmin()] if means.notna().any() else np.nan
     return pd.DataFrame(found, index=table.index)
-
-
-def mean_sensitivity(values: pd.Series) -> tuple[float, float, float]:
-    "Mean over seeds with its 95 % t interval; no interval below three seeds."
-    values = values.dropna()
-    mean, low, high = mean_interval(values)
-    return (mean, low, high) if len(values) >= FEWEST_SEEDS else (mean, np.nan, np.nan)

@@ -1,4 +1,4 @@
-"""From the question of `lrlab lr-band` to its answer: a grid of LRs around lr_find's, widened until its ends cost too much."""
+"""From the question of `lrlab lr-band` to its answer: a grid around lr_find's LR, widened until its ends are costly."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
