@@ -33,8 +33,8 @@ from lrlab.recipes.kitchen.text import did_you_mean, printable
 
 NOT_RECIPES = {"__init__", "__main__", "cli"}
 ORDER = (
-    "compare", "epochs", "best", "predict", "lr-find", "one-cycle", "learning-rate", "transfer", "transfer-vs-scratch",
-    "snapshot-ensemble", "gradient-descent", "report", "doctor", "speed", "claims",
+    "compare", "epochs", "best", "predict", "lr-find", "lr-band", "one-cycle", "learning-rate", "transfer",
+    "transfer-vs-scratch", "snapshot-ensemble", "gradient-descent", "report", "doctor", "speed", "claims",
 )  # fmt: skip
 SAME_QUESTION = {"jobs", "engine", "address", "no_cache", "out", "fresh", "quick", "log"}
 BY_VALUE = {"data", "arch", "learner", "labels", "train"}  # whose value says enough in the name of a folder

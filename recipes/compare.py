@@ -15,7 +15,6 @@ from lrlab.recipes.kitchen import options as o
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.schedule_names import DEFAULT_SCHEDULES, QUICK_SCHEDULES, split_schedules
 
-ENGINES = ("local", "ray")
 TUNE_POINTS, TUNE_SEEDS = 5, 2
 SHORT_MINUTES = 10
 UNTUNED: dict[str, Any] = {"tune": False, "tune_points": None, "tune_seeds": None}
@@ -34,13 +33,6 @@ Folds = Annotated[
         "Cross-validation: K folds, one for each seed [default: a random split for each]",
         o.number(3, 100),
     ),
-]
-Engine = Annotated[
-    Any,
-    o.Option("Machine", "NAME", "Train on local (this machine) or ray (a cluster)", o.one_of(*ENGINES)),
-]
-Address = Annotated[
-    Any, o.Option("Machine", "HOST:PORT", "Ray cluster to join: auto or an address [default: start one here]")
 ]
 
 
@@ -152,8 +144,8 @@ def main(
     precision: o.Precision = "auto",
     jobs: o.Jobs = "auto",
     threads: o.Threads = 1,
-    engine: Engine = "local",
-    address: Address = None,
+    engine: o.Engine = "local",
+    address: o.Address = None,
     no_cache: o.NoCache = False,
     log: o.Log = None,
     out: o.Out = "results/compare",

@@ -47,6 +47,8 @@ def main(
     precision: o.Precision = "auto",
     jobs: o.Jobs = "auto",
     threads: o.Threads = 1,
+    engine: o.Engine = "local",
+    address: o.Address = None,
     no_cache: o.NoCache = False,
     out: o.Out = "results/lr_band",
     fresh: o.Fresh = False,
@@ -54,7 +56,7 @@ def main(
 ):
     "Find the range of LRs that costs less than a tolerance, for every schedule, with its LR sensitivity."
     from lrlab.recipes.kitchen import learner_workload, schedule_names
-    from lrlab.recipes.kitchen.grid.place import Place
+    from lrlab.recipes.kitchen.grid.place import place_for
     from lrlab.recipes.studies.lr_band import study
 
     images = {"data": data, "arch": arch, "size": size, "bs": bs, "precision": precision, "weights": weights}
@@ -70,7 +72,7 @@ def main(
         tolerance=tolerance,
         threads=threads,
     )
-    return study.answer(question, out, Place(jobs=jobs), fresh)
+    return study.answer(question, out, place_for(engine, jobs, address), fresh)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ COMMANDS = {  # folder -> command
     "compare": "compare",
     "epochs": "epochs",
     "lr_find": "lr-find",
+    "lr_band": "lr-band",
     "one_cycle": "one-cycle",
     "learning_rate": "learning-rate",
     "learning_rate_solar": "learning-rate --data solar",

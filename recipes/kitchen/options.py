@@ -25,6 +25,7 @@ from lrlab.recipes.kitchen.text import did_you_mean, shorten
 GROUPS = ("Data", "Model", "Training", "Comparison", "Machine", "Output")  # of the help, in this order
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
+ENGINES = ("local", "ray")
 AUGMENTATIONS = ("none", "flips", "fastai")
 WD_RANGE = (0.0, 100.0)
 
@@ -353,6 +354,10 @@ Precision = Annotated[
 Jobs = Annotated[Any, Option("Machine", "N", "Runs at the same time; auto: as cores and memory allow", parse_jobs)]
 Threads = Annotated[Any, Option("Machine", "N", "CPU threads per run", number(1, 256))]
 AllThreads = Annotated[Any, Option("Machine", "N", "CPU threads [default: every core]", number(1, 256))]
+Engine = Annotated[Any, Option("Machine", "NAME", "Train on local (this machine) or ray (a cluster)", one_of(*ENGINES))]
+Address = Annotated[
+    Any, Option("Machine", "HOST:PORT", "Ray cluster to join: auto or an address [default: start one here]")
+]
 Log = Annotated[
     Any,
     Option(

@@ -1,7 +1,10 @@
 """Does the safe band of a few seeds hold for fresh ones? Resamples of many seeds, split into the band's and fresh ones.
 
-    lrlab lr-band && lrlab lr-band --seeds 20 --out results/lr_band      # about 15 minutes of a core
-    python tests/benchmarks/band_coverage.py results/lr_band             # writes results/reference/bank/band*.csv
+    lrlab lr-band --seeds 20 --out results/band-small        # about 15 minutes of a core
+    lrlab lr-band --seeds 20 --learner tests/benchmarks/digits_mlp.py:make_learner --out results/band-mlp
+    python tests/benchmarks/band_coverage.py results/band-small results/band-mlp
+
+The last writes results/reference/bank/band.csv.gz (all runs) and band_coverage.csv.
 
 The rule, fixed before the runs: every resample takes 3, 5 or 8 seeds without replacement for the band. The others are
 fresh. The LR with the best mean over the fresh seeds should lie in the safe band: in at least 90 % of the bands of 5

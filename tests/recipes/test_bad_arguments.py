@@ -229,6 +229,7 @@ BAD = {
     ],
     "engine": [("rya", "--engine"), ("", "--engine is empty"), ("RAY", "--engine")],
     "address": [("", "--address is empty"), ("somewhere:1", "--address")],
+    "points": [("2", f"--points 2: {WHOLE} from 3"), ("x", WHOLE), ("100", WHOLE)],
     "tune_points": [("0", f"--tune-points 0: {WHOLE}"), ("2", WHOLE), ("-1", WHOLE), ("1000", WHOLE), ("nan", WHOLE)],
     "tune_seeds": [("0", f"--tune-seeds 0: {WHOLE}"), ("-1", WHOLE), ("1000", WHOLE), ("1.5", WHOLE)],
     "folds": [

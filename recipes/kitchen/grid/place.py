@@ -3,9 +3,7 @@
 from typing import NamedTuple
 
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.options import parse_jobs
-
-ENGINES = ("local", "ray")
+from lrlab.recipes.kitchen.options import ENGINES, parse_jobs
 
 
 class Place(NamedTuple):
