@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lrlab.callbacks import Constant, CosineDecay, PolynomialDecay
+from lrlab.callbacks import Constant, CosineDecay, PolynomialDecay, warmup
 from lrlab.recipes import cli
 from lrlab.recipes.kitchen.errors import NothingFinished, Refused, UserError
 from lrlab.recipes.kitchen.learner_workload import LearnerWorkload
@@ -159,7 +159,7 @@ def test_runs_that_all_diverge_are_said_in_a_sentence(tmp_path, monkeypatch):
     ("changes", "says"),
     [
         ({"judge": Measure("dice")}, "`judge` dice: no run has it"),
-        ({"schedules": {"x": PolynomialDecay(power=1.0).warmup("900 steps")}}, "`schedules` x: "),
+        ({"schedules": {"x": warmup(PolynomialDecay(power=1.0), 900)}}, "`schedules` x: "),
     ],
 )
 def test_what_cannot_run_is_refused_before_anything_is_written(changes, says, tmp_path):
