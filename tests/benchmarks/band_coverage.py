@@ -67,23 +67,31 @@ def replay(runs: pd.DataFrame, judge: str, n: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def main(folder: str) -> None:
-    runs = pd.read_csv(Path(folder) / "runs.csv", dtype={"lr_max": str})[COLUMNS]
-    runs.to_csv(TARGET / "band.csv.gz", index=False)
+def measure_folder(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    "The runs of a folder, and the means over its resamples: for every schedule, and for all of them."
+    runs = pd.read_csv(folder / "runs.csv", dtype={"lr_max": str})[COLUMNS]
     rows = pd.concat([replay(runs, judge, n) for judge in ("accuracy", "-loss") for n in (3, 5, 8)])
-    by = rows.groupby(["judge", "seeds"], sort=False)
-    table = pd.concat([rows.groupby(["judge", "seeds", "schedule"], sort=False).mean(), by.mean(numeric_only=True)])
-    table = table.reset_index().assign(schedule=lambda t: t.schedule.fillna("all"))
-    table.to_csv(TARGET / "band_coverage.csv", index=False)
-    print(table.round(3).to_string(index=False))
-    found = sensitivity(runs, Manifest.read(Path(folder)).initial_loss)
+    each = rows.groupby(["judge", "seeds", "schedule"], sort=False).mean().reset_index()
+    together = rows.groupby(["judge", "seeds"], sort=False).mean(numeric_only=True).reset_index()
+    found = sensitivity(runs, Manifest.read(folder).initial_loss)
     for schedule in found:
-        mean, low, high = difference_interval(found.linear - found[schedule])
+        mean, low, high = difference_interval((found.linear - found[schedule]).dropna())
         print(
-            f"LR sensitivity of {schedule}: {found[schedule].mean():.4f}; "
-            f"linear's minus it: {mean:+.4f} ({low:+.4f} to {high:+.4f})"
+            f"{folder.name}, {runs.seed.nunique()} seeds: LR sensitivity of {schedule} {found[schedule].mean():.4f}, "
+            f"linear's minus it {mean:+.4f} ({low:+.4f} to {high:+.4f})"
         )
+    return runs, pd.concat([each, together.assign(schedule="all")])
+
+
+def main(folders: list[Path]) -> None:
+    found = {folder.name: measure_folder(folder) for folder in folders}
+    runs, table = (
+        pd.concat([tables[i].assign(runs=name) for name, tables in found.items()], ignore_index=True) for i in (0, 1)
+    )
+    runs.to_csv(TARGET / "band.csv.gz", index=False)
+    table.to_csv(TARGET / "band_coverage.csv", index=False)
+    print(table[table.schedule == "all"].round(3).to_string(index=False))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main([Path(folder) for folder in sys.argv[1:]])

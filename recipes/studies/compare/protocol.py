@@ -5,7 +5,9 @@ import math
 import pandas as pd
 
 from lrlab.recipes.kitchen.figures.captions import data_caption, training_words
-from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
+from lrlab.recipes.kitchen.stats.band import band, judge_lrs
+from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS
 from lrlab.recipes.kitchen.stats.forecast import later_gap, shown_gap
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.text import plural
@@ -81,7 +83,20 @@ def tuning_words(results: Results) -> str:
     )
     if tuned["at_edge"]:
         text += f" Still at the edge of the grid: {', '.join(tuned['at_edge'])}."
-    return text
+    return text + (safe_words(results) if len(tuned["seeds"]) >= FEWEST_SEEDS else "")
+
+
+def safe_words(results: Results) -> str:
+    "The safe band of every schedule (`lrlab lr-band`) from the runs that tuned the longest budget, a space before."
+    trials, measure = results.trials, results.measure
+    own = trials[(trials.budget == trials.budget.max()) & (trials.status != "failed")]
+    values = {measure.name: own[measure.column()]}
+    tables = judge_lrs(own.assign(**values), measure.judge, results.tolerance).groupby("schedule", sort=False)
+    bands = {schedule: found for schedule, table in tables if (found := band(table))}
+    if not bands:
+        return ""
+    spans = [f"{name} {' to '.join(dict.fromkeys(map(format_number, ends)))}" for name, ends in bands.items()]
+    return f" Shown to miss less than {measure.tolerance_words(results.tolerance)} there: {', '.join(spans)}."
 
 
 def tuning_finding(chosen: dict[str, str]) -> str:

@@ -1,6 +1,7 @@
 """The safe band from question to answer: the grid widens, a later command extends it, the words, the recipe."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,9 @@ from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.stats.band import judge_lrs
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.stats.measures import Measure
+from lrlab.recipes.studies.compare.protocol import safe_words
 from lrlab.recipes.studies.lr_band import report, study, words
-from tests.kitchen.stats.test_band import LRS, NOISE, runs_of
+from tests.kitchen.stats.test_band import NOISE, runs_of
 from tests.kitchen.test_learner_workload import classifier
 from tests.studies.drawing import check_words, drawn
 
@@ -84,7 +86,11 @@ def test_a_later_command_adds_seeds_and_schedules(answered, capsys):
 
 def verdicts(**words_of):
     "The rows of `judge_lrs` at 1e-3, 1e-2 and 1e-1 for two schedules."
-    rows = [(name, lr, verdict) for name, own in words_of.items() for lr, verdict in zip((1e-3, 1e-2, 1e-1), own)]
+    rows = [
+        (name, lr, verdict)
+        for name, own in words_of.items()
+        for lr, verdict in zip((1e-3, 1e-2, 1e-1), own, strict=True)
+    ]
     return pd.DataFrame(rows, columns=["schedule", "lr", "verdict"])
 
 
@@ -174,3 +180,12 @@ def test_the_recipe(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "1 seed cannot decide which LRs are safe" in printed and "has the best mean of 1 seed" in printed
     assert (tmp_path / "out" / "lr_band.png").exists()
+
+
+def test_compare_tells_the_bands_of_the_runs_that_tuned_its_lrs():
+    runs = pd.concat([runs_of(np.array(m)[:, None] + NOISE, name) for name, m in (("wide", WIDE), ("peak", PEAK))])
+    short = runs.assign(budget=1, accuracy=0.5)
+    results = SimpleNamespace(trials=pd.concat([runs.assign(budget=3), short]), measure=Measure(), tolerance=None)
+    assert safe_words(results) == " Shown to miss less than 1 point there: wide 1e-3 to 1e-2, peak 1e-3."
+    results.trials = runs.assign(budget=3, status="diverged")
+    assert safe_words(results) == ""
