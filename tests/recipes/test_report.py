@@ -46,6 +46,7 @@ def test_a_report_of_a_folder_of_1_0_has_the_same_tables_and_needs_no_torch(copi
     [
         ("epochs", "epochs.png"),
         ("lr_find", "lr_find.png"),
+        ("lr_band", "lr_band.png"),
         ("one_cycle", "one_cycle.png"),
         ("learning_rate", "learning_rate.png"),
     ],

@@ -297,6 +297,19 @@ CLAIMS = (
         schedules=("linear", "constant"),
     ),
     Claim(
+        "linear-band",
+        "A linear decay has a wider safe band of LRs than a constant LR",
+        "lrlab, after the LR sensitivity of Wortsman et al. 2023, arXiv:2309.14322",
+        "no number: the paper compares warm-up and other settings, not these two",
+        "{short} epochs at 9 LRs over four decades around lr_find's; the share of them that misses at most a point "
+        "against the best LR of the schedule",
+        "band",
+        "linear",
+        "constant",
+        "with a linear decay the LR may be wrong by more.",
+        "a linear decay does not forgive a wrong LR more.",
+    ),
+    Claim(
         "cosine-constant",
         "A cosine decay to zero beats a constant LR",
         "Loshchilov & Hutter 2016, arXiv:1608.03983; numbers: d2l.ai's LeNet on Fashion-MNIST, one run each",

@@ -16,6 +16,7 @@ from lrlab.recipes.kitchen.models.create import LITE0
 from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
 from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.schedule_names import named_schedule
+from lrlab.recipes.kitchen.stats.measures import TOLERANCE
 from lrlab.recipes.kitchen.stats.tuning import tuning_scores
 from lrlab.recipes.kitchen.store.tables import RunResult, run_table
 from lrlab.recipes.kitchen.workloads import ImageWorkload
@@ -31,6 +32,7 @@ CYCLES = 3  # of the snapshot ensemble
 PAIR = ("one_cycle", "step")
 SHARE = 0.2  # of the training images are little data
 DEFAULT_LR = 1e-3  # fastai's, with which the tutorial unfreezes
+BAND_GRID = list(range(-3, 6))  # 9 LRs over four decades: the best one lies above lr_find's suggestion more often
 TRANSFER_PX = 48
 TRANSFER_GRID = [-1, 0, 1, 2]  # LRs around DEFAULT_LR: 3.2e-4 to 1e-2
 TRANSFER = {  # the arm of every reading
@@ -244,6 +246,40 @@ def lr_find(bench: Bench) -> Tables:
     return readings
 
 
+def safe_band(bench: Bench) -> Tables:
+    "For a constant LR and a linear decay: the share of a grid's LRs that miss at most a point against its best LR."
+    epochs = bench.scale.short
+    shapes = {label: named_schedule(label, epochs) for label in ("constant", "linear") if label in bench.wanted}
+    trials = tune.trials({epochs: shapes}, LearningRate(bench.suggested_lr), BAND_GRID, bench.seeds)
+    runs = [replace(run, kind="band") for run in trials]
+    bench.train(runs, f"runs at {len(BAND_GRID)} LRs")
+    return [share_within_a_point(bench.final(label, [run for run in runs if run.arm == label])) for label in shapes]
+
+
+def share_within_a_point(table: pd.DataFrame) -> pd.DataFrame:
+    """A reading for every seed, from those of one schedule at every LR of a grid. A diverged run is not within a point.
+
+    The best LR is that of the best mean among those that never diverged. A seed with a failed run has no reading.
+    """
+    finished = table.assign(accuracy=table.accuracy.where(table.status == "ok"))
+    by_lr = finished.pivot(index="seed", columns="lr_max", values="accuracy")
+    means = by_lr.mean().where(by_lr.notna().all())
+    best = means.idxmax() if means.notna().any() else ""
+    least = by_lr[best] - TOLERANCE - 1e-6 if best else np.inf
+    is_failed = table.status.eq("failed").groupby(table.seed).any()
+    return pd.DataFrame(
+        {
+            "reading": table.reading.iloc[0],
+            "seed": by_lr.index,
+            "accuracy": by_lr.ge(least, axis=0).mean(axis=1).mask(is_failed).to_numpy(),
+            "loss": np.nan,
+            "status": is_failed.map({True: "failed", False: "ok" if best else "diverged"}).to_numpy(),
+            "lr_max": best,
+            "note": "",
+        }
+    )
+
+
 GROUPS: dict[str, Callable[[Bench], Tables]] = {
     "lesson": lesson,
     "tuned": schedules,
@@ -257,4 +293,5 @@ GROUPS: dict[str, Callable[[Bench], Tables]] = {
     "tail": since_2023.tail,
     "schedule_free": since_2023.schedule_free,
     "transfer": transfer,
+    "band": safe_band,
 }

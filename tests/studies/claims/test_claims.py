@@ -26,7 +26,14 @@ from lrlab.recipes.studies.claims import since_2023
 from lrlab.recipes.studies.claims import study as claims
 from lrlab.recipes.studies.claims.bench import FULL, TUNED, Bench, Scale
 from lrlab.recipes.studies.claims.catalogue import BY_NAME, CLAIMS, parse_claims
-from lrlab.recipes.studies.claims.experiments import GROUPS, fifth, lead, steps_per_epoch
+from lrlab.recipes.studies.claims.experiments import (
+    BAND_GRID,
+    GROUPS,
+    fifth,
+    lead,
+    share_within_a_point,
+    steps_per_epoch,
+)
 from lrlab.recipes.studies.claims.verdict import (
     FAILS,
     HOLDS,
@@ -370,6 +377,29 @@ def test_only_undecided_claims_get_more_seeds_and_the_first_decision_stands(pape
     assert seeds["cosine"] == seeds["sgdr"] == set(range(5)) and seeds["triangular"] == seeds["constant"]
     assert len(seeds["triangular"]) == judged["clr-constant"].found.n
     assert "2 of 3 claims decided, 1 open: clr-constant" in capsys.readouterr().out
+
+
+def test_the_safe_band_is_the_share_of_lrs_within_a_point_of_the_best(paper):
+    lrs = [lr_at(LearningRate(3e-3), position) for position in BAND_GRID]
+    place = {str(lr): i for i, lr in enumerate(lrs)}
+    ends = {
+        "linear": [0.5, 0.6, 0.895, 0.9, 0.89, 0.7, 0.6, 0.5],
+        "constant": [0.5, 0.6, 0.9, 0.88, 0.7, 0.6, 0.5, 0.4],
+    }
+
+    def outcome(run):
+        at = place[str(run.lr_max)]
+        return [ends[run.arm][at]] if at < 8 else None
+
+    paper.outcome = outcome
+    found = measured(paper, "band", "linear-band")
+    assert (found.better, found.than) == (pytest.approx(3 / 9), pytest.approx(1 / 9)), "the highest LR diverged"
+    assert found.lrs == (str(lrs[3]), str(lrs[2]))
+    table = pd.DataFrame({"reading": "linear", "seed": [0, 0, 1, 1], "lr_max": ["1", "2"] * 2})
+    table = table.assign(accuracy=[0.9, None, 0.9, 0.8], status=["ok", "failed", "ok", "ok"])
+    assert share_within_a_point(table).accuracy.isna().tolist() == [True, False]
+    nothing = share_within_a_point(table.assign(accuracy=GUESS, status="diverged"))
+    assert list(nothing.accuracy) == [0, 0] and list(nothing.status) == ["diverged", "diverged"]
 
 
 def test_a_lead_is_flagged_where_one_of_the_two_diverged_and_lost_where_one_failed():
