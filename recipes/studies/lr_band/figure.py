@@ -3,7 +3,6 @@
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.captions import workload_caption
@@ -50,7 +49,6 @@ def draw(
     for ax in panels.flat[max(0, n - columns) : n]:
         ax.set_xlabel("peak learning rate (log scale)")
         ax.xaxis.set_tick_params(labelbottom=True)
-    _legend(fig)
     style.frame(fig, title, caption(config, table, measure))
     return fig
 
@@ -63,7 +61,8 @@ def caption(config: dict, table: pd.DataFrame, measure: Measure) -> str:
     lost = f" {plural(diverged, 'run')} diverged." if diverged else ""
     budget, grid = plural(question["epochs"], "epoch"), ", ".join(config["tuned"]["grid"])
     return (
-        f"{workload_caption(config)}, {budget}, lr_max {grid}. Small dots: seeds. Shaded: the safe band, LRs that miss "
+        f"{workload_caption(config)}, {budget}, lr_max {grid}. Small dots: seeds. Diamond: best, "
+        f"filled: safe, hollow: open, cross: costly. Shaded: the safe band, LRs that miss "
         f"less than {tolerated} against the schedule's best LR (one-sided 95 % bounds for each LR, paired by seed). "
         f"Dashed: the tolerance. Orange: lr_find's suggestion, from the lowest to the highest seed. Triangles: values "
         f"beyond the axis.{lost}"
@@ -104,9 +103,9 @@ def _panel(
         ax.plot(lr, worst, "^" if measure.lower_is_better else "v", ms=8, color=BLUE, clip_on=False, zorder=3)
         label = f"{count} diverged" if pd.isna(value) else measure.with_unit(value)
         place = {"xytext": (0, -12 if measure.lower_is_better else 9), "textcoords": "offset points", "ha": "center"}
-        ax.annotate(label, (lr, worst), fontsize=8.5, color=style.SOFT, va="center", **place)
+        ax.annotate(label, (lr, worst), fontsize=7.5, color=style.SOFT, va="center", **place)
     _suggestion(ax, found)
-    ax.set_xlim(table.lr.min() / ASIDE**2, table.lr.max() * ASIDE**2)
+    ax.set_xlim(table.lr.min() / ASIDE**3, table.lr.max() * ASIDE**3)
     safe = words.span(row.low, row.high) if row.high > row.low else f"at {row.best} alone"
     ax.set_title(f"{row.schedule}: safe {safe}", fontsize=10.5)
     if measure.is_share:
@@ -127,13 +126,3 @@ def _suggestion(ax: Axes, found: LRSuggestion) -> None:
     place = {"transform": ax.get_xaxis_transform(), "color": ORANGE, "clip_on": False}
     ax.plot(found.range, [1.0, 1.0], lw=4, solid_capstyle="butt", **place)
     ax.plot([found.lr, found.lr], [0.94, 1.0], lw=2, **place)
-
-
-def _legend(fig: Figure) -> None:
-    "Below the panels: the words, and lr_find's colour."
-    marks = [
-        Line2D([], [], ls="", marker=marker, ms=7, color=BLUE, mfc=face, label=word)
-        for word, (marker, face) in LOOKS.items()
-    ]
-    marks.append(Line2D([], [], lw=4, color=ORANGE, label="lr_find"))
-    fig.legend(handles=marks, loc="outside lower center", ncols=len(marks), fontsize=9, frameon=False)

@@ -99,7 +99,7 @@ def use(bands: pd.DataFrame, store: Store) -> list[str]:
     lr = lr_max.peak if len(store.manifest.groups) == 1 else lr_max
     line = f"learn.fit_schedule({question['epochs']}, {question['schedules'][row.schedule]}, lr_max={lr})"
     more = f"The same command with --seeds {2 * len(question['seeds'])} adds seeds, which decide what is open."
-    return [f"To train with it:\n    {line}", more]
+    return [f"To train with {row.schedule} at its best LR:\n    {line}", more]
 
 
 def _unfinished(question: dict, tuned: dict, runs: pd.DataFrame) -> list[str]:

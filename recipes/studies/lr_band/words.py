@@ -50,11 +50,11 @@ def finding(bands: pd.DataFrame) -> str:
     if (others.at_most_high / others.at_most_low).max() < times.max():
         return f"{widest.schedule} has the widest safe band: {span(widest.low, widest.high)}"
     if times.min() == times.max():
-        return f"The safe band is {times_words(times.max())} wide with every schedule"
+        return f"With every schedule the safe band is {times_words(times.max())} wide"
     narrowest = bands.loc[times.idxmin()]
     return (
-        f"Safe bands: {times_words(times.min())} wide with {narrowest.schedule}, {times_words(times.max())} with "
-        f"{widest.schedule}"
+        f"Shown to be safe: {times_words(times.max())} the LR with {widest.schedule}, "
+        f"{times_words(times.min())} with {narrowest.schedule}"
     )
 
 
@@ -69,9 +69,11 @@ def span(low: float, high: float) -> str:
 def times_words(times: float) -> str:
     """How wide a band is.
 
-    >>> times_words(3.16), times_words(10.0), times_words(31.4)
-    ('3 times', '10 times', '30 times')
+    >>> times_words(1.0), times_words(3.16), times_words(31.4)
+    ('one LR', '3 times', '30 times')
     """
+    if times == 1:
+        return "one LR"
     return f"{float(f'{times:.1g}'):g} times"
 
 

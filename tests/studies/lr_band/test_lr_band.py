@@ -130,7 +130,7 @@ PEAK, WIDE, FLAT = [0.5, 0.9, 0.5, 0.4], [0.5, 0.9, 0.898, 0.4], [0.899, 0.9, 0.
     [
         ([WIDE], "With a, LRs from 1e-3 to 1e-2 are safe", "any LR from 1e-3 to 1e-2 is within 1 point of the best; "),
         ([WIDE, PEAK], "a has the widest safe band: from 1e-3 to 1e-2", "lr_find's 1e-3 is inside."),
-        ([WIDE, WIDE], "The safe band is 10 times wide with every schedule", "With a, any LR"),
+        ([WIDE, WIDE], "With every schedule the safe band is 10 times wide", "With a, any LR"),
         ([PEAK, PEAK], "Only the best LR is shown to be safe: train more seeds", "With a, only 1e-3 is shown to be"),
         ([FLAT], "With a, LRs from 1e-4 to 1e-1 are safe", "; lower and higher LRs were not tried; lr_find's 1e-3"),
         ([PEAK[::-1]], "Only the best LR is shown to be safe: train more seeds", "lr_find's 1e-3 is too low."),
