@@ -37,11 +37,6 @@ def main(
     tolerance: o.Tolerance = None,
     learner: o.Learner = None,
     weights: o.Weights = None,
-    scratch: o.Scratch = False,
-    freeze_epochs: o.FreezeEpochs = None,
-    aug: o.Aug = None,
-    wd: o.Wd = None,
-    opt: o.Opt = None,
     bs: o.BatchSize = None,
     size: o.Size = None,
     precision: o.Precision = "auto",
@@ -53,6 +48,8 @@ def main(
     out: o.Out = "results/lr_band",
     fresh: o.Fresh = False,
     quick: o.Quick = False,
+    *,
+    knobs: o.Knobs,
 ):
     "Find the range of LRs that costs less than a tolerance, for every schedule, with its LR sensitivity."
     from lrlab.recipes.kitchen import learner_workload, schedule_names
@@ -60,7 +57,6 @@ def main(
     from lrlab.recipes.studies.lr_band import study
 
     images = {"data": data, "arch": arch, "size": size, "bs": bs, "precision": precision, "weights": weights}
-    knobs = {"scratch": scratch, "freeze_epochs": freeze_epochs, "aug": aug, "wd": wd, "opt": opt}
     question = study.Question(
         workload=learner_workload.choose_workload(learner, **images, **knobs, cache=not no_cache),
         epochs=epochs,
