@@ -1,8 +1,8 @@
 """Does the safe band of a few seeds hold for fresh ones? Resamples of many seeds, split into the band's and fresh ones.
 
-    lrlab lr-band --seeds 20 --out results/band-small        # about 15 minutes of a core
-    lrlab lr-band --seeds 20 --learner tests/benchmarks/digits_mlp.py:make_learner --out results/band-mlp
-    python tests/benchmarks/band_coverage.py results/band-small results/band-mlp
+    lrlab lr-band --seeds 12 --out results/small             # about 8 minutes of a core
+    lrlab lr-band --seeds 20 --learner tests/benchmarks/digits_mlp.py:make_learner --out results/mlp
+    python tests/benchmarks/band_coverage.py results/small results/mlp
 
 The last writes results/reference/bank/band.csv.gz (all runs) and band_coverage.csv.
 
