@@ -55,8 +55,10 @@ def _module(file: str) -> Any:
 
     prepare_torchvision()
     path = Path(file)
-    name = re.sub(r"\W", "_", file) if _is_taken(path) else path.stem
-    sys.path.insert(0, str(path.parent))
+    is_taken = _is_taken(path)
+    name = re.sub(r"\W", "_", file) if is_taken else path.stem
+    # Worker processes have the same path. First in it, a file random.py would replace Python's own random there.
+    sys.path.insert(len(sys.path) if is_taken else 0, str(path.parent))
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     sys.modules[name] = module  # what is pickled names its module

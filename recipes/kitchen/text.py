@@ -81,8 +81,8 @@ def percent(mean: float | None, low: float = math.nan, high: float = math.nan, s
     if mean is None or math.isnan(mean):
         return "-"
     least = -1.0 if sign else 0.0
-    shown, low, high = (f"{round(100 * value, 1) + 0.0:{sign}.1f}" for value in (mean, max(low, least), min(high, 1.0)))
-    return f"{shown} ({low} to {high})" if "nan" not in low else shown
+    shown, *ends = (f"{round(100 * value, 1) + 0.0:{sign}.1f}" for value in (mean, max(low, least), min(high, 1.0)))
+    return shown if math.isnan(low) else f"{shown} ({ends[0]} to {ends[1]})"
 
 
 def text_table(rows: Sequence[Mapping[str, object]]) -> str:

@@ -73,7 +73,7 @@ def test_continuing_with_one_run_missing(many):
     options = [f"--{name.replace('_', '-')}={value}" for name, value in OPTIONS.items()]
     start = time.monotonic()
     command = Command([*options, f"--seeds={SEEDS}", "--jobs=2", f"--out={many}"])
-    command.wait_for("To do: 1 runs")
+    command.wait_for("To do: 1 run")
     begun = time.monotonic() - start
     command.wait_for(f"[{RUNS}/{RUNS}]")
     ended = time.monotonic() - start

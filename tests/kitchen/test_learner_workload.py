@@ -5,6 +5,7 @@ import random
 import sys
 import textwrap
 from functools import partial
+from importlib.machinery import PathFinder
 from itertools import count
 
 import pytest
@@ -141,11 +142,15 @@ def test_a_function_of_a_file(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["random", "fastai", "my.train"])
-def test_a_file_may_have_the_name_of_another_module(name, tmp_path):
+def test_a_file_may_have_the_name_of_another_module(name, tmp_path, monkeypatch):
+    "In this process, and in worker processes, which import by the same path."
+    monkeypatch.setattr(sys, "path", [*sys.path])
     before, file = sys.modules.get(name), tmp_path / f"{name}.py"
     file.write_text("class Here: ...\n")
     made = FromFile.parse(f"{file}:Here")()
     assert sys.modules.get(name) is before and type(pickle.loads(pickle.dumps(made))) is type(made)
+    found = PathFinder.find_spec(name, sys.path)
+    assert str(tmp_path) in sys.path and (found is None or found.origin != str(file))
 
 
 @pytest.mark.parametrize(

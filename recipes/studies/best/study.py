@@ -120,7 +120,7 @@ def check_parts(question: Question, images: ImageSet, _: Any, share: float) -> Q
     if counts["valid"] < 2:
         shown = ", ".join(f"{count} {name}" for name, count in counts.items())
         raise UserError(f"`data` {images.name}: too few images for training, validation and a test ({shown})")
-    check_batch_size(question.workload.bs, counts["train"])
+    check_batch_size(question.workload.bs or 0, counts["train"])
     return question
 
 

@@ -30,7 +30,7 @@ def summarize(table: pd.DataFrame, runs: pd.DataFrame, initial_loss: float, look
         if (safe := band(own)) is None:
             continue
         best, found = own[own.verdict == "best"].iloc[0], compared.loc[schedule]
-        at_most = band(own, [*INSIDE, "open"])
+        at_most = band(own, [*INSIDE, "open"]) or safe
         between = found[["mean", "low", "high", "behind", "behind_low", "behind_high", "verdict"]]
         rows.append((schedule, best.n, best.lr_max, best["mean"], *safe, *at_most, *between))
     return pd.DataFrame(rows, columns=COLUMNS)
