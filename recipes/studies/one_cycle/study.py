@@ -61,13 +61,13 @@ def _train(study: Study) -> None:
 def _fit(study: Study, learn: Learner, lr_max: LearningRate) -> None:
     "The head alone if the model is pretrained, then `fit_one_cycle`; writes steps.csv, confusion.csv and epochs.csv."
     question, workload = study.question, study.workload
+    learn.logger = partial(_print_epoch, learn)
     if workload.pretrained:
         stage(f"Training the head alone, {plural(workload.head_epochs, 'epoch')}")
     workload.warm_up_head(learn)
     print(f"learn.fit_one_cycle({question.epochs}, {lr_max})")
     recording, confusion, groups = Recording(), ConfusionCounts(), n_groups(learn)
     cbs = [recording.history, recording.epochs, confusion]
-    learn.logger = partial(_print_epoch, learn)
     learn.fit_one_cycle(question.epochs, lr_max.to_fastai(groups), cbs=cbs)
     steps = recording.history.to_df()
     tables = {"steps": steps}
