@@ -85,6 +85,15 @@ def percent(mean: float | None, low: float = math.nan, high: float = math.nan, s
     return shown if math.isnan(low) else f"{shown} ({ends[0]} to {ends[1]})"
 
 
+def listed(words: Iterable) -> str:
+    """
+    >>> listed(["cosine"]), listed([1, 2, 4])
+    ('cosine', '1, 2 and 4')
+    """
+    *others, last = map(str, words)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def text_table(rows: Sequence[Mapping[str, object]]) -> str:
     """Rows of equal keys as aligned columns, the keys above a rule. Numbers are right-aligned, text is left-aligned.
 

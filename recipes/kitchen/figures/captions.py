@@ -1,6 +1,6 @@
 """The parts of captions that several figures share."""
 
-from lrlab.recipes.kitchen.text import plural
+from lrlab.recipes.kitchen.text import listed, plural
 
 AUGMENTED = {"none": "no augmentation", "flips": "random flips", "fastai": "fastai's aug_transforms"}
 
@@ -15,7 +15,7 @@ def data_caption(data: dict) -> str:
     counts = [f"{n:,} {names.get(split, split)}" for split, n in data["images"].items()]
     title = data.get("title") or data["name"]
     what = f"images of {data['size']} px" if "size" in data else "items"
-    return f"{title}, {', '.join(counts[:-1])} and {counts[-1]} {what}"
+    return f"{title}, {listed(counts)} {what}"
 
 
 def workload_caption(config: dict) -> str:

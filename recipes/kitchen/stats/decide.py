@@ -25,6 +25,7 @@ from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS, AgainstBest, holm_rej
 from lrlab.recipes.kitchen.stats.intervals import LEVEL, NO_SPREAD, mean_interval
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.rotation import ROTATIONS
+from lrlab.recipes.kitchen.text import listed
 
 COLUMNS = "schedule n mean low high behind behind_low behind_high verdict".split()
 
@@ -162,7 +163,7 @@ def guarantee(table: pd.DataFrame, judge: str = "accuracy", level: float = LEVEL
     promise = f"no other schedule is better{by} ({level:.0%})".replace("%)", " %)")
     if not is_open.any():
         return f"Use {best.schedule}: {promise}."
-    undecided = _listed(others.schedule[is_open])
+    undecided = listed(others.schedule[is_open])
     verb = "is" if is_open.sum() == 1 else "are"
     if is_open.all():
         return (
@@ -176,11 +177,6 @@ def most_better(others: pd.DataFrame, judge: str = "accuracy") -> float:
     decided = others[others.verdict != "open"]
     better_end = -decided.behind_low if judge.startswith("-") else decided.behind_high
     return max(0.0, better_end.max()) if better_end.notna().any() else 0.0
-
-
-def _listed(names) -> str:
-    names = list(names)
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def by_seed(runs: pd.DataFrame, column: str) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:

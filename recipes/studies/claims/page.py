@@ -1,13 +1,12 @@
 """The words of `lrlab claims`: its finding, its table for the terminal, and the page beside the results."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lrlab.recipes.kitchen.figures.captions import data_caption
-from lrlab.recipes.kitchen.text import plural, text_table
+from lrlab.recipes.kitchen.text import listed, plural, text_table
 from lrlab.recipes.studies.claims.catalogue import BY_NAME, Claim
 from lrlab.recipes.studies.claims.verdict import FAILS, HOLDS, OPPOSITE, UNDECIDED, Rule
 
@@ -91,17 +90,12 @@ def means(claim: Claim, own: pd.DataFrame) -> str:
     groups = {word: own[own.verdict == word] for word in (HOLDS, FAILS, UNDECIDED) if (own.verdict == word).any()}
     parts = []
     for word, rows in groups.items():
-        where = "" if len(groups) == 1 else f"on {_listed(rows.workload)}, "
+        where = "" if len(groups) == 1 else f"on {listed(rows.workload)}, "
         opposite = rows[rows.addition == OPPOSITE]
-        even = f" (on {_listed(opposite.workload)}, {OPPOSITE})" if len(opposite) else ""
+        even = f" (on {listed(opposite.workload)}, {OPPOSITE})" if len(opposite) else ""
         parts.append(where + advice.get(word, _open(rows)).rstrip(".") + even)
     text = "; ".join(parts) + "."
     return text[0].upper() + text[1:]
-
-
-def _listed(names: Iterable[str]) -> str:
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _open(rows: pd.DataFrame) -> str:

@@ -8,7 +8,7 @@ from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS
 from lrlab.recipes.kitchen.stats.decide import decide
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.stats.measures import Measure
-from lrlab.recipes.kitchen.text import plural
+from lrlab.recipes.kitchen.text import listed, plural
 
 SENSITIVITY = Measure("sensitivity", lower_is_better=True)
 OWN = [f"sensitivity{part}" for part in ("", "_low", "_high")]
@@ -90,7 +90,7 @@ def sentence(row: pd.Series, table: pd.DataFrame, found: LRSuggestion, tolerated
     ends = [word for word, end in (("lower", own.lr.min()), ("higher", own.lr.max())) if end in (row.low, row.high)]
     more = f"; {' and '.join(ends)} LRs were not tried" if ends else ""
     beside = [lr for lr in own.lr if row.at_most_low <= lr <= row.at_most_high and not row.low <= lr <= row.high]
-    still = f"; {_listed(map(format_number, beside))} {'is' if len(beside) == 1 else 'are'} open" if beside else ""
+    still = f"; {listed(map(format_number, beside))} {'is' if len(beside) == 1 else 'are'} open" if beside else ""
     return f"{safe}{still}{more}; {suggestion_words(row, found)}."
 
 
@@ -113,7 +113,7 @@ def sensitivity_words(bands: pd.DataFrame, table: pd.DataFrame) -> list[str]:
         return []
     numbers = [f"{r.schedule} {SENSITIVITY.show(*(getattr(r, name) for name in OWN))}" for r in known.itertuples()]
     lines = [
-        f"LR sensitivity, the mean loss above the best LR's {span(table.lr.min(), table.lr.max())}: {_listed(numbers)}."
+        f"LR sensitivity, the mean loss above the best LR's {span(table.lr.min(), table.lr.max())}: {listed(numbers)}."
     ]
     least, behind = known[known.sensitivity_verdict == "best"], known[known.sensitivity_verdict == "behind"]
     if len(least) and len(behind):
@@ -121,10 +121,5 @@ def sensitivity_words(bands: pd.DataFrame, table: pd.DataFrame) -> list[str]:
             f"{SENSITIVITY.show_difference(*(getattr(r, name) for name in GAP))} than {r.schedule}".replace("+", "")
             for r in behind.itertuples()
         ]
-        lines.append(f"{least.schedule.iloc[0]} forgives a wrong LR more: it loses less by {_listed(gaps)}.")
+        lines.append(f"{least.schedule.iloc[0]} forgives a wrong LR more: it loses less by {listed(gaps)}.")
     return lines
-
-
-def _listed(words) -> str:
-    *others, last = words
-    return f"{', '.join(others)} and {last}" if others else last
