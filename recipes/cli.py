@@ -77,8 +77,8 @@ def recipe(
     Without `out`, another question has another folder: what was given becomes a part of its name. `grows` names the
     options that extend a folder instead.
 
-    `before(options, given)` may refuse the options, or return an Offer of others. On a terminal the user is asked for
-    it; elsewhere the recipe goes on as it was called.
+    `before(options, given)` may refuse the options, or return an Offer of others. On a terminal the user is asked;
+    elsewhere the recipe runs as it was called.
 
     `afterwards(result, options)` is called when the text is printed: what may fail then does not hide the answer.
     """

@@ -74,7 +74,7 @@ def propose(options: dict[str, Any], given: dict[str, Any]) -> cli.Offer | None:
     if options["arch"] or options["learner"] or options["minutes"] or options["knobs"]["scratch"]:
         return None
     if (Path(options["out"]) / "config.json").exists() and not options["fresh"]:
-        return None  # the comparison has begun, and goes on
+        return None  # the folder holds a comparison, which this command resumes
     from lrlab.recipes.kitchen.default_model import default_model
 
     model = default_model(options["data"], options["size"])

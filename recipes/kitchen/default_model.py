@@ -1,12 +1,11 @@
 """Which model to train where the user named none: `small`, or for photos a pretrained one whose weights are at hand."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 from lrlab.recipes.kitchen.data.catalog import DATASETS, split_count
-from lrlab.recipes.kitchen.data.decode import SUFFIXES, look_at
-from lrlab.recipes.kitchen.data.image_folder import files_below
+from lrlab.recipes.kitchen.data.decode import look_at
+from lrlab.recipes.kitchen.data.image_folder import images_if_any
 from lrlab.recipes.kitchen.image_source import ImageSource
 from lrlab.recipes.kitchen.machine.optional_packages import is_installed, remedy
 from lrlab.recipes.kitchen.models.create import LITE0, LITE0_PACKAGES
@@ -54,17 +53,9 @@ def are_photos(data: str | ImageSource) -> bool:
     if name in DATASETS and not isinstance(data, ImageSource):
         return False
     folders = data.folders if isinstance(data, ImageSource) else [name]
-    files = [file for folder in folders for file in _images_below(folder)]
+    files = [file for folder in folders for file in sorted(images_if_any(folder))]
     seen = [found for file in files[:: -(-len(files) // LOOKED_AT) or 1] if (found := look_at(file))]
     if not seen:
         return False
     colours, sides = zip(*seen, strict=True)
     return sum(colours) > len(seen) / 2 and median(sides) >= PHOTO_SIZE
-
-
-def _images_below(folder: str) -> list[Path]:
-    "Nothing where there is no such folder: loading the data will say so."
-    try:
-        return sorted(file for file in files_below(Path(folder).expanduser()) if file.suffix.lower() in SUFFIXES)
-    except (OSError, ValueError, RuntimeError):
-        return []

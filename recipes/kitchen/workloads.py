@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import torch
-from fastai.basics import Callback, CancelValidException
 from fastai.torch_core import set_seed
 from fastcore.basics import noop
 from joblib import cpu_count
@@ -20,6 +19,7 @@ from lrlab.recipes.kitchen.data.dataloaders import default_batch_size, make_data
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.image_source import OPTIONS, ImageSource, image_source
+from lrlab.recipes.kitchen.learner.no_validation import NoValidation
 from lrlab.recipes.kitchen.learner.optimizers import check_optimizer, opt_func
 from lrlab.recipes.kitchen.learner.precision import check_precision, resolve_precision
 from lrlab.recipes.kitchen.learner.quick_learner import PlainCrossEntropy, QuickLearner
@@ -179,14 +179,6 @@ class ImageWorkload:
             learn.freeze()
             learn.fit_one_cycle(self.head_epochs, self.head_lr, cbs=[NoValidation()] if learn.logger is noop else [])
             learn.unfreeze()
-
-
-class NoValidation(Callback):
-    "Skip validations that nobody reads, but draw the random number that each takes, so that no result changes."
-
-    def before_validate(self):
-        torch.empty((), dtype=torch.int64).random_()  # as torch does for every iteration over a DataLoader
-        raise CancelValidException
 
 
 def build(

@@ -134,22 +134,25 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
 
 def _mode(file: Path) -> str | None:
     "The colour mode from the file's header; None if it cannot be read. Decoding will say why."
-    try:
-        with _open(file) as image:
-            if image.mode == "P":
-                return "L" if all(r == g == b for r, g, b in _palette(image)) else "RGB"
-            return image.mode
-    except Exception:
-        return None
+    header = _header(file)
+    return header and header[0]
 
 
 def look_at(file: Path) -> tuple[bool, int] | None:
     "Whether an image is in colour, and its shorter side in pixels, from the header; None if that cannot be read."
-    mode = _mode(file)
-    if mode is None:
+    header = _header(file)
+    return header and (header[0] not in GREY, min(header[1]))
+
+
+def _header(file: Path) -> tuple[str, tuple[int, int]] | None:
+    "The colour mode and the size of an image."
+    try:
+        with _open(file) as image:
+            if image.mode == "P":
+                return "L" if all(r == g == b for r, g, b in _palette(image)) else "RGB", image.size
+            return image.mode, image.size
+    except Exception:
         return None
-    with _open(file) as image:
-        return mode not in GREY, min(image.size)
 
 
 def _palette(image: Image.Image) -> list[tuple[int, int, int]]:

@@ -78,7 +78,7 @@ def _splits(folder: Path) -> tuple[dict[str, Path], list[str]]:
     remarks = [
         f"{printable(f.name)} is excluded, because it is not one of the splits ({', '.join(splits)})"
         for f in folders
-        if f not in splits.values() and f not in [s.parent for s in splits.values()] and any(_images_below(f))
+        if f not in splits.values() and f not in [s.parent for s in splits.values()] and any(images_below(f))
     ]
     if "test" in splits and not subfolders(splits["test"]):
         remarks.append(f"{splits['test'].name} is excluded, because it has no class folders")
@@ -102,11 +102,20 @@ def _files_by_class(folder: Path) -> FilesByClass:
             raise UserError(
                 f"`data` {folder}: two class folders look the same in print, {raw!r} and {raw_names[name]!r}"
             )
-        found[name] = found.get(name, []) + sorted(_images_below(subfolder))
+        found[name] = found.get(name, []) + sorted(images_below(subfolder))
     return found
 
 
-def _images_below(folder: Path) -> Iterator[Path]:
+def images_if_any(folder: str) -> list[Path]:
+    "The images below a folder by its name. None where there is no such folder: loading the data will say why."
+    try:
+        return list(images_below(Path(folder).expanduser()))
+    except (OSError, ValueError, RuntimeError):  # not there, a name that cannot be, no home folder
+        return []
+
+
+def images_below(folder: Path) -> Iterator[Path]:
+    "The files at any depth that are called as images are."
     return (file for file in files_below(folder) if file.suffix.lower() in SUFFIXES)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from lrlab.recipes.kitchen.data.decode import SUFFIXES
-from lrlab.recipes.kitchen.data.image_folder import files_below, list_splits
+from lrlab.recipes.kitchen.data.image_folder import images_below, list_splits
 from lrlab.recipes.kitchen.data.image_set import Card, ImageSet
 from lrlab.recipes.kitchen.data.label_table import (
     YES,
@@ -113,7 +113,7 @@ class FileIndex:
 
     def __init__(self, root: Path):
         self.root = root
-        self.paths = sorted(file for file in files_below(root) if file.suffix.lower() in SUFFIXES)
+        self.paths = sorted(images_below(root))
         self._by_name: dict[str, list[Path]] = defaultdict(list)
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
         for path in self.paths:

@@ -7,6 +7,13 @@ from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.workloads import Workload
 
 
+def judging_to_dict(judge: Measure | None, tolerance: float | None, looks: int) -> dict[str, Any]:
+    "How runs are judged, as the question of a folder records it: what is usual needs no word."
+    judged = {} if judge is None else judge.to_dict()
+    tolerated = {} if tolerance is None else {"tolerance": tolerance}
+    return {**judged, **tolerated, **({} if looks == 1 else {"looks": looks})}
+
+
 def resolve_measure(judge: Measure | None, workload: Workload, data: Any) -> Measure:
     "The measure `judge`, or that of the workload. Raises UserError for one that no run will have."
     measure = workload.measure(data) if judge is None else judge

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from lrlab.recipes.kitchen.data.catalog import DATASETS, load, split_count
-from lrlab.recipes.kitchen.data.decode import SUFFIXES
-from lrlab.recipes.kitchen.data.image_folder import files_below, list_folder
+from lrlab.recipes.kitchen.data.image_folder import images_if_any, list_folder
 from lrlab.recipes.kitchen.data.image_set import ImageSet, stratified_sample, stratified_split
 from lrlab.recipes.kitchen.data.listing import WHOLE
 from lrlab.recipes.kitchen.image_source import ImageSource
@@ -22,19 +21,12 @@ KEPT_SHARE = 0.5  # of the validation images that the final training leaves out
 def count_images(data: str | ImageSource) -> int:
     "About how many images there are, without decoding a file. Where there are none, loading them will say why."
     if isinstance(data, ImageSource):
-        return sum(_count_below(folder) for folder in data.folders)
+        return sum(len(images_if_any(folder)) for folder in data.folders)
     name, part = split_count(str(data))
     if name in DATASETS:
         return sum(map(len, load(data).splits.values()))  # small images, decoded once for all recipes
-    count = _count_below(name)
+    count = len(images_if_any(name))
     return count if part is None else min(count, MOST_SPLITS * part)
-
-
-def _count_below(folder: str) -> int:
-    try:
-        return sum(file.suffix.lower() in SUFFIXES for file in files_below(Path(folder).expanduser()))
-    except (OSError, ValueError, RuntimeError):  # not there, a name that cannot be, no home folder
-        return 0
 
 
 def count_for_training(data: str | ImageSource, n_images: int, seed: int) -> int:

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from fastai.callback.core import CancelValidException
 from torch import nn
 
 from lrlab.callbacks import StopOnDivergence
-from lrlab.callbacks.events import QuickCallback
+from lrlab.recipes.kitchen.learner.no_validation import NoValidation
 from lrlab.recipes.kitchen.learner.out_of_memory import is_out_of_memory
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.recording import Recording
@@ -15,13 +14,6 @@ from lrlab.recipes.kitchen.store.tables import RunResult
 from lrlab.recipes.studies.best.head import split_head
 from lrlab.recipes.studies.best.plan import MOST_EPOCHS
 from lrlab.recipes.studies.best.timed import CycleByTheClock
-
-
-class NoValidation(QuickCallback):
-    "Leave out the validation after every epoch; there is one at the end."
-
-    def before_validate(self):
-        raise CancelValidException()
 
 
 def put_head(learn: Any, head: nn.Sequential) -> None:

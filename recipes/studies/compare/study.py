@@ -13,7 +13,7 @@ from lrlab.callbacks import Schedule
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.kitchen.figures import samples
-from lrlab.recipes.kitchen.grid.judging import resolve_measure
+from lrlab.recipes.kitchen.grid.judging import judging_to_dict, resolve_measure
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Stopped, Study, open_study
 from lrlab.recipes.kitchen.grid.tuning import Tuning, tune_schedules
@@ -60,14 +60,9 @@ class Question:
         return (self.until_decided or self.minutes is not None) and len(self.seeds) > stages.FIRST_SEEDS
 
     def to_dict(self, image_set: Any) -> dict:
-        judged = {} if self.judge is None else self.judge.to_dict()
-        tolerated = {} if self.tolerance is None else {"tolerance": self.tolerance}
-        looks = {} if self.looks == 1 else {"looks": self.looks}
         lrs = {"lrs": {label: str(lr) for label, lr in self.lrs.items()}} if self.lrs else {}
         return {
-            **judged,
-            **tolerated,
-            **looks,
+            **judging_to_dict(self.judge, self.tolerance, self.looks),
             **lrs,
             **self.workload.to_dict(image_set),
             "epochs": list(self.schedules),

@@ -10,7 +10,7 @@ from fastai.basics import Callback, CancelFitException, Learner
 
 from lrlab.callbacks import CosineDecay, Extendable, OneCycle, Schedule, Trapezoid
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.grid.judging import resolve_measure
+from lrlab.recipes.kitchen.grid.judging import judging_to_dict, resolve_measure
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Stopped, Study, open_study
 from lrlab.recipes.kitchen.grid.tuning import Tuning, tune_schedules
@@ -21,7 +21,7 @@ from lrlab.recipes.kitchen.runs.train import train_run
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.manifest import FILE, Manifest
 from lrlab.recipes.kitchen.store.tables import RunResult
-from lrlab.recipes.kitchen.text import plural
+from lrlab.recipes.kitchen.text import listed, plural
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.epochs.branch import FEWEST_STEPS, train_branch, trapezoid
 from lrlab.recipes.studies.epochs.enough import COOLDOWN
@@ -50,13 +50,8 @@ class Question:
     looks: int = 1  # how often the runs are judged in all
 
     def to_dict(self, data: Any) -> dict:
-        judged = {} if self.judge in (None, Measure()) else {"judge": self.judge.judge}
-        tolerated = {} if self.tolerance is None else {"tolerance": self.tolerance}
-        looks = {} if self.looks == 1 else {"looks": self.looks}
         return {
-            **judged,
-            **tolerated,
-            **looks,
+            **judging_to_dict(self.judge, self.tolerance, self.looks),
             **self.workload.to_dict(data),
             "epochs": self.budgets,
             "seeds": self.seeds,
@@ -112,7 +107,7 @@ def extend(question: Question, out: Path) -> Question:
     except (KeyError, TypeError) as error:
         raise UserError(f"{out / FILE} is damaged ({error}); `fresh` starts over and keeps the old folder") from error
     if (seeds, budgets) != (question.seeds, question.budgets):
-        print(f"{out} is extended: the answer covers {plural(len(seeds), 'seed')} and {_listed(budgets)} epochs.")
+        print(f"{out} is extended: the answer covers {plural(len(seeds), 'seed')} and {listed(budgets)} epochs.")
     return replace(question, seeds=seeds, budgets=budgets, looks=looks, tuned_at=tuned_at)
 
 
@@ -122,7 +117,7 @@ def settle(question: Question, data: Any, learn: Learner) -> Question:
     shortest = question.budgets[0]
     if shortest * steps < FEWEST_STEPS:
         raise UserError(
-            f"`epochs` {_listed(question.budgets)}: a run needs at least {FEWEST_STEPS} steps for a cooldown, and "
+            f"`epochs` {listed(question.budgets)}: a run needs at least {FEWEST_STEPS} steps for a cooldown, and "
             f"{plural(shortest, 'epoch')} has {shortest * steps}; list longer ones, or choose a smaller `bs`"
         )
     schedule = trapezoid(steps)
@@ -149,10 +144,10 @@ class Nothing(Callback):
 
 def plan_words(question: Question) -> str:
     "How many runs there will be, and how many epochs the trunk saves."
-    beside = f", and {question.beside} at {_listed(question.tuned_at)}" * (question.beside in BESIDE)
+    beside = f", and {question.beside} at {listed(question.tuned_at)}" * (question.beside in BESIDE)
     shared, separate = epochs_needed(question.budgets), sum(question.budgets)
     return (
-        f"{plural(len(question.seeds), 'trunk')}, cooldowns at {_listed(question.budgets)} epochs{beside}. The "
+        f"{plural(len(question.seeds), 'trunk')}, cooldowns at {listed(question.budgets)} epochs{beside}. The "
         f"cooldowns need {shared:.4g} epochs a seed, separate runs {separate}."
     )
 
@@ -193,8 +188,3 @@ def _train(study: Study, lrs: dict[int, dict[str, LearningRate]]) -> None:
 
 def _train_one(run: Run, data: Any, workload: Workload, trunks: Path) -> RunResult:
     return train_branch(run, data, workload, trunks) if run.arm == COOLDOWN else train_run(run, data, workload)
-
-
-def _listed(numbers) -> str:
-    *others, last = map(str, numbers)
-    return f"{', '.join(others)} and {last}" if others else last

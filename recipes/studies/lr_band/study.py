@@ -9,7 +9,7 @@ from fastai.basics import Learner
 
 from lrlab.callbacks import Schedule
 from lrlab.recipes.kitchen.errors import Refused, UserError
-from lrlab.recipes.kitchen.grid.judging import resolve_measure
+from lrlab.recipes.kitchen.grid.judging import judging_to_dict, resolve_measure
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Stopped, Study, open_study
 from lrlab.recipes.kitchen.grid.tuning import MAX_EXTENSIONS, first_grid, lr_at
@@ -41,13 +41,8 @@ class Question:
     looks: int = 1  # how often the runs are judged in all
 
     def to_dict(self, data: Any) -> dict:
-        judged = {} if self.judge is None else self.judge.to_dict()
-        tolerated = {} if self.tolerance is None else {"tolerance": self.tolerance}
-        looks = {} if self.looks == 1 else {"looks": self.looks}
         return {
-            **judged,
-            **tolerated,
-            **looks,
+            **judging_to_dict(self.judge, self.tolerance, self.looks),
             **self.workload.to_dict(data),
             "epochs": self.epochs,
             "schedules": {label: repr(schedule) for label, schedule in self.schedules.items()},

@@ -8,8 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from lrlab.recipes.kitchen.data.decode import SUFFIXES
-from lrlab.recipes.kitchen.data.image_folder import files_below
+from lrlab.recipes.kitchen.data.image_folder import images_below
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.learner.saved_model import load_model, predict_files
 from lrlab.recipes.kitchen.stage import stage
@@ -75,7 +74,7 @@ def find_images(paths: Sequence[str]) -> list[Path]:
         path = Path(name).expanduser()
         if not path.exists():
             raise UserError(f"{printable(name)}: no such file or folder")
-        found = sorted(f for f in files_below(path) if f.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+        found = sorted(images_below(path)) if path.is_dir() else [path]
         if not found:
             raise UserError(f"{printable(name)}: no images found in this folder")
         files += found
