@@ -37,9 +37,14 @@ def shorten(text, length: int = 60) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def first_line(error: BaseException) -> str:
-    "What an exception says, in its first line."
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+def first_line(error: BaseException, length: int = 300) -> str:
+    "What an exception says, in the first line; its type if it says nothing."
+    return printable((str(error).strip() or type(error).__name__).splitlines()[0])[:length]
+
+
+def described(error: BaseException, length: int = 300) -> str:
+    "The type of an exception and all that it says, on one line."
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:length] or 'no message'}"
 
 
 def did_you_mean(word: str, known: Iterable[str], n: int = 1, cutoff: float = 0.6) -> str:

@@ -12,7 +12,7 @@ from fastai.data.external import fastai_cfg
 from fastdownload.core import FastDownload
 
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.text import printable
+from lrlab.recipes.kitchen.text import first_line, printable
 
 
 def untar(url: str) -> Path:
@@ -26,8 +26,7 @@ def untar(url: str) -> Path:
     except UserError:
         raise
     except Exception as error:  # no network, an archive that differs from fastai's checksum, no home folder, ...
-        reason = printable(error) or type(error).__name__
-        raise UserError(f"{url} is not there and cannot be downloaded and unpacked ({reason})") from error
+        raise UserError(f"it is not there and cannot be downloaded and unpacked ({first_line(error)})") from error
 
 
 class CheckedDownload(FastDownload):

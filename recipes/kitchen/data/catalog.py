@@ -50,25 +50,19 @@ def load(name: str | ImageSource = "solar", size: int | None = None, cache: bool
     """
     if size is not None:
         check_range("size", size, 8, 2048)
+    source, count = split_count((name.data or "") if isinstance(name, ImageSource) else str(name))
     if isinstance(name, ImageSource):
-        folder, part = split_count(name.data) if name.data else (None, None)
-        return _told(_checked(load_source(replace(name, data=folder), size or FOLDER_SIZE, cache), part))
-    name = str(name)
-    source, count = split_count(name)
-    if source in DATASETS:
+        images = _checked(load_source(replace(name, data=source or None), size or FOLDER_SIZE, cache), count)
+    elif source in DATASETS:
         images = _load_dataset(source, size, cache, count)
     else:
         images = _checked(load_folder(_find_folder(source), size or FOLDER_SIZE, cache), count)
-    return _told(images)
-
-
-_print_note_once = lru_cache(maxsize=256)(print_note)  # images may be loaded many times
-
-
-def _told(images: ImageSet) -> ImageSet:
     for warning in images.card.warnings:
         _print_note_once(images.name, warning)
     return images
+
+
+_print_note_once = lru_cache(maxsize=256)(print_note)  # images may be loaded many times
 
 
 def split_count(name: str) -> tuple[str, int | None]:

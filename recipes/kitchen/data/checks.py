@@ -4,14 +4,13 @@ import hashlib
 from collections import defaultdict
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed
 
+from lrlab.recipes.kitchen.data.decode import in_threads
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.text import name_some
 
 MAX_IMBALANCE = 10  # times as many training images in the largest class as in the smallest one
 MIN_VALID_IMAGES = 40  # with fewer validation images, one of them is more than 2.5 points of accuracy
-MAX_THREADS = 16
 
 
 def check_images(images: ImageSet) -> tuple[list[str], str]:
@@ -30,14 +29,13 @@ def check_images(images: ImageSet) -> tuple[list[str], str]:
 
 
 def _digests(pixels: np.ndarray) -> list[bytes]:
-    "One digest per image of the pixels that the model sees. Threads help: hashlib releases the interpreter lock."
+    "One digest per image of the pixels that the model sees."
 
     def digest(rows: np.ndarray) -> list[bytes]:
         return [hashlib.blake2b(pixels[row].tobytes(), digest_size=16).digest() for row in rows]
 
     blocks = np.array_split(np.arange(len(pixels)), max(1, len(pixels) // 2000))
-    digests = Parallel(n_jobs=min(cpu_count(), MAX_THREADS), prefer="threads")(delayed(digest)(rows) for rows in blocks)
-    return [one for block in digests for one in block]
+    return [one for block in in_threads(digest, blocks, at_once=1) for one in block]
 
 
 def _duplicates(images: ImageSet, digests: list[bytes]) -> list[str]:

@@ -228,14 +228,13 @@ def make_dataloaders(
     bs: int | None = None,
     colour: bool = False,
     pretrained: bool = False,
-    device=None,
     aug: str | None = None,
 ) -> DataLoaders:
     """DataLoaders of the training and validation images, and of the test images if there are any.
 
     `colour` repeats grey images three times. `pretrained` normalizes with ImageNet's statistics instead of the
-    dataset's own. `bs` defaults to `default_batch_size`, `device` to the GPU if there is one. Up to a batch size of 64,
-    too few images are one batch; a larger batch that they cannot fill is a UserError. `aug` is that of `augmentation`.
+    dataset's own. `bs` defaults to `default_batch_size`. Up to a batch size of 64, too few images are one batch; a
+    larger batch that they cannot fill is a UserError. `aug` is that of `augmentation`.
     """
     n_train = len(images.splits["train"])
     bs = bs or default_batch_size(n_train)
@@ -245,7 +244,7 @@ def make_dataloaders(
     splits = [images.splits[name].tolist() for name in ("train", "valid", "test") if name in images.splits]
     datasets = Datasets(rows, [[RowToImage(images)], [RowToLabel(images), categorize]], splits=splits)
     stats = imagenet_stats if pretrained and colour else images.pixel_stats
-    device = device or train_device()
+    device = train_device()
     return datasets.dataloaders(
         bs=min(bs, n_train),
         val_bs=2 * bs,

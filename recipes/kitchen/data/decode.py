@@ -21,6 +21,7 @@ from lrlab.recipes.kitchen.text import printable
 FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 MAX_PIXELS = 89_478_485  # Pillow's own limit: 256 MB as RGB. Beyond it, a small file may be a decompression bomb.
 GREY = {"1", "L", "LA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
+MOST_THREADS = 16
 TOLD_EVERY = 100  # images, on the line that says how far the reading is
 _VERSION = 2  # part of the cache key: raise it when the pixels that come out change
 
@@ -48,8 +49,8 @@ def decode_images(files: Sequence[Path], size: int, cache: bool = True) -> tuple
     """
 
     def fill(target: Path) -> dict:
-        modes = _in_threads(_mode, files)
-        channels = 1 if all(mode in GREY for mode in modes if mode) else 3
+        seen = in_threads(look_at, files)
+        channels = 3 if any(is_colour for is_colour, _ in filter(None, seen)) else 1
         reserve(target, len(files) * size * size * channels)
         array = np.lib.format.open_memmap(target, "w+", np.uint8, (len(files), size, size, channels))
 
@@ -62,7 +63,7 @@ def decode_images(files: Sequence[Path], size: int, cache: bool = True) -> tuple
                 return str(error)
             return None
 
-        problems = _in_threads(decode_into, range(len(files)))
+        problems = in_threads(decode_into, range(len(files)))
         array.flush()
         return {"unreadable": {i: problem for i, problem in enumerate(problems) if problem}}
 
@@ -132,32 +133,18 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     return Image.fromarray(scaled.clip(0, 255).round().astype(np.uint8))
 
 
-def _mode(file: Path) -> str | None:
-    "The colour mode from the file's header; None if it cannot be read. Decoding will say why."
-    header = _header(file)
-    return header and header[0]
-
-
 def look_at(file: Path) -> tuple[bool, int] | None:
-    "Whether an image is in colour, and its shorter side in pixels, from the header; None if that cannot be read."
-    header = _header(file)
-    return header and (header[0] not in GREY, min(header[1]))
+    """Whether an image is in colour, and its shorter side in pixels, from the header.
 
-
-def _header(file: Path) -> tuple[str, tuple[int, int]] | None:
-    "The colour mode and the size of an image."
+    None if that cannot be read. Decoding will say why.
+    """
     try:
         with _open(file) as image:
-            if image.mode == "P":
-                return "L" if all(r == g == b for r, g, b in _palette(image)) else "RGB", image.size
-            return image.mode, image.size
+            palette = image.getpalette("RGB") or []
+            is_colour = palette[0::3] != palette[1::3] or palette[1::3] != palette[2::3]
+            return is_colour if image.mode == "P" else image.mode not in GREY, min(image.size)
     except Exception:
         return None
-
-
-def _palette(image: Image.Image) -> list[tuple[int, int, int]]:
-    values = image.getpalette("RGB") or []
-    return list(zip(values[0::3], values[1::3], values[2::3], strict=True))
 
 
 def _reason(error: Exception) -> str:
@@ -170,9 +157,10 @@ def _reason(error: Exception) -> str:
     return printable(error)[:200] or type(error).__name__
 
 
-def _in_threads(function, items) -> list:
-    "Threads are enough, and copy nothing: Pillow releases the interpreter lock while it decodes."
-    return Parallel(n_jobs=min(cpu_count(), 16), prefer="threads", batch_size=16)(delayed(function)(i) for i in items)
+def in_threads(function, items, at_once: int = 16) -> list:
+    "Threads are enough, and copy nothing: Pillow and hashlib release the interpreter lock."
+    pool = Parallel(n_jobs=min(cpu_count(), MOST_THREADS), prefer="threads", batch_size=at_once)
+    return pool(delayed(function)(item) for item in items)
 
 
 def _fingerprint(files: Sequence[Path]) -> str:

@@ -1,9 +1,7 @@
 """Fashion-MNIST, read by torchvision."""
 
 import gzip
-import os
 import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,8 @@ from lrlab.recipes.kitchen.data.image_set import Card, ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.machine.cache_folder import cache_root
 from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
+from lrlab.recipes.kitchen.store.files import replacing
+from lrlab.recipes.kitchen.text import first_line
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
 
@@ -25,14 +25,15 @@ def fashion_mnist(size: int, cache: bool = True) -> ImageSet:
     prepare_torchvision()
     from torchvision.datasets import FashionMNIST
 
-    _unpack_debian_files(cache_root() / "FashionMNIST" / "raw")
+    root = cache_root()
+    _unpack_debian_files(root / "FashionMNIST" / "raw")
     try:
-        train, valid = (FashionMNIST(cache_root(), train=is_train, download=True) for is_train in (True, False))
+        train, valid = (FashionMNIST(root, train=is_train, download=True) for is_train in (True, False))
     except (OSError, RuntimeError, ValueError, AssertionError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"`data` fashion_mnist: the files in {cache_root() / 'FashionMNIST'} are missing or damaged, and could not "
-            f"be downloaded ({reason}); apt-get install dataset-fashion-mnist, or delete that folder and try again"
+            f"`data` fashion_mnist: the files in {root / 'FashionMNIST'} are missing or damaged, and could not be "
+            f"downloaded ({first_line(error)}); apt-get install dataset-fashion-mnist, or delete that folder and try "
+            "again"
         ) from error
     pixels = np.concatenate([train.data.numpy(), valid.data.numpy()])
     if size != pixels.shape[1]:
@@ -53,11 +54,9 @@ def _unpack_debian_files(folder: Path) -> None:
         if target.exists():
             continue
         folder.mkdir(parents=True, exist_ok=True)
+        opened = gzip.open if packed.suffix == ".gz" else open
         try:
-            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as draft:
-                with gzip.open(packed) if packed.suffix == ".gz" else packed.open("rb") as source:
-                    shutil.copyfileobj(source, draft)
-            os.replace(draft.name, target)
+            with replacing(target) as part, part.open("wb") as draft, opened(packed, "rb") as source:
+                shutil.copyfileobj(source, draft)
         except (OSError, EOFError) as error:
-            Path(draft.name).unlink(missing_ok=True)
             raise UserError(f"`data` fashion_mnist: {packed} cannot be unpacked to {folder} ({error})") from error

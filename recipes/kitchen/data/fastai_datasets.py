@@ -5,7 +5,6 @@ What is already in `$FASTAI_HOME` is not downloaded again.
 
 import re
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,17 +40,13 @@ def flowers(root: Path) -> Labelled:
     ]
 
 
-def split_folders(root: Path, label: Callable[[Path], str] = lambda file: file.parent.name) -> Labelled:
-    "`train/`, and `valid/`, `val/` or `test/`; the class is the folder that the file lies in."
+def split_folders(root: Path) -> Labelled:
+    "`train/`, and `valid/`, `val/` or `test/`; the class is the folder that the file lies in, or its WordNet number."
     split_of = {word: split for split, words in SPLIT_WORDS.items() for word in words}
     folders = [f for f in sorted(root.iterdir()) if f.is_dir() and f.name in split_of]
     files = [(f, split_of[folder.name]) for folder in folders for f in sorted(folder.rglob("*"))]
-    return [(f, label(f), split) for f, split in files if f.suffix.lower() in SUFFIXES and f.parent not in folders]
-
-
-def wordnet(file: Path) -> str:
-    "Imagenette's folders are WordNet numbers."
-    return WORDNET.get(file.parent.name, file.parent.name)
+    files = [(f, split) for f, split in files if f.suffix.lower() in SUFFIXES and f.parent not in folders]
+    return [(f, WORDNET.get(f.parent.name, f.parent.name), split) for f, split in files]
 
 
 class Entry(NamedTuple):
@@ -71,7 +66,7 @@ LABELLED: dict[str, Entry] = {
     "cifar": Entry(split_folders, 32, "horizontal"),
     "cifar_100": Entry(split_folders, 32, "horizontal"),
     **{
-        f"{name}{size}": Entry(partial(split_folders, label=wordnet), 128, "horizontal")
+        f"{name}{size}": Entry(split_folders, 128, "horizontal")
         for name in ("imagenette", "imagewoof")
         for size in ("", "_160", "_320")
     },
@@ -83,7 +78,15 @@ DEFAULT_SIZE = 64  # pixels, of the unlabelled ones
 
 def load_fastai(name: str, size: int, cache: bool = True) -> ImageSet:
     "Load a dataset by its name in fastai's `URLs`, in lower case, from `$FASTAI_HOME` or from the network."
-    url, root = _fetch(name)
+    from fastai.data.external import URLs
+
+    from lrlab.recipes.kitchen.data.archives import untar
+
+    url = getattr(URLs, name.upper())
+    try:
+        root = untar(url)
+    except UserError as error:
+        raise UserError(f"`data` {name}: {error}; solar and digits need no network") from error
     if name not in LABELLED:
         return load_folder(root, size, cache)
     label, _, flips = LABELLED[name]
@@ -92,33 +95,7 @@ def load_fastai(name: str, size: int, cache: bool = True) -> ImageSet:
         labelled = label(root)
     except (OSError, IndexError, ValueError) as error:
         raise UserError(f"`data` {name}: {root} is not laid out as expected ({error}); {advice}") from error
-    classes = tuple(sorted({c for _, c, _ in labelled}))
-    if len(classes) < 2:
+    if len({label for _, label, _ in labelled}) < 2:
         raise UserError(f"`data` {name}: {root} holds {len(labelled)} labelled images; {advice}")
-    files, labels, splits = map(list, zip(*labelled, strict=True))
-    listing = Listing(files, labels, _with_validation(splits), classes)
+    listing = Listing.of(f"`data` {name}", labelled)
     return load_listing(name, listing, root, Card(name, url, "the dataset's own"), flips, size, cache)
-
-
-def _with_validation(splits: list[str]) -> list[str]:
-    "The dataset's own split. A test set without a validation set is for validation; without both there is no split."
-    if "train" not in splits or not {"valid", "test"} & set(splits):
-        return [WHOLE] * len(splits)
-    return splits if "valid" in splits else ["valid" if split == "test" else split for split in splits]
-
-
-def _fetch(name: str) -> tuple[str, Path]:
-    "The URL of a dataset and its folder, downloaded if it is not there."
-    from fastai.data.external import URLs
-
-    from lrlab.recipes.kitchen.data.archives import untar
-
-    url = getattr(URLs, name.upper())
-    try:
-        return url, untar(url)
-    except Exception as error:  # the network, the disk, an archive that is cut short
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(
-            f"`data` {name}: not in $FASTAI_HOME, and it could not be downloaded ({reason}); "
-            "solar and digits need no network"
-        ) from error

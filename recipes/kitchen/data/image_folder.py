@@ -4,7 +4,7 @@ import mimetypes
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from lrlab.recipes.kitchen.data.image_set import Card, ImageSet
 from lrlab.recipes.kitchen.data.listing import WHOLE, Listing, load_listing
 from lrlab.recipes.kitchen.data.split_folders import NOT_DATA, find_splits, rest_of_name, split_name, subfolders
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.text import did_you_mean, name_some, printable
+from lrlab.recipes.kitchen.text import name_some, printable
 
-RAW_SUFFIXES = {".heic", ".heif", ".hif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".rw2", ".orf"}
 HEIF_SUFFIXES = {".heic", ".heif", ".hif"}
+IMAGE_SUFFIXES = {suffix for suffix, kind in mimetypes.types_map.items() if kind.startswith("image/")} | HEIF_SUFFIXES
+IMAGE_SUFFIXES |= {".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".rw2", ".orf"}  # read by lrlab or not
 MIN_PER_CLASS = 8  # images, for fastai's random split to leave some of every class for training
 
 FilesByClass = dict[str, list[Path]]
@@ -41,31 +42,21 @@ def list_folder(folder: Path) -> Listing:
     UserError if this is no classification problem, or if a part of it cannot be read.
     """
     try:
-        return _list_folder(folder)
+        if not folder.is_dir():
+            raise UserError(f"`data` {folder}: a file; expected a folder of images, with one folder per class")
+        return list_splits(folder, *_splits(folder))
     except OSError as error:
         where = printable(error.filename or folder)
         raise UserError(f"`data` {folder}: {where} cannot be read ({error.strerror or error})") from error
 
 
-def _list_folder(folder: Path) -> Listing:
-    if not folder.is_dir():
-        raise UserError(f"`data` {folder}: a file; expected a folder of images, with one folder per class")
-    splits, remarks = _splits(folder)
-    return _list(folder, splits, remarks)
-
-
-def list_splits(folder: Path, splits: dict[str, Path]) -> Listing:
+def list_splits(folder: Path, splits: dict[str, Path], remarks: Sequence[str] = ()) -> Listing:
     "List the images of one folder per split, each with one folder per class; `folder` stands for them in errors."
-    return _list(folder, splits, [])
-
-
-def _list(folder: Path, splits: dict[str, Path], remarks: list[str]) -> Listing:
     found = {split: _files_by_class(where) for split, where in splits.items()}
     classes = tuple(sorted({c for by_class in found.values() for c, files in by_class.items() if files}))
     _check(folder, splits, found, classes)
     rows = [(file, c, split) for split, by_class in found.items() for c in classes for file in by_class.get(c, ())]
-    files, labels, split_of = map(list, zip(*rows, strict=True))
-    return Listing(files, labels, split_of, classes, (*remarks, *_excluded(splits, found, classes)))
+    return Listing.of(f"`data` {folder}", rows, [*remarks, *_excluded(splits, found, classes)])
 
 
 def _splits(folder: Path) -> tuple[dict[str, Path], list[str]]:
@@ -83,11 +74,7 @@ def _splits(folder: Path) -> tuple[dict[str, Path], list[str]]:
     if "test" in splits and not subfolders(splits["test"]):
         remarks.append(f"{splits['test'].name} is excluded, because it has no class folders")
         del splits["test"]
-    if len(splits) == 1:
-        return {WHOLE: splits["train"]}, remarks
-    if "valid" not in splits:  # A test folder alone is what there is to validate on.
-        splits["valid"] = splits.pop("test")
-    return splits, remarks
+    return (splits if len(splits) > 1 else {WHOLE: splits["train"]}), remarks
 
 
 def _files_by_class(folder: Path) -> FilesByClass:
@@ -151,11 +138,6 @@ def _check(folder: Path, splits: dict[str, Path], found: dict[str, FilesByClass]
             name = splits[split].name
             loose = " in class folders" if any(_is_image(f) for f in splits[split].iterdir()) else ""
             raise UserError(f"`data` {folder}: the {name} folder has no images{loose}")
-    untrained = [c for c in classes if "train" in found and not found["train"].get(c)]
-    if untrained:
-        trained = [c for c in classes if c not in untrained]
-        hint = did_you_mean(untrained[0], trained)
-        raise UserError(f"`data` {folder}: class {untrained[0]} has no training images{hint}")
     if WHOLE in found and all(len(files) < 2 for files in found[WHOLE].values()):
         raise UserError(f"`data` {folder}: one image per class leaves none for validation")
 
@@ -168,12 +150,9 @@ def _describe_contents(folder: Path) -> str:
     "What the folder holds instead of folders with images."
     loose = sum(_is_image(f) for f in folder.iterdir())
     if loose:
-        if _name_table(folder):
-            return f"its {loose} images lie outside class folders"
-        return (
-            f"its {loose} images lie outside class folders; put those of each class into a folder of their own, or "
-            "name a table (`labels`) or a pattern of their names (`label_re`)"
-        )
+        advice = "put those of each class into a folder of their own, or name a table (`labels`) or a pattern of their "
+        advice = "" if _name_table(folder) else f"; {advice}names (`label_re`)"
+        return f"its {loose} images lie outside class folders{advice}"
     for where in find_splits(folder).values() or subfolders(folder):
         loose = sum(_is_image(f) for f in where.iterdir())
         if loose:
@@ -205,17 +184,14 @@ def _excluded(splits: dict[str, Path], found: dict[str, FilesByClass], classes: 
         for where in splits.values()
         for subfolder in subfolders(where)
         for file in files_below(subfolder)
-        if _is_other_image(file)
+        if (suffix := file.suffix.lower()) not in SUFFIXES and suffix in IMAGE_SUFFIXES
     )
-    remarks += [
-        f"{count} {printable(suffix)} files are excluded, because lrlab cannot read this format here{_plugin(suffix)}"
-        for suffix, count in sorted(unknown.items())
-    ]
+    for suffix, count in sorted(unknown.items()):
+        plugin = " without the package pillow-heif" * (suffix in HEIF_SUFFIXES)
+        remarks.append(
+            f"{count} {printable(suffix)} files are excluded, because lrlab cannot read this format here{plugin}"
+        )
     return remarks
-
-
-def _plugin(suffix: str) -> str:
-    return " without the package pillow-heif" if suffix in HEIF_SUFFIXES else ""
 
 
 def _fastai_reads_the_same(folder: Path, listing: Listing) -> bool:
@@ -235,14 +211,5 @@ def _files_of_fastai(folder: Path) -> Iterator[Path]:
     "The files that fastai's `get_image_files` finds, as long as there are no links to folders."
     for where, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name[0] != "."]
-        yield from (Path(where, name) for name in names if name[0] != "." and _has_image_type(Path(name)))
-
-
-def _has_image_type(file: Path) -> bool:
-    return mimetypes.types_map.get(file.suffix.lower(), "").startswith("image/")
-
-
-def _is_other_image(file: Path) -> bool:
-    "Whether a file is an image by its suffix, in a format that is not read."
-    suffix = file.suffix.lower()
-    return suffix not in SUFFIXES and (_has_image_type(file) or suffix in RAW_SUFFIXES)
+        files = (Path(where, name) for name in names if name[0] != ".")
+        yield from (file for file in files if file.suffix.lower() in IMAGE_SUFFIXES)

@@ -4,6 +4,7 @@ Tables come with every separator, encoding and header. What is recognised is use
 """
 
 import csv
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ LABELS = tuple(
 )
 IS_VALID = ("isvalid", "isval", "isvalidation", "valid")
 SPLIT = ("split", "set", "subset", "partition", "usage", "dataset", "part", "phase", "fold", "splitname")
+SEVERAL_AT_ONCE = 3  # times as many combinations of words as words: the words are the labels
+FOR_SEVERAL = "images with several labels need your own Learner (`learner`)"
 YES, NO = {"1", "1.0", "true", "t", "yes", "y"}, {"0", "0.0", "false", "f", "no", "n"}
 
 
@@ -38,12 +41,13 @@ class Table:
     file: Path
     columns: tuple[str, ...]
     rows: list[list[str]]
-    separator: str
-    has_header: bool = True
 
     def column(self, name: str) -> list[str]:
         position = self.columns.index(name)
         return [row[position] for row in self.rows]
+
+    def error(self, says: str) -> UserError:
+        return UserError(f"`labels` {self.file}: {says}")
 
 
 @dataclass(frozen=True)
@@ -55,38 +59,32 @@ class Columns:
     split: str | None = None
 
 
-def read_table(file: Path) -> Table:
-    "Read a table; its first row is the header. Raises UserError for what is no table of at least two columns."
-    text = _read_text(file)
-    separator = _separator(text)
+def read_table(file: Path, is_file: Callable[[str], bool]) -> Table:
+    """Read a table. Its first row is the header, unless it names an image and no kind of column.
+
+    Raises UserError for what is no table of at least two columns.
+    """
+    text, table = _read_text(file), Table(file, (), [])
     try:
-        lines = list(csv.reader(text.splitlines(keepends=True), delimiter=separator, skipinitialspace=True))
+        lines = list(csv.reader(text.splitlines(keepends=True), delimiter=_separator(text), skipinitialspace=True))
     except csv.Error as error:
-        raise UserError(f"`labels` {file}: cannot be read as a table ({error})") from error
+        raise table.error(f"cannot be read as a table ({error})") from error
     rows = [
         [unicodedata.normalize("NFC", cell.strip()) for cell in line] for line in lines if any(map(str.strip, line))
     ]
     if not rows:
-        raise UserError(f"`labels` {file}: cannot be read as a table (the file is empty)")
+        raise table.error("cannot be read as a table (the file is empty)")
     width = len(rows[0])
     if width < 2:
-        raise UserError(f"`labels` {file}: expected a header and rows with a column of files and a column of labels")
+        raise table.error("expected a header and rows with a column of files and a column of labels")
     for number, row in enumerate(rows, 1):
         if any(row[width:]):
-            raise UserError(
-                f"`labels` {file}: row {number} has {len(row)} cells and the first row has {width}; "
-                "put what holds the separator in quotes"
-            )
-    rows = [(row + [""] * width)[:width] for row in rows]
-    return Table(file, tuple(rows[0]), rows[1:], separator)
-
-
-def without_header(table: Table, is_file: Callable[[str], bool]) -> Table:
-    "The same table; if its first row names an image, and no kind of column, that row is data and no header."
-    if not any(map(is_file, table.columns)) or {_plain(name) for name in table.columns} & {*FILES, *LABELS}:
-        return table
-    numbers = tuple(str(i + 1) for i in range(len(table.columns)))
-    return Table(table.file, numbers, [list(table.columns), *table.rows], table.separator, has_header=False)
+            has = f"row {number} has {len(row)} cells and the first row has {width}"
+            raise table.error(f"{has}; put what holds the separator in quotes")
+    first, *others = ((row + [""] * width)[:width] for row in rows)
+    if any(map(is_file, first)) and not {_plain(name) for name in first} & {*FILES, *LABELS}:
+        return Table(file, tuple(str(i + 1) for i in range(width)), [first, *others])
+    return Table(file, tuple(first), others)
 
 
 def choose_columns(table: Table, is_file: Callable[[str], bool], asked: Sequence[str] = ()) -> Columns:
@@ -106,11 +104,8 @@ def choose_columns(table: Table, is_file: Callable[[str], bool], asked: Sequence
     if len(rest) > 1 and all({cell.lower() for cell in table.column(name)} <= YES | NO for name in rest):
         return Columns(file, tuple(rest), split)
     example = f"{table.file}:{file},{rest[0]}" if rest else f"{table.file}:NAME,LABEL"
-    shown = name_some(rest, 8) or "no other column"
-    raise UserError(
-        f"`labels` {table.file}: which column holds the labels ({shown})? Name those of the files and the labels: "
-        f"`labels` {printable(example)}"
-    )
+    which = f"which column holds the labels ({name_some(rest, 8) or 'no other column'})?"
+    raise table.error(f"{which} Name those of the files and the labels: `labels` {printable(example)}")
 
 
 def read_split(table: Table, column: str) -> list[str]:
@@ -120,32 +115,61 @@ def read_split(table: Table, column: str) -> list[str]:
     """
     cells = table.column(column)
     if _plain(column) in IS_VALID:
-        return [_is_valid(table, column, cell) for cell in cells]
-    unknown = next((cell for cell in cells if split_name(cell) is None), None)
-    if unknown is not None:
-        raise UserError(
-            f"`labels` {table.file}: {shorten(unknown) or 'an empty cell'} in the column {column}; "
-            "expected train, valid or test"
-        )
-    return [str(split_name(cell)) for cell in cells]
+        expected, split_of = "True or False", {**dict.fromkeys(YES, "valid"), **dict.fromkeys([*NO, ""], "train")}
+        found = [split_of.get(cell.lower()) for cell in cells]
+    else:
+        expected, found = "train, valid or test", [split_name(cell) for cell in cells]
+    if None in found:
+        unknown = shorten(cells[found.index(None)]) or "an empty cell"
+        raise table.error(f"{unknown} in the column {column}; expected {expected}")
+    return [split for split in found if split]
 
 
-def _is_valid(table: Table, column: str, cell: str) -> str:
-    if cell.lower() in YES:
-        return "valid"
-    if cell.lower() in NO or not cell:
-        return "train"
-    raise UserError(
-        f"`labels` {table.file}: {shorten(cell) or 'an empty cell'} in the column {column}; expected True or False"
-    )
+def read_labels(table: Table, columns: Columns) -> list[str]:
+    "The label of every row, empty if it has none. Raises UserError if a row has several."
+    if len(columns.labels) > 1:
+        at = [table.columns.index(name) for name in columns.labels]
+        chosen = [[table.columns[i] for i in at if row[i].lower() in YES] for row in table.rows]
+        several = next((names for names in chosen if len(names) > 1), None)
+        if several:
+            raise table.error(f"an image has several labels, {several[0]} and {several[1]}; {FOR_SEVERAL}")
+        return [printable(names[0]) if names else "" for names in chosen]
+    column = columns.labels[0]
+    labels = [printable(re.sub(r"^(-?\d+)\.0$", r"\1", cell)) for cell in table.column(column)]
+    separator = separator_of_labels(labels)
+    if separator:
+        example = shorten(next(label for label in labels if separator in label))
+        raise table.error(f"{column} holds several labels for an image ({example}); {FOR_SEVERAL}")
+    return labels
+
+
+def separator_of_labels(labels: Sequence[str]) -> str | None:
+    """What separates several labels in one cell; None if every cell is one label.
+
+    A bar or a semicolon always does. A comma or a space may belong to a name (golden retriever): it separates labels
+    if each of the parts is a label by itself too, or if few words make many combinations.
+
+    >>> separator_of_labels(["cat", "dog", "cat dog"]), separator_of_labels(["red apple", "red pear", "kiwi"])
+    (' ', None)
+    """
+    distinct = set(labels)
+    for separator in "|;, ":
+        parts = [{word.strip() for word in label.split(separator)} - {""} for label in distinct]
+        combined = [words for words in parts if len(words) > 1]
+        words = set().union(*combined)
+        many = len(words) * SEVERAL_AT_ONCE < len(combined)
+        if combined and (separator in "|;" or many or words <= distinct):
+            return separator
+    return None
 
 
 def _split_column(table: Table, asked: Sequence[str]) -> str | None:
     "A column named like one that holds the split. One without any word for a split, such as fold 0 to 4, is none."
     for name in table.columns:
-        if _plain(name) in IS_VALID and name not in asked and {c.lower() for c in table.column(name)} & (YES | NO):
+        cells = set() if name in asked else set(table.column(name))
+        if _plain(name) in IS_VALID and {cell.lower() for cell in cells} & (YES | NO):
             return name
-        if _plain(name) in SPLIT and name not in asked and any(map(split_name, set(table.column(name)))):
+        if _plain(name) in SPLIT and any(map(split_name, cells)):
             return name
     return None
 
@@ -155,7 +179,7 @@ def _file_column(table: Table, names: Sequence[str], is_file: Callable[[str], bo
     step = max(1, len(table.rows) // SAMPLED)
 
     def rank(name: str) -> tuple:
-        cells = [row[table.columns.index(name)] for row in table.rows[::step]]
+        cells = table.column(name)[::step]
         share = sum(map(is_file, cells)) / max(1, len(cells))
         plain = _plain(name)
         known = len(FILES) - FILES.index(plain) if plain in FILES else -1 if plain in LABELS else 0
@@ -169,9 +193,7 @@ def _find(table: Table, asked: str) -> str:
         if asked == name or _plain(asked) == _plain(name) != "":
             return name
     hint = did_you_mean(asked, table.columns)
-    raise UserError(
-        f"`labels` {table.file}: there is no column {asked}; the columns are {name_some(table.columns, 12)}{hint}"
-    )
+    raise table.error(f"there is no column {asked}; the columns are {name_some(table.columns, 12)}{hint}")
 
 
 def _plain(name: str) -> str:

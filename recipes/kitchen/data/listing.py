@@ -1,15 +1,16 @@
 """A list of labelled image files -> `ImageSet`: decoded, without the files that cannot be read, and split."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lrlab.recipes.kitchen.data.decode import decode_images
 from lrlab.recipes.kitchen.data.image_set import Card, ImageSet, stratified_split
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.text import name_some, printable
+from lrlab.recipes.kitchen.text import did_you_mean, name_some, printable
 
 MAX_UNREADABLE = 0.05  # of all files: beyond this share, the rest does not stand for the dataset
 SPLITS = ("train", "valid", "test")
@@ -25,6 +26,26 @@ class Listing:
     splits: list[str]
     classes: tuple[str, ...]
     remarks: tuple[str, ...] = ()  # what was excluded
+
+    @classmethod
+    def of(
+        cls, subject: str, rows: Iterable[tuple[Path, str, str]], remarks: Sequence[str] = (), order: Any = None
+    ) -> "Listing":
+        """Of the file, the class and the split of every image; test images alone are what there is to validate on.
+
+        `order` is the sort key of the classes. Raises UserError, about `subject`, for a class without training images.
+        """
+        rows = list(rows)
+        files, labels, splits = map(list, zip(*rows, strict=True))
+        classes = sorted(set(labels), key=order)
+        trained = {label for _, label, split in rows if split in ("train", WHOLE)}
+        untrained = [name for name in classes if name not in trained]
+        if untrained:
+            hint = did_you_mean(untrained[0], sorted(trained))
+            raise UserError(f"{subject}: class {untrained[0]} has no training images{hint}")
+        if "valid" not in splits:
+            splits = ["valid" if split == "test" else split for split in splits]
+        return cls(files, labels, splits, tuple(classes), tuple(remarks))
 
     @property
     def has_split(self) -> bool:
@@ -48,24 +69,21 @@ def load_listing(
         splits = {split: readable[split_of == split] for split in SPLITS if split in listing.splits}
     else:
         splits = {split: readable[rows] for split, rows in stratified_split(labels[readable]).items()}
-    if not len(splits["valid"]):
+    if not len(splits.get("valid", ())):
         raise UserError(f"`data` {name}: no readable image is left for validation")
     files = tuple(printable(file.relative_to(root)) for file in listing.files)
     reasons = {files[i]: reason for i, reason in unreadable.items()}
-    card = replace(card, unreadable=reasons, warnings=(*listing.remarks, *_warn_of_unreadable(reasons, len(files))))
+    warnings = [*listing.remarks]
+    if reasons:
+        named = name_some([f"{file} ({reason})" for file, reason in reasons.items()])
+        warnings.append(f"{len(reasons)} of {len(files)} images cannot be read and are excluded: {named}")
+    card = replace(card, unreadable=reasons, warnings=tuple(warnings))
     strata = None if listing.has_split else labels
     return ImageSet(name, pixels, labels, listing.classes, splits, files, flips, card, strata)
 
 
-def _warn_of_unreadable(reasons: dict[str, str], count: int) -> list[str]:
-    if not reasons:
-        return []
-    names = name_some([f"{name} ({reason})" for name, reason in reasons.items()])
-    return [f"{len(reasons)} of {count} images cannot be read and are excluded: {names}"]
-
-
 def _check_unreadable(name: str, listing: Listing, unreadable: dict[int, str]) -> None:
-    files: Sequence[Path] = listing.files
+    files = listing.files
     if len(unreadable) > MAX_UNREADABLE * len(files):
         i, reason = next(iter(unreadable.items()))
         raise UserError(

@@ -21,17 +21,14 @@ UNFINISHED = ".filling-"
 A_DAY = 86_400  # seconds after which an unfinished entry belongs to a process that was killed
 
 
-def cached_array(
-    key: str, fill: Callable[[Path], dict], limit_gb: float | None = None, enabled: bool = True
-) -> tuple[np.ndarray, dict]:
+def cached_array(key: str, fill: Callable[[Path], dict], enabled: bool = True) -> tuple[np.ndarray, dict]:
     """The array and the notes stored under `key`. `fill` makes them if they are missing or damaged.
 
     `fill(file)` writes a `.npy` file and returns notes (JSON types). It writes to a new folder, which is renamed when
     it is complete, so that two processes that fill the same key at once do not disturb each other. If the cache folder
     cannot be written, the array is made in memory, and a line on stderr says so.
     """
-    limit = cache_limit() if limit_gb is None else limit_gb * 1e9
-    root = cache_root()
+    root, limit = cache_root(), cache_limit()
     found = _read(root / key) if enabled else None
     if found is None and enabled:
         try:

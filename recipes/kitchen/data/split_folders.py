@@ -44,8 +44,8 @@ def find_splits(folder: Path) -> dict[str, Path]:
                 names = " and ".join(f.name for f in found[:2])
                 raise UserError(f"`data` {folder}: both {names}; which is for {split}?")
         return {split: _unwrap(found[0]) for split, found in by_split.items() if found}
-    _refuse_splits(folder, folders, named)
-    _refuse_parts(folder, folders)
+    if len(folders) > 1:
+        _refuse_what_are_no_classes(folder, folders, named)
     return {}
 
 
@@ -79,43 +79,27 @@ def _words(name: str) -> list[str]:
     return [part for word in words for part in re.sub(r"(?<=.)(set|data|images)$", r" \1", word).split()]
 
 
-def _has_classes(folder: Path) -> bool:
-    return len(subfolders(_unwrap(folder))) > 1
-
-
 def _unwrap(folder: Path) -> Path:
     "The folder inside, of an archive that was unpacked into a folder of its own: `seg_train/seg_train/`."
     inside = subfolders(folder)
     return inside[0] if len(inside) == 1 and len(subfolders(inside[0])) > 1 else folder
 
 
-def _refuse_splits(folder: Path, folders: Sequence[Path], named: dict[Path, str | None]) -> None:
-    "Refuse folders that are all named like splits, and a `train` of classes beside folders that are no split."
-    names = name_some([f.name for f in folders])
-    if len(folders) > 1 and all(named.values()) and differ_in_split_only(folders):
-        raise UserError(
-            f"`data` {folder}: {names} are named like splits and not like classes; expected train and valid with one "
-            "folder per class in each, or one folder per class"
-        )
-    train = next((f for f in folders if named[f] == "train" and not rest_of_name(f.name) and _has_classes(f)), None)
-    if train is not None and len(folders) > 1:
-        raise UserError(
-            f"`data` {folder}: is {train.name} a class, or does it hold the classes "
-            f"({name_some([f.name for f in subfolders(train)])})? Choose `data` {train}, or move the other folders away"
-        )
-
-
-def _refuse_parts(folder: Path, folders: Sequence[Path]) -> None:
-    "Refuse parts of one dataset (folds), several versions of the same images, and images with their masks."
-    if len(folders) < 2:
-        return
-    names = name_some([f.name for f in folders])
+def _refuse_what_are_no_classes(folder: Path, folders: Sequence[Path], named: dict[Path, str | None]) -> None:
+    """Raise UserError for splits without a train among them, a `train` of classes beside folders that are no split,
+    parts of one dataset (folds), images with their masks, and several versions of the same images.
+    """
+    names, lower = name_some([f.name for f in folders]), {f.name.lower() for f in folders}
+    expected = "not like classes; expected train and valid with one folder per class in each, or one folder per class"
+    if all(named.values()) and differ_in_split_only(folders):
+        raise UserError(f"`data` {folder}: {names} are named like splits and {expected}")
+    for train in folders:
+        inside = subfolders(_unwrap(train))
+        if named[train] == "train" and not rest_of_name(train.name) and len(inside) > 1:
+            holds = f"is {train.name} a class, or does it hold the classes ({name_some([f.name for f in inside])})?"
+            raise UserError(f"`data` {folder}: {holds} Choose `data` {train}, or move the other folders away")
     if all(PARTS.fullmatch(f.name) for f in folders):
-        raise UserError(
-            f"`data` {folder}: {names} are named like parts of one dataset and not like classes; expected train and "
-            "valid with one folder per class in each, or one folder per class"
-        )
-    lower = {f.name.lower() for f in folders}
+        raise UserError(f"`data` {folder}: {names} are named like parts of one dataset and {expected}")
     if lower & IMAGES and lower & TARGETS:
         raise UserError(f"`data` {folder}: {names} are images and their targets; expected one folder per class")
     shared = set.intersection(*({f.name for f in subfolders(one)} for one in folders))

@@ -15,6 +15,8 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from lrlab.recipes.kitchen.store.files import replacing
+
 # Okabe & Ito (2008): colour-blind readers can tell them apart. In this order, neighbours also differ in grey.
 COLOURS = ["#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#B8860B", "#7F3C8D"]
 DASHES = ["-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (6, 2, 1, 2))]
@@ -137,9 +139,9 @@ def save(fig: Figure, file: Path) -> None:
     stream = io.BytesIO()
     _show_names_literally(fig)
     fig.savefig(stream, dpi=DPI)
-    part = file.with_name(f".{file.stem}.part{file.suffix}")
-    Image.open(stream).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(part)
-    part.replace(file)
+    image = Image.open(stream).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    with replacing(file) as part:
+        image.save(part, "PNG")
 
 
 def to_svg(fig: Figure) -> str:

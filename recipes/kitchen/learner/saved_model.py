@@ -14,28 +14,26 @@ from joblib import cpu_count
 from torch import nn
 
 from lrlab.recipes.kitchen.data.dataloaders import RowToImage, train_device
-from lrlab.recipes.kitchen.data.decode import UnreadableImage, read_image
+from lrlab.recipes.kitchen.data.decode import MOST_THREADS, UnreadableImage, read_image
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.learner.precision import autocast, precision_of
 from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
+from lrlab.recipes.kitchen.store.files import replacing
+from lrlab.recipes.kitchen.text import first_line
 
 BATCH = 64
 
 
 def save_model(learn: Learner, file: Path) -> None:
     "`learn.export`, written completely or not at all. Raises OSError where the disk is full."
-    part = file.with_name(f".{file.name}.part")
     try:
-        with warnings.catch_warnings():
+        with replacing(file) as part, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # fastai's, about pickle
             learn.export(part.resolve())
-        os.replace(part, file)
     except RuntimeError as error:
         if "iostream error" not in str(error.__context__):  # torch does not tell what the system said
             raise
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file)) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def load_model(file: Path | str) -> Learner:
@@ -54,7 +52,7 @@ def load_model(file: Path | str) -> Learner:
             warnings.simplefilter("ignore")
             learn = load_learner(file, cpu=device.type == "cpu")
     except Exception as error:  # what is no exported Learner may raise anything while it is read
-        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        reason = first_line(error, 160)
         raise UserError(f"model {file}: cannot be loaded as a Learner that learn.export wrote ({reason})") from error
     learn.model.to(device).eval()
     return learn
@@ -89,7 +87,7 @@ def _predictions(
 ) -> Iterator[tuple[Path, np.ndarray | None, str | None]]:
     "`predict_files` for images of this size."
     batches = [files[start : start + bs] for start in range(0, len(files), bs)]
-    with ThreadPoolExecutor(min(cpu_count(), 16)) as threads:
+    with ThreadPoolExecutor(min(cpu_count(), MOST_THREADS)) as threads:
 
         def read(batch: Sequence[Path]) -> list[Future]:
             return [threads.submit(_read, file, size, channels) for file in batch]
@@ -119,8 +117,6 @@ def _read(file: Path, size: int, channels: int) -> np.ndarray | str:
         return read_image(file, size, channels)
     except UnreadableImage as error:
         return str(error)
-    except OSError as error:
-        return error.strerror.lower() if error.strerror else str(error)
 
 
 @torch.inference_mode()

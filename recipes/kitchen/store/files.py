@@ -1,18 +1,26 @@
 """Files that are written completely or not at all."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    "A path to write to, which takes the place of `file` when the block ends; an exception leaves `file` as it is."
+    part = file.with_name(f".{file.name}.part")
+    try:
+        yield part
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write_atomically(file: Path, text: str) -> None:
     "Replace the file by one with this text. Whatever happens in between, the file is the old one or the new one."
-    part = file.with_name(f".{file.name}.part")
-    try:
+    with replacing(file) as part:
         write_synced(part, text.encode("utf-8"))
-        os.replace(part, file)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def write_synced(file: Path, content: bytes) -> int:

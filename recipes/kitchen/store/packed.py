@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.store.files import replacing
 
 FILE = "runs.zip"
 DATE = (1980, 1, 1, 0, 0, 0)  # of every member: the same runs give the same file
@@ -13,14 +14,13 @@ DATE = (1980, 1, 1, 0, 0, 0)  # of every member: the same runs give the same fil
 
 def pack(out: Path) -> None:
     "Move the finished runs of the folder `out` into runs.zip, if there are any."
-    runs, part = out / "runs", out / f".{FILE}.part"
+    runs = out / "runs"
     files = sorted(file for file in runs.glob("[!.]*/*") if file.is_file())
     if files:
-        with zipfile.ZipFile(part, "w") as archive:
+        with replacing(out / FILE) as part, zipfile.ZipFile(part, "w") as archive:
             for file in files:
                 member = zipfile.ZipInfo(file.relative_to(runs).as_posix(), DATE)
                 archive.writestr(member, file.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=9)
-        part.replace(out / FILE)
     shutil.rmtree(runs)
 
 

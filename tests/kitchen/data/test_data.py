@@ -170,10 +170,9 @@ def test_without_a_cache_the_pixels_are_the_same(image_folder):
 
 def test_the_cache_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setenv("LRLAB_CACHE", str(tmp_path))
+    monkeypatch.setenv("LRLAB_CACHE_GB", "0.0006")
     for i in range(4):
-        cache.cached_array(
-            f"photos-{i}", lambda file: np.save(file, np.zeros(250_000, np.uint8)) or {}, limit_gb=0.0006
-        )
+        cache.cached_array(f"photos-{i}", lambda file: np.save(file, np.zeros(250_000, np.uint8)) or {})
     assert sorted(f.name for f in tmp_path.iterdir()) == ["photos-2", "photos-3"]
 
 

@@ -112,7 +112,7 @@ def test_cifar_100_has_its_fine_classes(fastai_home):
 
 
 def test_a_dataset_that_cannot_be_had_is_one_sentence(fastai_home):
-    with pytest.raises(UserError, match="could not be downloaded") as caught:
+    with pytest.raises(UserError, match="it is not there and cannot be downloaded") as caught:
         data.load("mnist_sample", 16)
     assert "\n" not in str(caught.value)
 
