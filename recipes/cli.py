@@ -25,9 +25,8 @@ from cyclopts import App, CycloptsError
 
 from lrlab.recipes.kitchen.command_line import command_line, declared, explain, read_option, refuse_empty
 from lrlab.recipes.kitchen.errors import UserError, with_options
-from lrlab.recipes.kitchen.image_source import image_source
 from lrlab.recipes.kitchen.optimizer_names import OWN_LR
-from lrlab.recipes.kitchen.options import SOURCE, Data, Option, Options
+from lrlab.recipes.kitchen.options import Options
 from lrlab.recipes.kitchen.stage import spinner
 from lrlab.recipes.kitchen.text import did_you_mean, printable
 
@@ -84,35 +83,30 @@ def recipe(
     """
 
     def decorate(main: Callable) -> Callable:
-        signature, joined = _apart(_with_source(inspect.signature(main)))
+        signature, several = _expand(inspect.signature(main))
 
         @functools.wraps(main)
         def call(*args, **kwargs):
-            bound = signature.bind(*args, **kwargs)
-            values = given = {name: value for name, value in bound.arguments.items() if value is not None}
-            own_lr = OWN_LR.get(str(values.get("opt")).strip().lower())
-            if own_lr and "lr_max" in signature.parameters:
-                values = {"lr_max": own_lr} | values
-            for option, preset in presets.items():
-                if values.get(option):
-                    values = preset | values
-            bound.arguments = values
+            passed = signature.bind(*args, **kwargs).arguments
+            given = {name: value for name, value in passed.items() if value is not None}
+            bound = inspect.BoundArguments(signature, _with_presets(given, presets, signature))
             bound.apply_defaults()
-            if "out" in signature.parameters and "out" not in given and bound.arguments["out"]:
-                bound.arguments["out"] += name_question({k: v for k, v in given.items() if k not in grows})
-            bound.arguments = {name: read_option(signature.parameters[name], v) for name, v in bound.arguments.items()}
-            _join_source(bound, given)
-            together = {name: {one: bound.arguments.pop(one) for one in ones} for name, ones in joined.items()}
+            values = bound.arguments
+            if "out" in signature.parameters and "out" not in given and values["out"]:
+                values["out"] += name_question({name: value for name, value in given.items() if name not in grows})
+            for name, value in values.items():
+                values[name] = read_option(signature.parameters[name], value)
+            together = {name: _join(options, values, given) for name, options in several.items()}
             if before:
                 with spinner("Loading"):
-                    offer = before(bound.arguments | together, given)
+                    offer = before(values | together, given)
                 if offer and _accepts(offer, main, given | offer.changes):
                     return call(**(given | offer.changes))
             with spinner("Loading"):
                 result = main(*bound.args, **bound.kwargs, **together)
             print(result.text, flush=True)
             if afterwards:
-                afterwards(result, bound.arguments)
+                afterwards(result, values)
             return result
 
         call.presets = presets  # type: ignore[attr-defined]
@@ -120,6 +114,43 @@ def recipe(
         return call
 
     return decorate
+
+
+def _with_presets(given: dict[str, Any], presets: dict[str, dict], signature: inspect.Signature) -> dict[str, Any]:
+    "What was given, with the defaults that it changes."
+    own_lr = OWN_LR.get(str(given.get("opt")).strip().lower())
+    values = {"lr_max": own_lr} | given if own_lr and "lr_max" in signature.parameters else given
+    for option, preset in presets.items():
+        if values.get(option):
+            values = preset | values
+    return values
+
+
+def _expand(signature: inspect.Signature) -> tuple[inspect.Signature, dict[str, Options]]:
+    "The signature with every option under its own name, and the parameters that stand for several options."
+    several: dict[str, Options] = {}
+    kept, added = [], []
+    for parameter in signature.parameters.values():
+        found = declared(parameter)
+        if not isinstance(found, Options):
+            kept.append(parameter)
+            continue
+        several[parameter.name] = found
+        for name, option in found.by_name.items():
+            hint, default = Annotated[Any, option], None if option.metavar else False
+            if name == parameter.name:
+                kept.append(parameter.replace(annotation=hint))
+            else:
+                added.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint))
+    return signature.replace(parameters=[*kept, *added]), several
+
+
+def _join(options: Options, values: dict[str, Any], given: dict[str, Any]) -> Any:
+    "Take options that belong together from `values`. Where any is given, no default of the others is meant."
+    own = {name: values.pop(name) for name in options.by_name}
+    if any(name in given for name in own):
+        own = {name: value if name in given or not value else None for name, value in own.items()}
+    return options.join(**own)
 
 
 @dataclass(frozen=True)
@@ -144,47 +175,6 @@ def _accepts(offer: Offer, main: Callable, given: dict[str, Any]) -> bool:
         return input("Train that instead? [Y/n] ").strip().lower() in ("", "y", "yes")
     except EOFError:  # Ctrl-D
         return False
-
-
-def _with_source(signature: inspect.Signature) -> inspect.Signature:
-    "With the options that say where labels and splits are, where a recipe has `data`."
-    if not _takes_source(signature):
-        return signature
-    return signature.replace(parameters=[*signature.parameters.values(), *_parameters(SOURCE)])
-
-
-def _apart(signature: inspect.Signature) -> tuple[inspect.Signature, dict[str, list[str]]]:
-    "With the options that a parameter of several stands for, and which these are, by that parameter."
-    parameters = signature.parameters.values()
-    several = {p.name: found for p in parameters if isinstance(found := declared(p), Options)}
-    kept = [p for p in parameters if p.name not in several]
-    extra = [parameter for options in several.values() for parameter in _parameters(options.by_name)]
-    return signature.replace(parameters=[*kept, *extra]), {name: [*found.by_name] for name, found in several.items()}
-
-
-def _parameters(options: dict[str, Option]) -> list[inspect.Parameter]:
-    "By keyword only; a flag is off, and any other option is not given, by default."
-    return [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None if option.metavar else False,
-            annotation=Annotated[Any, option],
-        )
-        for name, option in options.items()
-    ]
-
-
-def _takes_source(signature: inspect.Signature) -> bool:
-    return "data" in signature.parameters and signature.parameters["data"].annotation == Data
-
-
-def _join_source(bound: inspect.BoundArguments, given: dict[str, Any]) -> None:
-    "Put `data` and the options beside it together: a recipe takes them as one."
-    if _takes_source(bound.signature):
-        options = {name: bound.arguments.pop(name) for name in SOURCE}
-        data = bound.arguments["data"] if "data" in given or not any(options.values()) else None
-        bound.arguments["data"] = image_source(data, **options)
 
 
 def name_question(given: dict[str, Any]) -> str:

@@ -15,25 +15,17 @@ from lrlab.recipes.kitchen import options as o
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.schedule_names import DEFAULT_SCHEDULES, QUICK_SCHEDULES, split_schedules
 
-TUNE_POINTS, TUNE_SEEDS = 5, 2
 SHORT_MINUTES = 10
 UNTUNED: dict[str, Any] = {"tune": False, "tune_points": None, "tune_seeds": None}
 SHORTER: tuple[dict[str, Any], ...] = ({"schedules": QUICK_SCHEDULES}, {"size": 64}, {"epochs": 2})  # one after another
 
 Tune = Annotated[bool, o.Option("Comparison", "", "Tune the peak LR of every schedule on one grid around lr_find's")]
-TunePoints = Annotated[Any, o.Option("Comparison", "N", "Peak LRs in the grid, at first [default: 5]", o.number(3, 15))]
+TunePoints = Annotated[Any, o.Option("Comparison", "N", "Peak LRs in the grid, at first", o.number(3, 15))]
 TuneSeeds = Annotated[
-    Any, o.Option("Comparison", "N", "Seeds per peak LR; never those of the comparison [default: 2]", o.number(1, 100))
+    Any, o.Option("Comparison", "N", "Seeds per peak LR; never those of the comparison", o.number(1, 100))
 ]
-Folds = Annotated[
-    Any,
-    o.Option(
-        "Data",
-        "K",
-        "Cross-validation: K folds, one for each seed [default: a random split for each]",
-        o.number(3, 100),
-    ),
-]
+FOLDS_HELP = "Cross-validation: K folds, one for each seed [default: a random split for each]"
+Folds = Annotated[Any, o.Option("Data", "K", FOLDS_HELP, o.number(3, 100))]
 
 
 def log_runs(result: Any, options: dict[str, Any]) -> None:
@@ -58,7 +50,7 @@ def tell_model(data: Any, size: int | None, knobs: dict[str, Any]) -> tuple[str,
 
 def check_and_propose(options: dict[str, Any], given: dict[str, Any]) -> cli.Offer | None:
     "Raise UserError for options that contradict each other; else what `propose` has to offer."
-    if not options["tune"] and (options["tune_points"] or options["tune_seeds"]):
+    if not options["tune"] and {"tune_points", "tune_seeds"} & set(given):
         raise UserError("`tune_points` and `tune_seeds` are for `tune`")
     if (folds := options["folds"]) and max(options["seeds"]) >= folds:
         raise UserError(f"`folds` {folds}: they are for the seeds 0 to {folds - 1}; choose fewer `seeds`")
@@ -107,7 +99,7 @@ def amount(options: dict[str, Any]) -> tuple[int, int]:
     "How many runs there are, those that tune included, and how many epochs they have in all."
     seeds = len(options["seeds"])
     if options["tune"]:
-        seeds += (options["tune_points"] or TUNE_POINTS) * (options["tune_seeds"] or TUNE_SEEDS)
+        seeds += options["tune_points"] * options["tune_seeds"]
     schedules, budgets = len(split_schedules(options["schedules"])), o.parse_epochs(options["epochs"])
     return seeds * schedules * len(budgets), seeds * schedules * sum(budgets)
 
@@ -134,8 +126,8 @@ def main(
     minutes: o.Minutes = None,
     until_decided: o.UntilDecided = False,
     tune: Tune = False,
-    tune_points: TunePoints = None,
-    tune_seeds: TuneSeeds = None,
+    tune_points: TunePoints = 5,
+    tune_seeds: TuneSeeds = 2,
     learner: o.Learner = None,
     folds: Folds = None,
     weights: o.Weights = None,
@@ -186,7 +178,7 @@ def main(
         tolerance=tolerance,
         minutes=minutes,
         until_decided=until_decided,
-        tuning=tuning.Tuning(tune_points or TUNE_POINTS, tune_seeds or TUNE_SEEDS) if tune else None,
+        tuning=tuning.Tuning(tune_points, tune_seeds) if tune else None,
     )
     return study.answer(question, out, place_for(engine, jobs, address), fresh)
 

@@ -23,8 +23,8 @@ def command_line(recipe: Callable, prog: str | None = None) -> App:
     groups = {name: Group(name, sort_key=i) for i, name in enumerate(GROUPS)}
 
     presets = getattr(recipe, "presets", {})
-    parameters = [_by_name(p, groups, presets.get(p.name)) for p in inspect.signature(recipe).parameters.values()]
     named = inspect.signature(recipe).parameters.values()
+    parameters = [_by_name(p, groups, presets.get(p.name)) for p in named]
     files = "".join(f" {_option(p).metavar}..." for p in named if p.kind == p.VAR_POSITIONAL)
 
     def typed(*args, **kwargs):
@@ -34,18 +34,14 @@ def command_line(recipe: Callable, prog: str | None = None) -> App:
     app = App(
         name=prog,
         usage=f"{prog}{files} [options]",
-        help=_paragraphs(inspect.getmodule(recipe)),
+        # each paragraph of the docstring on one line, for the terminal to wrap
+        help=re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.getdoc(inspect.getmodule(recipe)) or ""),
         help_format="plaintext",
         version_flags=[],
         group_commands=groups["Output"],  # of --help itself
     )
     app.default(typed)
     return app
-
-
-def _paragraphs(module: Any) -> str:
-    "The docstring with each paragraph on one line, for the terminal to wrap."
-    return re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.getdoc(module) or "")
 
 
 def _by_name(parameter: inspect.Parameter, groups: dict[str, Group], preset: dict | None) -> inspect.Parameter:
@@ -60,7 +56,7 @@ def _by_name(parameter: inspect.Parameter, groups: dict[str, Group], preset: dic
             help=option.help,
             group=groups[option.group],
             metavar=option.metavar,
-            converter=_as_typed,
+            converter=lambda hint, tokens: tokens[0].value,  # as typed
             show_default=False if parameter.default in (None, parameter.empty) else str(parameter.default),
         )
         if parameter.default is not parameter.empty:  # Cyclopts would hold a native default against the hint
@@ -71,10 +67,6 @@ def _by_name(parameter: inspect.Parameter, groups: dict[str, Group], preset: dic
         shown = Parameter(help=option.help + means, group=groups[option.group], negative=(), show_default=False)
     kind = parameter.kind if parameter.kind == parameter.VAR_POSITIONAL else parameter.KEYWORD_ONLY
     return parameter.replace(annotation=Annotated[hint, shown], kind=kind)
-
-
-def _as_typed(hint, tokens) -> str:
-    return tokens[0].value
 
 
 def refuse_empty(arguments: dict[str, Any]) -> None:

@@ -23,7 +23,6 @@ from lrlab.callbacks.random_state import seed_loaders
 from lrlab.recipes.kitchen.errors import UserCodeError, UserError
 from lrlab.recipes.kitchen.from_file import FromFile
 from lrlab.recipes.kitchen.learner.classification import class_names, is_classification, is_plain
-from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.stage import print_note, stage
 from lrlab.recipes.kitchen.stats.measures import Measure, lower_is_better
@@ -64,7 +63,7 @@ class OwnData:
 
 
 @dataclass(frozen=True)
-class LearnerWorkload:
+class LearnerWorkload(Workload):
     """What `make_learner()` makes: a fastai Learner with its own data, augmentation, loss, metrics and optimizer.
 
     The random seed is set before each call, and again after it together with the order of the DataLoaders. So the same
@@ -74,11 +73,9 @@ class LearnerWorkload:
 
     make_learner: Callable[[], Learner]
 
-    pretrained = False  # a Learner knows its own layers
-
     def __reduce__(self):
-        "The function may import torchvision where it is unpickled."
-        return _rebuild, (_PrepareTorchvision(), self.make_learner)
+        "The function may import torchvision where it is unpickled, which happens after the call of `_prepared`."
+        return _prepared, (), {"make_learner": self.make_learner}
 
     @cached_property
     def name(self) -> str:
@@ -110,9 +107,6 @@ class LearnerWorkload:
             print_note(self.name, warning)
         return OwnData(self.name, facts, known | _code(self.make_learner), metrics, classes, warnings)
 
-    def resolve(self, data: OwnData) -> "LearnerWorkload":
-        return self
-
     def measure(self, data: OwnData) -> Measure:
         "The Learner's first metric of a known direction; the loss if it has none."
         known = [name for name in data.metrics if lower_is_better(name) is not None]
@@ -120,12 +114,6 @@ class LearnerWorkload:
 
     def to_dict(self, data: OwnData) -> dict:
         return {"learner": self.name, **data.identity}
-
-    def facts(self) -> dict:
-        return {}
-
-    def hints(self, data: OwnData) -> list[str]:
-        return []
 
     def learner(self, seed: int = 0, data: OwnData | None = None) -> Learner:
         set_seed(seed)
@@ -135,22 +123,11 @@ class LearnerWorkload:
         learn.model_dir = scratch_folder()  # callbacks that save the model would overwrite each other's files
         return learn
 
-    def spread(self, lr: float) -> LearningRate:
-        return LearningRate(lr)
 
-    def warm_up_head(self, learn: Learner) -> None:
-        "Nothing: the function decides what is trained."
-
-
-class _PrepareTorchvision:
-    "Unpickled, it prepares torchvision, before what follows it is unpickled."
-
-    def __reduce__(self):
-        return prepare_torchvision, ()
-
-
-def _rebuild(_prepared: bool, make_learner: Callable[[], Learner]) -> LearnerWorkload:
-    return LearnerWorkload(make_learner)
+def _prepared() -> LearnerWorkload:
+    "A workload without its function, where torchvision can be imported."
+    prepare_torchvision()
+    return object.__new__(LearnerWorkload)
 
 
 def call(make_learner: Callable[[], Learner]) -> Learner:
@@ -181,14 +158,13 @@ def place_of(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         where = f"{error.filename}, line {error.lineno}: "
     else:
-        frame = own[-1] if own else None
-        where = f"{_file(frame.filename)}, line {frame.lineno}, in {frame.name}: " if frame else ""
+        where = ""
+        for frame in own[-1:]:
+            in_notebook = "ipykernel" in frame.filename or frame.filename.startswith("<ipython")
+            file = "the notebook" if in_notebook else frame.filename
+            where = f"{file}, line {frame.lineno}, in {frame.name}: "
     said = [line for line in str(error).strip().splitlines() if not line.startswith("Exception occured in `")]
     return printable(f"{where}{type(error).__name__}: {shorten(said[0], 300) if said else 'no message'}")
-
-
-def _file(name: str) -> str:
-    return "the notebook" if "ipykernel" in name or name.startswith("<ipython") else name
 
 
 def try_one_batch(learn: Learner) -> int:
@@ -229,39 +205,32 @@ class FirstBatchAlone(Callback):
 
 def identity(learn: Learner) -> dict:
     "What the numbers of a Learner depend on, as far as it can be seen: short texts and hashes."
-    model = getattr(learn, "arch", None)
+    loader, model = learn.dls.train, getattr(learn, "arch", None)
+    pipelines = [getattr(loader, name, "") for name in ("after_item", "before_batch", "after_batch")]
     arch = model if isinstance(model, str) else getattr(model, "__name__", type(learn.model).__name__)
-    return {
+    seen = {
         "data": type(learn.dls).__name__,
         "arch": arch,
-        "bs": learn.dls.train.bs,
-        "batches": len(learn.dls.train),
+        "bs": loader.bs,
+        "batches": len(loader),
         "loss": _without_addresses(learn.loss_func),
         "optimizer": _without_addresses(learn.opt_func),
         "wd": learn.wd,
-        "transforms": _hash([_without_addresses(learn.dls.train), *_pipelines(learn.dls.train)]),
+        "transforms": _hash(map(_without_addresses, [loader, *pipelines])),
         "model": _hash([str(learn.model)]),
         "weights": _hash(learn.model.state_dict().values()),
-        "first batch": _hash(_first_batch(learn)),
     }
-
-
-def _first_batch(learn: Learner) -> Iterator[Any]:
     try:
-        batch = next(iter(learn.dls.train))
+        batch = next(iter(loader))
     except Exception as error:
         raise UserCodeError(f"while reading the first batch: {place_of(error)}") from error
-    return _leaves(batch)
+    return seen | {"first batch": _hash(_leaves(batch))}
 
 
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for part in value:
-            yield from _leaves(part)
-    else:
-        yield value
+def _leaves(value: Any) -> list:
+    "The tensors, and whatever else there is, in nested lists and dictionaries."
+    parts = list(value.values()) if isinstance(value, dict) else value
+    return [leaf for part in parts for leaf in _leaves(part)] if isinstance(parts, (list, tuple)) else [value]
 
 
 def _hash(values: Any) -> str:
@@ -273,10 +242,6 @@ def _hash(values: Any) -> str:
         else:
             found.update(str(value).encode())
     return found.hexdigest()[:12]
-
-
-def _pipelines(loader: Any) -> list[str]:
-    return [_without_addresses(getattr(loader, name, "")) for name in ("after_item", "before_batch", "after_batch")]
 
 
 def _without_addresses(value: Any) -> str:

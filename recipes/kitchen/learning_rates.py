@@ -46,14 +46,12 @@ class LearningRate:
 
     def to_fastai(self, groups: int | None = None) -> float | slice:
         "As fastai's fit methods take it. fastai cannot spread a slice over the single group of a model (`groups=1`)."
-        if not self.is_slice or groups == 1:
-            return self.peak
-        return slice(self.first, self.peak)
+        return slice(self.first, self.peak) if self.is_slice and groups != 1 else self.peak
 
     def scaled(self, factor: float) -> "LearningRate":
         "Both ends times `factor`, to two digits."
-        first = None if self.first is None else _two_digits(self.first * factor)
-        return LearningRate(_two_digits(self.peak * factor), first, self.is_slice)
+        first = None if self.first is None else two_digits(self.first * factor)
+        return LearningRate(two_digits(self.peak * factor), first, self.is_slice)
 
     def __str__(self) -> str:
         if not self.is_slice:
@@ -93,7 +91,7 @@ def format_number(lr: float) -> str:
     return digits + (f"e{int(exponent)}" if int(exponent) else "")
 
 
-def _two_digits(lr: float) -> float:
+def two_digits(lr: float) -> float:
     return float(f"{lr:.1e}")
 
 

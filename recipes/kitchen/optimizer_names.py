@@ -32,11 +32,8 @@ def parse_optimizer(value: Any, name: str = "opt") -> str:
     if text.lower() in NAMES:
         return text.lower()
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", text):
-        hint = did_you_mean(text.lower(), NAMES)
-        known = ", ".join(NAMES)
-        raise UserError(
-            f"`{name}` {shorten(value)}: expected {known}, or an import path such as torch.optim:NAdam{hint}"
-        )
+        expected = f"expected {', '.join(NAMES)}, or an import path such as torch.optim:NAdam"
+        raise UserError(f"`{name}` {shorten(value)}: {expected}{did_you_mean(text.lower(), NAMES)}")
     return text
 
 

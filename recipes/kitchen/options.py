@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.from_file import FromFile
-from lrlab.recipes.kitchen.image_source import ImageSource
+from lrlab.recipes.kitchen.image_source import ImageSource, image_source
 from lrlab.recipes.kitchen.learning_rates import parse_lr, parse_one_lr, parse_one_lr_or_find
 from lrlab.recipes.kitchen.optimizer_names import DEFAULT as DEFAULT_OPTIMIZER
 from lrlab.recipes.kitchen.optimizer_names import NAMES as OPTIMIZERS
@@ -30,10 +30,6 @@ AUGMENTATIONS = ("none", "flips", "fastai")
 WD_RANGE = (0.0, 100.0)
 
 
-def _unchanged(value: Any, name: str) -> Any:
-    return value
-
-
 @dataclass(frozen=True)
 class Option:
     """How an option is shown and read.
@@ -45,7 +41,7 @@ class Option:
     group: str  # one of GROUPS
     metavar: str  # what stands for the value in the help; empty for a flag
     help: str
-    read: Callable[[Any, str], Any] = _unchanged
+    read: Callable[[Any, str], Any] = lambda value, name: value
 
     def __repr__(self) -> str:
         return self.help  # for Shift-Tab in a notebook
@@ -53,24 +49,16 @@ class Option:
 
 @dataclass(frozen=True)
 class Options:
-    """What a parameter of a recipe stands for: several options, which it gets together as a dictionary by name.
+    """What a parameter of a recipe stands for: several options, of which `join` makes its value.
 
-    The parameter is a keyword-only one, without a default.
+    One of them may have the parameter's own name, and then its default. Else the parameter is a keyword-only one.
     """
 
     by_name: dict[str, Option]
+    join: Callable[..., Any] = dict
 
 
-def check_range(name: str, value, low, high) -> None:
-    "Raise UserError unless `value` is a number in [low, high], and a whole number if `low` is one."
-    whole_only = isinstance(low, int)
-    kinds = int if whole_only else (int, float)
-    if not isinstance(value, kinds) or isinstance(value, bool) or not low <= value <= high:
-        kind = "a whole number" if whole_only else "a number"
-        raise UserError(f"`{name}` {shorten(value)}: expected {kind} from {low} to {high}")
-
-
-def number(low: float, high: float) -> Callable[[Any, str], float]:
+def number(low: float, high: float) -> Callable[[Any, str], Any]:
     """Make the `read` of a number in [low, high]: an int if `low` is one, else a float.
 
     >>> number(1, 9)("3", "epochs"), number(0.0, 9.0)("3", "noise")
@@ -78,13 +66,15 @@ def number(low: float, high: float) -> Callable[[Any, str], float]:
     """
     kind = type(low)
 
-    def read(value: Any, name: str) -> float:
+    def read(value: Any, name: str) -> Any:
         try:
-            value = kind(value) if isinstance(value, str) else value
+            found = kind(value) if isinstance(value, str) else value
         except ValueError:
-            pass  # check_range has the sentence
-        check_range(name, value, low, high)
-        return kind(value)
+            found = None
+        if not isinstance(found, (int, kind)) or isinstance(found, bool) or not low <= found <= high:
+            expected = "a whole number" if kind is int else "a number"
+            raise UserError(f"`{name}` {shorten(value)}: expected {expected} from {low} to {high}")
+        return kind(found)
 
     return read
 
@@ -113,8 +103,7 @@ def parse_seeds(seeds: int | str | Sequence[int], name: str = "seeds") -> list[i
         raise UserError(f"{shown}: expected how many (3), or which (0,5,7)")
     is_count = "," not in seeds if isinstance(seeds, str) else not isinstance(seeds, Iterable)
     if is_count and numbers:
-        check_range(name, numbers[0], 1, 1000)
-        return list(range(numbers[0]))
+        return list(range(number(1, 1000)(numbers[0], name)))
     if not numbers or min(numbers) < 0 or max(numbers) >= 2**32:
         raise UserError(f"{shown}: seeds are whole numbers from 0 to 4294967295")
     if len(set(numbers)) < len(numbers):
@@ -133,9 +122,7 @@ def parse_epochs(epochs: int | str | Sequence[int], name: str = "epochs") -> lis
         raise UserError(f"`{name}` {shorten(epochs)}: expected a whole number (7), or several (3,6,12)")
     if not budgets or len(set(budgets)) < len(budgets):
         raise UserError(f"`{name}` {shorten(epochs)}: expected different whole numbers, such as 3,6,12")
-    for budget in budgets:
-        check_range(name, budget, 1, 10_000)
-    return sorted(budgets)
+    return sorted(number(1, MANY)(budget, name) for budget in budgets)
 
 
 def _whole_numbers(value: Any) -> list[int] | None:
@@ -179,8 +166,7 @@ def parse_jobs(jobs: int | str | None, name: str = "jobs") -> int | None:
         number_of_runs = int(jobs) if isinstance(jobs, str) else operator.index(jobs)
     except (TypeError, ValueError):
         raise UserError(f"`{name}` {shorten(jobs)}: expected auto or a whole number from 1 to 256") from None
-    check_range(name, number_of_runs, 1, 256)
-    return number_of_runs
+    return number(1, 256)(number_of_runs, name)
 
 
 def parse_judge(value: Any, name: str = "judge") -> Measure:
@@ -227,62 +213,61 @@ def pretrained_name(value: Any, name: str) -> str:
 MOST_SEEDS = 50  # in the time of `minutes`
 MANY = 10_000  # epochs: more than anybody wants
 LAST_SEED = 2**32 - 1
-DATA_HELP = "solar, digits, fashion_mnist, a fastai dataset, or a folder of images; cifar:1000 takes 1,000 of them"
-ARCH_HELP = "small (from scratch), or a pretrained model: efficientnet_lite0, or one of torchvision or timm"
 FIRST_SIZE = 48  # pixels of the solar cells, so that the first comparison of a new user takes minutes
-SEEDS_HELP = "How many seeds, or which ones: 0,5,7"
 
-Data = Annotated[Any, Option("Data", "NAME|FOLDER", DATA_HELP, as_data)]
-SOURCE = {  # of the images, for every recipe with images; image_source puts them together with `data`
-    "labels": Option("Data", "FILE", "Table of files and labels: labels.csv, or labels.csv:file,label", as_text),
+# The help of options, where it is too long to stand beside them.
+DATA_HELP = "solar, digits, fashion_mnist, a fastai dataset, or a folder of images; cifar:1000 takes 1,000 of them"
+LABELS_HELP = "Table of files and labels: labels.csv, or labels.csv:file,label"
+ARCH_HELP = "small (from scratch), or a pretrained model: efficientnet_lite0, or one of torchvision or timm"
+DEFAULT_ARCH_HELP = f"{ARCH_HELP} [default: small; for your own colour photos efficientnet_lite0]"
+WEIGHTS_HELP = "Pretrained weights: a .pth or .safetensors file [default: ImageNet's]"
+AUG_HELP = "none, flips, or fastai (its aug_transforms) [default: the flips that are known to keep the label]"
+OPT_HELP = f"{', '.join(OPTIMIZERS)}, or MODULE:NAME [default: {DEFAULT_OPTIMIZER}]"
+FREEZE_HELP = "Epochs of a pretrained model's new head alone, before all layers [default: 1]"
+LR_HELP = "Peak learning rate: a number, slice(first layers, head), or find"
+BS_HELP = "Batch size [default: 64, or less for at least 8 steps an epoch]"
+SEEDS_HELP = "How many seeds, or which ones: 0,5,7"
+SCHEDULES_HELP = f"Schedules by name ({', '.join(NAMES)}), or as calls such as OneCycle(pct_start=0.3)"
+JUDGE_HELP = "What judges a run: accuracy, loss, brier, or a metric; -NAME if lower is better"
+TOLERANCE_HELP = "Difference that does not matter: 0.01 or 1% [default: 1 point of accuracy, 2 % of a loss]"
+MINUTES_HELP = "Three seeds first; then more for open schedules while time lasts"
+UNTIL_DECIDED_HELP = "Three seeds first; then more, up to --seeds, for open schedules only"
+LEARNER_HELP = "Makes your own fastai Learner, such as train.py:make_learner"
+ADDRESS_HELP = "Ray cluster to join: auto or an address [default: start one here]"
+LOG_HELP = f"Log the finished runs to {', '.join(TRACKERS[:-1])} or {TRACKERS[-1]}"
+
+SOURCE = {
+    "data": Option("Data", "NAME|FOLDER", DATA_HELP, as_data),
+    "labels": Option("Data", "FILE", LABELS_HELP, as_text),
     "label_re": Option("Data", "PATTERN", "The label in the file names, as a group: ^(.+)_\\d+", as_text),
     "train": Option("Data", "FOLDER", "Images to train on, one folder per class; with --valid", as_text),
     "valid": Option("Data", "FOLDER", "Images to validate on", as_text),
     "test": Option("Data", "FOLDER", "Images to test on", as_text),
 }
-Size = Annotated[
-    Any, Option("Data", "PIXELS", "Image side length in pixels [default: as the dataset]", number(8, 2048))
-]
-FixedSize = Annotated[Any, Option("Data", "PIXELS", "Image side length in pixels", number(8, 2048))]
-NoCache = Annotated[bool, Option("Data", "", "Do not cache decoded images on disk")]
-Arch = Annotated[Any, Option("Model", "NAME", ARCH_HELP, as_text)]
-DefaultArch = Annotated[
-    Any,
-    Option(
-        "Model",
-        "NAME",
-        f"{ARCH_HELP} [default: small; for your own colour photos efficientnet_lite0]",
-        as_text,
-    ),
-]
-PretrainedArch = Annotated[
-    Any,
-    Option("Model", "NAME", "efficientnet_lite0, or a torchvision or timm model", pretrained_name),
-]
-Weights = Annotated[
-    Any, Option("Model", "FILE", "Pretrained weights: a .pth or .safetensors file [default: ImageNet's]", as_text)
-]
 TRAINING = {
-    "aug": Option(
-        "Training",
-        "NAME",
-        "none, flips, or fastai (its aug_transforms) [default: the flips that are known to keep the label]",
-        one_of(*AUGMENTATIONS),
-    ),
+    "aug": Option("Training", "NAME", AUG_HELP, one_of(*AUGMENTATIONS)),
     "wd": Option("Training", "X", "Weight decay [default: the optimizer's own; adam: 0.01]", number(*WD_RANGE)),
-    "opt": Option(
-        "Training", "NAME", f"{', '.join(OPTIMIZERS)}, or MODULE:NAME [default: {DEFAULT_OPTIMIZER}]", parse_optimizer
-    ),
+    "opt": Option("Training", "NAME", OPT_HELP, parse_optimizer),
 }
 START = {
     "scratch": Option("Model", "", "Start from random weights, not from pretrained ones"),
-    "freeze_epochs": Option(
-        "Training",
-        "N",
-        "Epochs of a pretrained model's new head alone, before all layers [default: 1]",
-        number(0, MANY),
-    ),
+    "freeze_epochs": Option("Training", "N", FREEZE_HELP, number(0, MANY)),
 }
+PIXELS = number(8, 2048)
+
+Data = Annotated[Any, Options(SOURCE, image_source)]
+Size = Annotated[Any, Option("Data", "PIXELS", "Image side length in pixels [default: as the dataset]", PIXELS)]
+FixedSize = Annotated[Any, Option("Data", "PIXELS", "Image side length in pixels", PIXELS)]
+NoCache = Annotated[bool, Option("Data", "", "Do not cache decoded images on disk")]
+Learner = Annotated[Any, Option("Data", "FILE:FUNCTION", LEARNER_HELP, FromFile.parse)]
+
+Arch = Annotated[Any, Option("Model", "NAME", ARCH_HELP, as_text)]
+DefaultArch = Annotated[Any, Option("Model", "NAME", DEFAULT_ARCH_HELP, as_text)]
+PretrainedArch = Annotated[
+    Any, Option("Model", "NAME", "efficientnet_lite0, or a torchvision or timm model", pretrained_name)
+]
+Weights = Annotated[Any, Option("Model", "FILE", WEIGHTS_HELP, as_text)]
+
 Aug = Annotated[Any, TRAINING["aug"]]
 Knobs = Annotated[Any, Options(START | TRAINING)]  # for `choose_workload` and `make_workload`
 TrainingKnobs = Annotated[Any, Options(TRAINING)]  # of a recipe that itself says what a model starts from
@@ -290,80 +275,32 @@ Epochs = Annotated[Any, Option("Training", "N", "Epochs of every run", number(1,
 Budgets = Annotated[
     Any, Option("Training", "N[,N...]", "Epochs of every run, or several budgets to compare: 3,6,12", parse_epochs)
 ]
-LrMax = Annotated[
-    Any, Option("Training", "LR", "Peak learning rate: a number, slice(first layers, head), or find", parse_lr)
-]
-OneLr = Annotated[Any, Option("Training", "LR", "Peak learning rate of all runs", parse_one_lr)]
+LrMax = Annotated[Any, Option("Training", "LR", LR_HELP, parse_lr)]
 OneLrOrFind = Annotated[
     Any, Option("Training", "LR", "Peak learning rate of all runs: a number, or find", parse_one_lr_or_find)
 ]
-BatchSize = Annotated[
-    Any,
-    Option("Training", "N", "Batch size [default: 64, or less for at least 8 steps an epoch]", number(2, 65536)),
-]
+BatchSize = Annotated[Any, Option("Training", "N", BS_HELP, number(2, 65536))]
 Seed = Annotated[
     Any, Option("Training", "N", "Seed of the initial weights, batch order and augmentation", number(0, LAST_SEED))
 ]
+
 Seeds = Annotated[Any, Option("Comparison", "N|N,N...", SEEDS_HELP, parse_seeds)]
-Schedules = Annotated[
-    Any,
-    Option(
-        "Comparison",
-        "NAMES",
-        f"Schedules by name ({', '.join(NAMES)}), or as calls such as OneCycle(pct_start=0.3)",
-        split_schedules,
-    ),
-]
-Judge = Annotated[
-    Any,
-    Option(
-        "Comparison",
-        "MEASURE",
-        "What judges a run: accuracy, loss, brier, or a metric; -NAME if lower is better",
-        parse_judge,
-    ),
-]
-Tolerance = Annotated[
-    Any,
-    Option(
-        "Comparison",
-        "X",
-        "Difference that does not matter: 0.01 or 1% [default: 1 point of accuracy, 2 % of a loss]",
-        parse_tolerance,
-    ),
-]
-Minutes = Annotated[
-    Any, Option("Comparison", "N", "Three seeds first; then more for open schedules while time lasts", parse_minutes)
-]
-UntilDecided = Annotated[
-    bool, Option("Comparison", "", "Three seeds first; then more, up to --seeds, for open schedules only")
-]
-Learner = Annotated[
-    Any,
-    Option("Data", "FILE:FUNCTION", "Makes your own fastai Learner, such as train.py:make_learner", FromFile.parse),
-]
+Schedules = Annotated[Any, Option("Comparison", "NAMES", SCHEDULES_HELP, split_schedules)]
+Judge = Annotated[Any, Option("Comparison", "MEASURE", JUDGE_HELP, parse_judge)]
+Tolerance = Annotated[Any, Option("Comparison", "X", TOLERANCE_HELP, parse_tolerance)]
+Minutes = Annotated[Any, Option("Comparison", "N", MINUTES_HELP, parse_minutes)]
+UntilDecided = Annotated[bool, Option("Comparison", "", UNTIL_DECIDED_HELP)]
+
 Precision = Annotated[
-    Any,
-    Option(
-        "Machine",
-        "NAME",
-        "fp32, bf16, fp16 (GPU), or auto: bf16 where it is faster",
-        one_of(*PRECISIONS),
-    ),
+    Any, Option("Machine", "NAME", "fp32, bf16, fp16 (GPU), or auto: bf16 where it is faster", one_of(*PRECISIONS))
 ]
 Jobs = Annotated[Any, Option("Machine", "N", "Runs at the same time; auto: as cores and memory allow", parse_jobs)]
 Threads = Annotated[Any, Option("Machine", "N", "CPU threads per run", number(1, 256))]
 AllThreads = Annotated[Any, Option("Machine", "N", "CPU threads [default: every core]", number(1, 256))]
 Engine = Annotated[Any, Option("Machine", "NAME", "Train on local (this machine) or ray (a cluster)", one_of(*ENGINES))]
-Address = Annotated[
-    Any, Option("Machine", "HOST:PORT", "Ray cluster to join: auto or an address [default: start one here]")
-]
-Log = Annotated[
-    Any,
-    Option(
-        "Output", "NAME", f"Log the finished runs to {', '.join(TRACKERS[:-1])} or {TRACKERS[-1]}", one_of(*TRACKERS)
-    ),
-]
+Address = Annotated[Any, Option("Machine", "HOST:PORT", ADDRESS_HELP)]
+
+Log = Annotated[Any, Option("Output", "NAME", LOG_HELP, one_of(*TRACKERS))]
 Out = Annotated[Any, Option("Output", "FOLDER", "Results folder; the same command again resumes there")]
 Fresh = Annotated[bool, Option("Output", "", "Start over; existing results are moved to a dated folder")]
 Quick = Annotated[bool, Option("Output", "", "A short trial run")]

@@ -7,7 +7,7 @@ reported at once.
 import ast
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +102,7 @@ def parse_schedule(text: str) -> "Schedule":
     except (ValueError, TypeError, MemoryError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"`schedules`: {shorten(text)}: {error}") from error
+        raise _error(text, error) from error
     if not isinstance(schedule, Schedule):
         raise UserError(f"`schedules`: {shorten(text)} is not a schedule; expected such as OneCycle(pct_start=0.3)")
     return schedule
@@ -141,13 +141,17 @@ def _checked_label(label: str) -> str:
     return name
 
 
+def _error(text: str, says: object) -> UserError:
+    return UserError(f"`schedules`: {shorten(text)}: {says}")
+
+
 def _expression(text: str) -> ast.expr:
     try:
         return ast.parse(text.strip(), mode="eval").body
     except SyntaxError as error:
-        raise UserError(f"`schedules`: {shorten(text)}: it is not a constructor call") from error
+        raise _error(text, "it is not a constructor call") from error
     except (ValueError, MemoryError, RecursionError) as error:
-        raise UserError(f"`schedules`: {shorten(text)}: {error}") from error
+        raise _error(text, error) from error
 
 
 def _called(node: ast.Call, text: str) -> str:
@@ -155,41 +159,38 @@ def _called(node: ast.Call, text: str) -> str:
     name = node.func.id if isinstance(node.func, ast.Name) else ast.unparse(node.func)
     if name not in CALLS:
         hint = did_you_mean(name, CALLS, cutoff=0.5) or f"; expected one of {', '.join(CALLS)}"
-        raise UserError(f"`schedules`: {shorten(text)}: there is no {shorten(name)}{hint}")
+        raise _error(text, f"there is no {shorten(name)}{hint}")
     return name
 
 
 def _build(node: ast.expr, text: str):
+    "What a part of a constructor call stands for: a schedule, a tuple or a literal."
     if isinstance(node, ast.Call):
-        name = _called(node, text)
-        named = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
-        if any(keyword.arg is None for keyword in node.keywords):
-            raise UserError(f"`schedules`: {shorten(text)}: ** is not understood here")
-        if len(named) < len(node.keywords):
-            raise UserError(f"`schedules`: {shorten(text)}: an argument of {name} is given twice")
-        make, known = _constructor(name)
-        for argument in named:
-            if argument not in known:
-                hint = did_you_mean(argument, known, cutoff=0.5) or f"; it takes {', '.join(known) or 'none'}"
-                raise UserError(f"`schedules`: {shorten(text)}: {name} has no argument {shorten(argument)}{hint}")
-        values = {argument: _build(value, text) for argument, value in named.items()}
-        return make(*[_build(a, text) for a in node.args], **values)
+        return _call(node, text)
     if isinstance(node, (ast.Tuple, ast.List)):
         return tuple(_build(element, text) for element in node.elts)
     try:
         return ast.literal_eval(node)
     except ValueError:
-        raise UserError(
-            f"`schedules`: {shorten(text)}: expected a number or text, not {shorten(ast.unparse(node))}"
-        ) from None
+        raise _error(text, f"expected a number or text, not {shorten(ast.unparse(node))}") from None
 
 
-def _constructor(name: str) -> tuple[Callable, list[str]]:
-    "A class or function of the schedule library, and the names of its arguments."
+def _call(node: ast.Call, text: str):
     from lrlab import callbacks
 
+    name = _called(node, text)
     make = getattr(callbacks, name)
-    return make, list(inspect.signature(make).parameters)
+    known, values = list(inspect.signature(make).parameters), {}
+    for keyword in node.keywords:
+        if keyword.arg is None:
+            raise _error(text, "** is not understood here")
+        if keyword.arg in values:
+            raise _error(text, f"an argument of {name} is given twice")
+        if keyword.arg not in known:
+            hint = did_you_mean(keyword.arg, known, cutoff=0.5) or f"; it takes {', '.join(known) or 'none'}"
+            raise _error(text, f"{name} has no argument {shorten(keyword.arg)}{hint}")
+        values[keyword.arg] = _build(keyword.value, text)
+    return make(*[_build(argument, text) for argument in node.args], **values)
 
 
 def _split_outside_brackets(text: str) -> list[str]:

@@ -3,16 +3,16 @@
 `ImageWorkload` is made of names and numbers. `LearnerWorkload` (learner_workload.py) calls a function of the user's.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from fastai.torch_core import set_seed
 from fastcore.basics import noop
 from joblib import cpu_count
-from torch import nn
 
 from lrlab.recipes.kitchen.data.catalog import load, split_count
 from lrlab.recipes.kitchen.data.dataloaders import default_batch_size, make_dataloaders
@@ -30,12 +30,12 @@ from lrlab.recipes.kitchen.models.layer_groups import layer_groups, one_group
 from lrlab.recipes.kitchen.models.weights import read_weights, sha256
 from lrlab.recipes.kitchen.optimizer_names import DEFAULT as DEFAULT_OPTIMIZER
 from lrlab.recipes.kitchen.optimizer_names import OWN_LR, parse_optimizer
-from lrlab.recipes.kitchen.options import AUGMENTATIONS, MANY, WD_RANGE, check_range, number, one_of
+from lrlab.recipes.kitchen.options import AUGMENTATIONS, LAST_SEED, MANY, WD_RANGE, number, one_of
 from lrlab.recipes.kitchen.stage import stage
 from lrlab.recipes.kitchen.stats.measures import Measure
 
 
-class Workload(Protocol):
+class Workload(ABC):
     """What is trained: everything but the schedule, the learning rate and the seed. A frozen dataclass.
 
     Its `data` is an ImageSet, or what is known of the data of a Learner of the user's own. It has a `name` and a method
@@ -43,43 +43,54 @@ class Workload(Protocol):
     """
 
     @property
+    @abstractmethod
     def arch(self) -> str:
         "The name of the model."
 
     @property
     def pretrained(self) -> bool:
         "Whether the recipes treat it as a pretrained model: the head first, and LRs that differ over the layers."
+        return False
 
+    @abstractmethod
     def load(self) -> Any:
         "The data. Raises UserError for what cannot be used."
 
     def resolve(self, data: Any) -> "Workload":
-        "Replace defaults that depend on the data or on the machine."
+        "Replace defaults that depend on the data or on the machine, because the results depend on them."
+        return self
 
+    @abstractmethod
     def learner(self, seed: int = 0, data: Any = None) -> Any:
-        "A new Learner, the same for the same seed."
+        "A new Learner, the same for the same seed. `data` is what `load` returned, for a caller that has it."
 
+    @abstractmethod
     def measure(self, data: Any) -> Measure:
         "What judges its runs, unless the user says otherwise."
 
+    @abstractmethod
     def to_dict(self, data: Any) -> dict:
         "Everything about the data and the model that the numbers depend on; JSON types."
 
     def facts(self) -> dict:
         "Further fields of the manifest."
+        return {}
 
     def hints(self, data: Any) -> list[str]:
         "What the user may want to set, because nobody else can know it."
+        return []
 
     def spread(self, lr: float) -> LearningRate:
         "An LR that was found, spread over the layers if the model is pretrained."
+        return LearningRate(lr)
 
     def warm_up_head(self, learn: Any) -> None:
         "What a run trains before its schedule starts."
+        return
 
 
 @dataclass(frozen=True)
-class ImageWorkload:
+class ImageWorkload(Workload):
     "Images by the name of a data set or folder, and a model by its name."
 
     data: str | ImageSource = "solar"
@@ -113,7 +124,6 @@ class ImageWorkload:
         return images.split_by(0, self.folds) if self.folds else images
 
     def resolve(self, images: ImageSet) -> "ImageWorkload":
-        "Replace the defaults that depend on the images or on the machine, because the results depend on them."
         bs = self.bs or default_batch_size(len(images.splits["train"]))
         n_channels, size = images.channels, images.size
         precision = resolve_precision(self.precision, lambda: create(self.arch, 2, n_channels, size, pretrained=False))
@@ -128,7 +138,6 @@ class ImageWorkload:
         return Measure()
 
     def to_dict(self, images: ImageSet) -> dict:
-        "Everything about the data and the model that the numbers depend on; JSON types."
         fields = asdict(replace(self.resolve(images), data=str(self.data)))
         fields |= self.data.given() if isinstance(self.data, ImageSource) else {}
         del fields["cache"]  # where the pixels are stored changes nothing
@@ -156,17 +165,27 @@ class ImageWorkload:
         """A new Learner. The same seed gives the same initial weights, batch order, augmentation, and split.
 
         The split is the data's own where they have one.
-
-        A caller that has loaded the images already passes them as `images`.
         """
+        from fastai.metrics import accuracy
+
         images = self.load() if images is None else images
         resolved, images = self.resolve(images), images.split_by(seed, self.folds)
         set_seed(seed)  # before the DataLoaders, whose batch order comes from Python's random
         colour = is_pretrained(self.arch)
         dls = make_dataloaders(images, resolved.bs, colour=colour, pretrained=self.pretrained, aug=self.aug)
         model = create(self.arch, len(images.classes), images.channels, images.size, self.pretrained, self.weights)
-        optimizer = {"opt_func": opt_func(self.opt), "wd": self.wd}
-        return make_learner(dls, model, self.pretrained, resolved.precision, seed, **optimizer)
+        learn = QuickLearner(
+            dls,
+            model.to(memory_format=torch.channels_last),
+            loss_func=PlainCrossEntropy(),
+            opt_func=opt_func(self.opt),
+            wd=self.wd,
+            metrics=accuracy,
+            splitter=layer_groups if self.pretrained else one_group,
+            precision=resolved.precision,
+        )
+        set_seed(seed)  # again, because the number of random draws for the initial weights depends on the model
+        return learn
 
     def spread(self, lr: float) -> LearningRate:
         "An LR for the head, spread over the layers of a pretrained model as fastai's `fine_tune` does."
@@ -200,7 +219,7 @@ def build(
     prepare_torchvision()
     import fastai.vision.all  # noqa: F401  (registers show_results and plot_top_losses of images)
 
-    check_range("seed", seed, 0, 2**32 - 1)
+    seed = number(0, LAST_SEED)(seed, "seed")
     unknown = next((name for name in labelled if name not in OPTIONS), None)
     if unknown:
         raise TypeError(f"build() got an unexpected keyword argument {unknown!r}")
@@ -226,10 +245,8 @@ def make_workload(
 ) -> ImageWorkload:
     "An ImageWorkload. Raises UserError for an impossible number, an unknown name or a bad file of weights."
     data = data if isinstance(data, ImageSource) else str(data)
-    if bs is not None:
-        check_range("bs", bs, 2, 65536)  # batch norm needs two images
-    if size is not None:
-        check_range("size", size, 8, 2048)
+    bs = None if bs is None else number(2, 65536)(bs, "bs")  # batch norm needs two images
+    size = None if size is None else number(8, 2048)(size, "size")
     check_precision(precision)
     arch = str(arch)
     check_name(arch)
@@ -258,8 +275,7 @@ def _start(arch: str, weights: str | None, scratch: bool, freeze_epochs: int | N
     if freeze_epochs is not None:
         if scratch or not is_pretrained(arch):
             raise UserError(f"`freeze_epochs` {freeze_epochs}: a model from scratch has no trained layers to freeze")
-        check_range("freeze_epochs", freeze_epochs, 0, MANY)
-        fields["head_epochs"] = freeze_epochs
+        fields["head_epochs"] = number(0, MANY)(freeze_epochs, "freeze_epochs")
     if weights is not None:
         read_weights(weights)  # raises before the data are loaded
         fields |= {"weights": str(weights), "weights_sha256": sha256(weights)}
@@ -275,25 +291,8 @@ def use_threads(threads: int | None = None) -> None:
 def using_threads(threads: int | None = None) -> Iterator[None]:
     "Let torch compute in `threads` threads within the block, by default one per core that this process may use."
     before = torch.get_num_threads()
-    torch.set_num_threads(threads or cpu_count())
+    use_threads(threads)
     try:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def make_learner(dls, model: nn.Sequential, pretrained: bool, precision: str, seed: int, **optimizer: Any):
-    "The Learner of a workload, ready to fit, with the `opt_func` and `wd` of `optimizer`, and accuracy as its metric."
-    from fastai.metrics import accuracy
-
-    learn = QuickLearner(
-        dls,
-        model.to(memory_format=torch.channels_last),
-        loss_func=PlainCrossEntropy(),
-        **optimizer,
-        metrics=accuracy,
-        splitter=layer_groups if pretrained else one_group,
-        precision=precision,
-    )
-    set_seed(seed)  # again, because the number of random draws for the initial weights depends on the model
-    return learn

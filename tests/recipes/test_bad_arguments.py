@@ -314,7 +314,7 @@ def test_bad_values(recipe, name, value, says, empty_place, capsys):
         if other in options_of and other != name:
             argv += [f"--{other}", small]
     argv += ["--tune"] if name.startswith("tune_") else []
-    of_one_lr = options_of[name].annotation in (options.OneLr, options.OneLrOrFind)
+    of_one_lr = options_of[name].annotation == options.OneLrOrFind
     says = f"{says}|expected a positive number" if of_one_lr else says
     assert re.search(says, complaint(argv, capsys))
     assert everything(empty_place) == before, "nothing is written"
@@ -487,8 +487,8 @@ PUBLIC = [  # public functions, called from somebody's notebook: (call, what the
     (lambda: schedule_names.parse_schedules(None, 5), "`schedules`"),
     (lambda: schedule_names.parse_schedules(5, 5), "`schedules`"),
     (lambda: options.parse_jobs("many"), "`jobs`"),
-    (lambda: options.check_range("epochs", "3", 1, 9), "`epochs` 3"),
-    (lambda: options.check_range("noise", float("nan"), 0.0, 9.0), "`noise` nan"),
+    (lambda: options.number(1, 9)("3.5", "epochs"), "`epochs` 3.5"),
+    (lambda: options.number(0.0, 9.0)(float("nan"), "noise"), "`noise` nan"),
     (lambda: callbacks.OneCycle(pct_start=float("nan")), "pct_start must be .* got nan"),
     (lambda: callbacks.CosineRestarts(cycle_len=float("inf")), "cycle_len must be .* got inf"),
     (lambda: callbacks.StepDecay(gamma="0.5"), "gamma must be .* got '0.5'"),

@@ -16,7 +16,7 @@ from lrlab.recipes.kitchen.data.image_set import ImageSet, part_of
 from lrlab.recipes.kitchen.data.labels import load_source
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.image_source import ImageSource
-from lrlab.recipes.kitchen.options import check_range
+from lrlab.recipes.kitchen.options import number
 from lrlab.recipes.kitchen.stage import print_note
 from lrlab.recipes.kitchen.text import did_you_mean
 
@@ -49,7 +49,7 @@ def load(name: str | ImageSource = "solar", size: int | None = None, cache: bool
     ((1797, 16, 16, 1), 10)
     """
     if size is not None:
-        check_range("size", size, 8, 2048)
+        size = number(8, 2048)(size, "size")
     source, count = split_count((name.data or "") if isinstance(name, ImageSource) else str(name))
     if isinstance(name, ImageSource):
         images = _checked(load_source(replace(name, data=source or None), size or FOLDER_SIZE, cache), count)

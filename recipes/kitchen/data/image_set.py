@@ -1,6 +1,5 @@
 """`ImageSet`: labelled images of one size, split into training, validation and perhaps test images."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -8,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.options import check_range
+from lrlab.recipes.kitchen.options import number
 
 SPLIT_SEED = 42  # of the split that describes data without one of their own; every run splits them by its own seed
 VALID_SHARE = 0.25
@@ -81,8 +80,8 @@ class ImageSet:
 
     def class_counts(self, split: str) -> dict[str, int]:
         "Images per class in one split."
-        counts = Counter(self.labels[self.splits[split]].tolist())
-        return {name: counts.get(i, 0) for i, name in enumerate(self.classes)}
+        counts = np.bincount(self.labels[self.splits[split]], minlength=len(self.classes))
+        return dict(zip(self.classes, counts.tolist(), strict=True))
 
     def majority(self, split: str = "valid") -> float:
         "The accuracy of always answering the most frequent class."
@@ -134,7 +133,7 @@ def stratified_split(
     >>> {name: len(rows) for name, rows in stratified_split(["cat"] * 8 + ["dog"] * 4).items()}
     {'train': 9, 'valid': 3}
     """
-    check_range("share", share, 0.0, 1.0)
+    share = number(0.0, 1.0)(share, "share")
     rng = np.random.default_rng(seed)
     stratum_of = np.asarray(strata)
     chosen: list[int] = []

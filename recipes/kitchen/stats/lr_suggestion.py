@@ -6,7 +6,7 @@ from statistics import median
 
 import numpy as np
 
-from lrlab.recipes.kitchen.learning_rates import format_number
+from lrlab.recipes.kitchen.learning_rates import format_number, two_digits
 from lrlab.recipes.kitchen.text import plural
 
 FAR = 3.0  # An LR is far from the range if it is beyond its ends by more than this factor.
@@ -43,12 +43,12 @@ class LRSuggestion:
     @property
     def lr(self) -> float | None:
         "None if no seed suggests an LR."
-        return _two_digits(np.exp(median(np.log(self._found)))) if self._found else None
+        return two_digits(np.exp(median(np.log(self._found)))) if self._found else None
 
     @property
     def range(self) -> list[float]:
         "The lowest and the highest LR; empty if no seed suggests one."
-        return [_two_digits(end(self._found)) for end in (min, max)] if self._found else []
+        return [two_digits(end(self._found)) for end in (min, max)] if self._found else []
 
     def __str__(self) -> str:
         if self.lr is None:
@@ -69,7 +69,3 @@ class LRSuggestion:
             return ""
         times = f"{lr / high:.0f} times the highest" if lr > high else f"1/{low / lr:.0f} of the lowest"
         return f"{times} LR that lr_find suggests, {self}"
-
-
-def _two_digits(lr: float) -> float:
-    return float(f"{lr:.1e}")
