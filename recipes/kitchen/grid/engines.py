@@ -60,19 +60,27 @@ def ctrl_c_waits() -> Iterator[None]:
     Processes that start meanwhile inherit the signal mask, where the system has masks. The mask is this thread's alone,
     and the system may hand the signal to another thread, so the handler waits too.
     """
+    came: list[int] = []
+    try:
+        with ctrl_c_calls(lambda number, frame: came.append(number)), _masked(signal.SIGINT):
+            yield
+    finally:
+        if came:
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def ctrl_c_calls(handler: Callable[[int, Any], Any]) -> Iterator[None]:
+    "Let Ctrl-C call `handler` within the block. Only the main thread can; in another one nothing changes."
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
-    usual = signal.signal(signal.SIGINT, lambda signum, frame: came.append(signum))
+    usual = signal.signal(signal.SIGINT, handler)
     try:
-        with _masked(signal.SIGINT):
-            yield
+        yield
     finally:
         if usual is not None:  # not installed from Python
             signal.signal(signal.SIGINT, usual)
-        if came:
-            signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager

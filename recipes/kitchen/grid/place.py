@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.options import ENGINES, parse_jobs
+from lrlab.recipes.kitchen.options import ENGINES, one_of, parse_jobs
 
 
 class Place(NamedTuple):
@@ -16,8 +16,7 @@ class Place(NamedTuple):
 
 def place_for(engine: str, jobs: int | str, address: str | None) -> Place:
     "The place that the options describe. Raises UserError for an unknown engine or number of jobs."
-    if engine not in ENGINES:
-        raise UserError(f"`engine` {engine}: expected one of {', '.join(ENGINES)}")
+    one_of(*ENGINES)(engine, "engine")
     if address and engine != "ray":
         raise UserError("`address` is for `engine` ray")
     place = Place(engine, parse_jobs(jobs), address)

@@ -1,4 +1,8 @@
-"""The LR range tests of all seeds, in processes side by side where that saves time. Their results are the same."""
+"""The LR range tests of all seeds, in processes side by side where that saves time. Their results are the same.
+
+Every recipe tests the same Learners, seeds, LRs and steps in one thread. So every recipe suggests the same LR for the
+same data, model and settings.
+"""
 
 import gc
 import time
@@ -7,17 +11,22 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from fastai.basics import Callback
 
 from lrlab.callbacks import LRRange, lr_range_test
 from lrlab.recipes.kitchen.data.dataloaders import train_device
 from lrlab.recipes.kitchen.grid.engines import WorkerLost, compute
 from lrlab.recipes.kitchen.grid.place import Place
+from lrlab.recipes.kitchen.learner.quick_learner import QuickLearner
 from lrlab.recipes.kitchen.machine.environment import fitting_jobs, peak_memory
-from lrlab.recipes.kitchen.runs.lr_range_test import SEEDS, STEPS, THREADS, range_test
 from lrlab.recipes.kitchen.stage import stage
+from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.workloads import Workload, using_threads
 
+SEEDS = (0, 1, 2)  # the same for all folders, so that folders with runs of different seeds can be merged
+STEPS = 100
+THREADS = 1  # The last bits of a sum depend on the threads, and after some steps at high LRs the whole curve does.
 WORKER_START = 10.0  # seconds; loading torch and fastai takes a process 7 s of processor time on a server CPU
 PROBE_STEPS = 6  # the fewest that an LR range test takes
 
@@ -65,6 +74,30 @@ def one_test(test: SeedTest, data: Any, workload: Workload, num_it: int) -> LRRa
             return range_test(workload, test.seed, data, num_it)
     finally:
         gc.collect()  # a Learner and its callbacks refer to each other
+
+
+def range_test(workload: Workload, seed: int, data: Any, num_it: int = STEPS) -> LRRange:
+    """The LR range test of a fresh Learner, in the state in which a schedule begins: a pretrained model has its head.
+
+    A line on stderr says if batches did not fit into memory.
+    """
+    learn = workload.learner(seed, data)
+    with learn.no_bar(), learn.no_logging():
+        workload.warm_up_head(learn)
+        test = lr_range_test(learn, num_it=num_it)
+    if isinstance(learn, QuickLearner):
+        learn.parts.print_note()
+    return test
+
+
+def suggest(tests: dict[int, LRRange]) -> LRSuggestion:
+    "The LR of the valley rule for every seed, as one suggestion."
+    return LRSuggestion({seed: test.suggestions["valley"] for seed, test in tests.items()})
+
+
+def curves(tests: dict[int, LRRange]) -> pd.DataFrame:
+    "One row for every step: lr, loss, seed."
+    return pd.concat([test.to_df().assign(seed=seed) for seed, test in tests.items()])
 
 
 def jobs_worth_it(workload: Workload, data: Any, seeds: Sequence[int], num_it: int, place: Place, start: float) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.machine.optional_packages import require
 from lrlab.recipes.kitchen.text import first_line
 
 MAX_RETRIES = 3  # of a run whose node or process is lost
@@ -21,13 +22,13 @@ def on_ray(
     cluster = ray.cluster_resources()
     jobs = jobs or max(1, int(cluster.get("CPU", 1)))
     gpu = min(1.0, cluster.get("GPU", 0) / jobs)
-    remote = ray.remote(max_retries=MAX_RETRIES, num_cpus=1, num_gpus=gpu)(_on_node)
+    remote = ray.remote(max_retries=MAX_RETRIES, num_cpus=1, num_gpus=gpu)(lambda run, data: task(run, data))
     data, waiting = ray.put(shared), iter(runs)
     in_flight: dict[Any, str] = {}
     try:
         while True:
             while len(in_flight) < jobs and (run := next(waiting, None)) is not None:
-                in_flight[remote.remote(task, run, data)] = run.run_id
+                in_flight[remote.remote(run, data)] = run.run_id
             if not in_flight:
                 return
             for ended in ray.wait(list(in_flight))[0]:
@@ -41,16 +42,9 @@ def on_ray(
             ray.cancel(ref, force=True)
 
 
-def _on_node(task: Callable, run: Any, shared: Any) -> Any:
-    return task(run, shared)
-
-
 def join_cluster(address: str | None = None):
     "The `ray` module, connected: to `address`, else to a Ray started for this command on this machine."
-    try:
-        import ray
-    except ImportError as error:
-        raise UserError("`engine` ray needs Ray: pip install 'lrlab[ray]'") from error
+    ray: Any = require("ray", "`engine` ray")
     if not ray.is_initialized():
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)

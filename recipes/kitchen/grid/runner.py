@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.grid.engines import Place, WorkerLost, compute
+from lrlab.recipes.kitchen.grid.engines import Place, WorkerLost, compute, ctrl_c_calls
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.recording import failed_run
 from lrlab.recipes.kitchen.runs.train import attempt, train_run
@@ -83,11 +83,7 @@ def _until(stop: threading.Event, runs: list[Run], started: list[str]) -> Iterat
 @contextmanager
 def ctrl_c_sets() -> Iterator[threading.Event]:
     "An event that the first Ctrl-C sets. From the second one on, Ctrl-C interrupts as usual."
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    usual = signal.getsignal(signal.SIGINT)
+    stop, usual = threading.Event(), signal.getsignal(signal.SIGINT)
 
     def request_stop(signum, frame):
         stop.set()
@@ -95,8 +91,5 @@ def ctrl_c_sets() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, signal.default_int_handler if usual == signal.SIG_IGN else usual)
         print("\nStopping after the runs in flight; Ctrl-C again stops at once.", flush=True)
 
-    signal.signal(signal.SIGINT, request_stop)
-    try:
+    with ctrl_c_calls(request_stop):
         yield stop
-    finally:
-        signal.signal(signal.SIGINT, usual)

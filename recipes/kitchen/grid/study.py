@@ -1,6 +1,8 @@
 """What every recipe does: open its results folder, train what is missing, keep each run as it comes.
 
-A recipe is a question, its runs and an answer:
+A recipe is a question, its runs and an answer. The question is a frozen dataclass with all that the numbers depend on:
+`workload`, `seeds`, `threads` (of a run; None: every core), and `to_dict(image_set)` of JSON types. Two questions are
+the same if and only if these are equal.
 
     with open_study("my-recipe", question, out) as study:
         study.train(runs_of(study.question))
@@ -15,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from fastai.basics import Learner
 
@@ -25,12 +27,11 @@ from lrlab.recipes.kitchen.data.dataloaders import train_device
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.progress import show_progress
-from lrlab.recipes.kitchen.grid.range_tests import WORKER_START, range_tests
+from lrlab.recipes.kitchen.grid.range_tests import SEEDS, STEPS, WORKER_START, curves, range_tests, suggest
 from lrlab.recipes.kitchen.grid.runner import run_tasks, was_killed
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.machine.environment import environment, fitting_jobs
 from lrlab.recipes.kitchen.models.layer_groups import group_names
-from lrlab.recipes.kitchen.runs.lr_range_test import SEEDS, STEPS, curves, suggest
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.train import Task, attempt, train_run
 from lrlab.recipes.kitchen.stage import stage
@@ -46,17 +47,6 @@ LR_FIND = "lr_find.csv"  # the curves of the LR range tests
 MEMORY_PER_RUN_GB = 2.0  # where no run has been measured
 
 
-class Question(Protocol):
-    "Everything that the numbers of a recipe depend on. A frozen dataclass."
-
-    workload: Any  # a Workload
-    seeds: list[int]
-    threads: int | None  # processor threads of a run; None: every core
-
-    def to_dict(self, image_set: Any) -> dict:
-        "JSON types. Two questions are the same if and only if these are equal."
-
-
 class Stopped(KeyboardInterrupt):
     "Ctrl-C: the runs in flight are finished and kept, the others are not begun."
 
@@ -66,7 +56,7 @@ class Study:
     "A results folder that is open, and what its runs need."
 
     store: Store
-    question: Any  # a Question
+    question: Any
     workload: Any  # the Workload of the question, resolved
     image_set: Any  # the data of the workload: an ImageSet, or what is known of a Learner's
     place: Place = field(default_factory=Place)

@@ -3,9 +3,8 @@
 import math
 from dataclasses import dataclass, replace
 
-from lrlab.recipes.kitchen.grid.range_tests import seconds_per_step
+from lrlab.recipes.kitchen.grid.range_tests import SEEDS, STEPS, seconds_per_step
 from lrlab.recipes.kitchen.machine.environment import fitting_jobs, peak_memory
-from lrlab.recipes.kitchen.runs.lr_range_test import SEEDS, STEPS
 from lrlab.recipes.kitchen.workloads import ImageWorkload, using_threads
 
 VALIDATION = 1 / 3  # of the time of a training step on as many images: forward, without the backward pass of twice that

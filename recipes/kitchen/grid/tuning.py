@@ -6,22 +6,18 @@ one with the best validation accuracy, or by another measure that judges. The gr
 any lies at its edge.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
+from lrlab.recipes.kitchen.data.image_set import ImageSet
+from lrlab.recipes.kitchen.grid.study import Study
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.stats.measures import Measure
-from lrlab.recipes.kitchen.stats.tuning import tuning_scores
-
-if TYPE_CHECKING:
-    from lrlab.recipes.kitchen.data.image_set import ImageSet
-    from lrlab.recipes.kitchen.grid.study import Study
-    from lrlab.recipes.kitchen.workloads import Workload
+from lrlab.recipes.kitchen.stats.summary import tuning_scores
+from lrlab.recipes.kitchen.workloads import Workload
 
 FIRST_SEED = 1_000_000  # far from the seeds that people choose to compare on
 SPACING = 10**0.5  # two LRs a decade

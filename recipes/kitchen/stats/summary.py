@@ -1,4 +1,4 @@
-"""The summary of a comparison: one row per budget and schedule. A pure function of the table of runs."""
+"""The summary of a comparison and of a tuning. Pure functions of the table of runs."""
 
 import numpy as np
 import pandas as pd
@@ -84,3 +84,18 @@ def _differences(runs: pd.DataFrame, schedules: list[str], reference: str, judge
     levels = holm_levels([paired_p(pairs[name]) for name in schedules], level)
     ends = [difference_interval(pairs[name], own) for name, own in zip(schedules, levels, strict=True)]
     return dict(zip(("diff", "diff_low", "diff_high"), map(list, zip(*ends, strict=True)), strict=True))
+
+
+def tuning_scores(runs: pd.DataFrame, measure: Measure = Measure()) -> pd.DataFrame:  # noqa: B008  (frozen)
+    """One row per budget, schedule and lr_max: n, score and valid_loss (means over the seeds), lost (seeds).
+
+    `runs` has the columns of runs.csv. The score is the measure on the validation data. An LR at which any seed did not
+    finish has no score: it is not to be chosen.
+    """
+    rows = []
+    for (budget, schedule, lr_max), own in runs.groupby(["budget", "schedule", "lr_max"], sort=False):
+        lost = int((own.status != "ok").sum())
+        columns = {"score": measure.column(), "valid_loss": "valid_loss"}
+        means = {name: None if lost else float(own[column].mean()) for name, column in columns.items()}
+        rows.append({"budget": budget, "schedule": schedule, "lr_max": lr_max, "n": len(own), "lost": lost, **means})
+    return pd.DataFrame(rows, columns=["budget", "schedule", "lr_max", "n", "lost", "score", "valid_loss"])

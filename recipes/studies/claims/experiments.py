@@ -17,7 +17,7 @@ from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
 from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.schedule_names import named_schedule
 from lrlab.recipes.kitchen.stats.measures import TOLERANCE
-from lrlab.recipes.kitchen.stats.tuning import tuning_scores
+from lrlab.recipes.kitchen.stats.summary import tuning_scores
 from lrlab.recipes.kitchen.store.tables import RunResult, run_table
 from lrlab.recipes.kitchen.workloads import ImageWorkload
 from lrlab.recipes.studies.claims import since_2023

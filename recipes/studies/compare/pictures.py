@@ -11,8 +11,7 @@ from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.lr_find_panel import DASHED
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.stats.measures import Measure, lower_is_better
-from lrlab.recipes.kitchen.stats.summary import has_test
-from lrlab.recipes.kitchen.stats.tuning import tuning_scores
+from lrlab.recipes.kitchen.stats.summary import has_test, tuning_scores
 from lrlab.recipes.kitchen.store.tables import EPOCH_COLUMNS
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.compare import figure, panels, protocol

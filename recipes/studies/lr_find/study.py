@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from lrlab.recipes.kitchen.grid.range_tests import THREADS
 from lrlab.recipes.kitchen.grid.study import Study, open_study
-from lrlab.recipes.kitchen.runs.lr_range_test import THREADS
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.lr_find.report import RangeTests, redraw
 

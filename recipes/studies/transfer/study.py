@@ -6,9 +6,9 @@ from pathlib import Path
 
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.grid.place import Place
+from lrlab.recipes.kitchen.grid.range_tests import STEPS
 from lrlab.recipes.kitchen.grid.study import open_study
 from lrlab.recipes.kitchen.learning_rates import LearningRate
-from lrlab.recipes.kitchen.runs.lr_range_test import STEPS
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.store.tables import RunResult
 from lrlab.recipes.kitchen.workloads import ImageWorkload

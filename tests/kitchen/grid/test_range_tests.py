@@ -9,8 +9,14 @@ import torch
 from lrlab.recipes.kitchen.grid import range_tests as module
 from lrlab.recipes.kitchen.grid.engines import WorkerLost
 from lrlab.recipes.kitchen.grid.place import Place
-from lrlab.recipes.kitchen.grid.range_tests import jobs_worth_it, range_tests, seconds_per_step
-from lrlab.recipes.kitchen.runs.lr_range_test import curves, range_test, suggest
+from lrlab.recipes.kitchen.grid.range_tests import (
+    curves,
+    jobs_worth_it,
+    range_test,
+    range_tests,
+    seconds_per_step,
+    suggest,
+)
 from lrlab.recipes.kitchen.workloads import ImageWorkload, using_threads
 
 

@@ -9,7 +9,7 @@ from lrlab.callbacks import Constant, CosineDecay
 from lrlab.recipes import compare
 from lrlab.recipes.kitchen.grid import tuning as tune
 from lrlab.recipes.kitchen.learning_rates import LearningRate
-from lrlab.recipes.kitchen.stats.tuning import tuning_scores
+from lrlab.recipes.kitchen.stats.summary import tuning_scores
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.studies.compare import protocol
 from lrlab.recipes.studies.compare.results import merge, read

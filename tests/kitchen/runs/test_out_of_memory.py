@@ -10,8 +10,8 @@ from torch import nn
 
 from lrlab.callbacks import Constant
 from lrlab.recipes.kitchen.errors import NothingFinished
+from lrlab.recipes.kitchen.grid.range_tests import range_test
 from lrlab.recipes.kitchen.learner.out_of_memory import is_out_of_memory
-from lrlab.recipes.kitchen.runs.lr_range_test import range_test
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.train import attempt, train_run
 from lrlab.recipes.kitchen.store import reading
