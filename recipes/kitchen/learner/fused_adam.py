@@ -8,7 +8,7 @@ from fastai.optimizer import Optimizer
 from lrlab.recipes.kitchen.learner import private_names
 
 private_names.check()
-adam, adamw = private_names.adam_function("adam"), private_names.adam_function("adamw")
+adamw = private_names.adamw_function()
 
 
 class FusedAdam(Optimizer):
@@ -19,21 +19,10 @@ class FusedAdam(Optimizer):
     gradient lies in memory in another order than its parameter.
 
     A parameter without a gradient goes on with its momentum, as with fastai's Adam. A frozen one stays as it is.
-    `decouple_wd=False` adds weight decay to the gradient instead (L2).
     """
 
-    def __init__(
-        self,
-        params,
-        lr: float,
-        mom: float = 0.9,
-        sqr_mom: float = 0.99,
-        eps: float = 1e-5,
-        wd: float = 0.01,
-        decouple_wd: bool = True,
-    ):
+    def __init__(self, params, lr: float, mom: float = 0.9, sqr_mom: float = 0.99, eps: float = 1e-5, wd: float = 0.01):
         super().__init__(params, [], lr=lr, mom=mom, sqr_mom=sqr_mom, eps=eps, wd=wd)
-        self.decouple_wd = decouple_wd
 
     def zero_grad(self) -> None:
         "Drop the gradients. To fill them with zeros would cost the next backward pass an addition."
@@ -59,8 +48,7 @@ class FusedAdam(Optimizer):
         can_fuse = params[0].device.type in ("cpu", "cuda") and all(
             grad.stride() == p.stride() for p, grad in zip(params, grads, strict=True)
         )
-        update = adamw if self.decouple_wd else adam
-        update(
+        adamw(
             list(params),
             grads,
             grad_avgs,

@@ -16,6 +16,7 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.learner.fused_adam import FusedAdam
 from lrlab.recipes.kitchen.machine.optional_packages import require
 from lrlab.recipes.kitchen.optimizer_names import DEFAULT, FASTAI, PACKAGED
+from lrlab.recipes.kitchen.text import described
 
 
 def opt_func(opt: str = DEFAULT) -> Callable:
@@ -48,18 +49,13 @@ def check_optimizer(opt: str, wd: float | None) -> None:
     except UserError:
         raise
     except Exception as error:  # an import may raise anything
-        raise UserError(f"`opt` {opt}: {_reason(error)}") from error
+        raise UserError(f"`opt` {opt}: {described(error)}") from error
     expected = "expected an optimizer of fastai or torch"
     try:
         made = function([[nn.Parameter(torch.zeros(2, 2))]], lr=1e-3)
     except Exception as error:  # so may what is no optimizer
-        raise UserError(f"`opt` {opt}: {expected}, called with parameters and lr ({_reason(error)})") from error
+        raise UserError(f"`opt` {opt}: {expected}, called with parameters and lr ({described(error)})") from error
     if not hasattr(made, "hypers"):
         raise UserError(f"`opt` {opt}: made {type(made).__name__}; {expected}")
     if wd is not None and "wd" not in made.hypers[0]:
         raise UserError(f"`wd` {wd:g}: `opt` {opt} has no weight decay")
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split()) or "no message"
-    return f"{type(error).__name__}: {text[:300]}"

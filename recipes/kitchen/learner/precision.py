@@ -8,13 +8,12 @@ from fastai.callback.fp16 import MixedPrecision
 from torch import nn
 
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.options import PRECISIONS
+from lrlab.recipes.kitchen.options import PRECISIONS, one_of
 
 
 def check_precision(precision: str) -> None:
     "Raise UserError unless this machine can compute in `precision`."
-    if precision not in PRECISIONS:
-        raise UserError(f"`precision` {precision}: expected one of {', '.join(PRECISIONS)}")
+    one_of(*PRECISIONS)(precision, "precision")
     if precision == "fp16" and not torch.cuda.is_available():
         raise UserError("`precision` fp16 needs a GPU; choose fp32, bf16 or auto")
 

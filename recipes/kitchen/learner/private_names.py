@@ -34,11 +34,10 @@ def _needed() -> Iterator[tuple]:
     optimizer = Optimizer([torch.nn.Parameter(torch.zeros(1))], [], lr=1.0)
     for name in ("param_lists", "hypers", "state"):
         yield fastai, f"Optimizer.{name}", hasattr(optimizer, name)
-    for name in ("adam", "adamw"):
-        arguments = set(inspect.signature(adam_function(name)).parameters)
-        yield torch, f"torch.optim.{name}.{name}({', '.join(sorted(ADAM_ARGUMENTS))})", arguments >= ADAM_ARGUMENTS
+    arguments = set(inspect.signature(adamw_function()).parameters)
+    yield torch, f"torch.optim.adamw.adamw({', '.join(sorted(ADAM_ARGUMENTS))})", arguments >= ADAM_ARGUMENTS
 
 
-def adam_function(name: str) -> Callable:
-    "The function that updates many tensors at once: `torch.optim.adam.adam` or `torch.optim.adamw.adamw`."
-    return getattr(importlib.import_module(f"torch.optim.{name}"), name, lambda: None)
+def adamw_function() -> Callable:
+    "The function that updates many tensors at once."
+    return getattr(importlib.import_module("torch.optim.adamw"), "adamw", lambda: None)

@@ -20,7 +20,7 @@ from lrlab.recipes.kitchen.machine.optional_packages import is_installed, remedy
 from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.store.tables import KEY_COLUMNS
-from lrlab.recipes.kitchen.text import plural
+from lrlab.recipes.kitchen.text import described, plural
 
 LOGGED = "logged.json"
 NOT_CURVES = {*KEY_COLUMNS, "step", "lr", "seconds"}  # columns of epochs.csv
@@ -93,10 +93,8 @@ def log_runs(store: Store, tool: str, verdicts: Mapping[tuple[int, str], Said]) 
     except UserError:
         raise
     except Exception as error:  # a tracker may raise anything: no login, no network, no room
-        reason = " ".join(str(error).split())[:300].rstrip(".") or "no message"
-        raise NotLogged(
-            f"`log` {tool}: {type(error).__name__}: {reason}. The same command logs the rest of {store.out}"
-        ) from error
+        reason = described(error).rstrip(".")
+        raise NotLogged(f"`log` {tool}: {reason}. The same command logs the rest of {store.out}") from error
     return f"{plural(len(runs), 'run')} in {tool}: {writer.where}"
 
 

@@ -24,14 +24,15 @@ def environment() -> dict:
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "versions": {"python": platform.python_version(), **_versions()},
-        "machine": _machine(),
+        "machine": {
+            "cpu": cpu_name(),
+            "cores": os.cpu_count(),
+            "memory_gb": memory_gb(),
+            "system": platform.platform(),
+        },
         "device": device,
         "commit": _commit(),
     }
-
-
-def _machine() -> dict:
-    return {"cpu": cpu_name(), "cores": os.cpu_count(), "memory_gb": memory_gb(), "system": platform.platform()}
 
 
 def _versions() -> dict[str, str]:

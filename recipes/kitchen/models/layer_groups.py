@@ -17,7 +17,8 @@ def layer_groups(model: nn.Sequential) -> list[list[nn.Parameter]]:
     middle = first_stage + (end - first_stage + 1) // 2
     parts = [units[:first_stage], units[first_stage:middle], units[middle:], [model[1:]]]
     groups = [[p for unit in part for p in unit.parameters()] for part in parts]
-    groups[0] = [p for p in model[0].parameters() if not _contains(units, p)] + groups[0]  # such as a class token
+    inside = {id(p) for unit in units for p in unit.parameters()}
+    groups[0] = [p for p in model[0].parameters() if id(p) not in inside] + groups[0]  # such as a class token
     return [group for group in groups if group]
 
 
@@ -35,14 +36,14 @@ def group_names(n_groups: int) -> list[str]:
 
 def _units(body: nn.Module) -> tuple[list[nn.Module], int, int]:
     "The layers and stages of the body in order, the position of the first stage, and the position after the last one."
-    children = [child for child in body.children() if _size(child)]
+    children = _stages(body)
     if len(children) == 1:
         return _units(children[0])
     total = _size(body)
-    containers = [c for c in children if isinstance(c, (nn.Sequential, nn.ModuleList)) and _n_layers(c) > 1]
+    containers = [c for c in children if isinstance(c, (nn.Sequential, nn.ModuleList)) and len(_stages(c)) > 1]
     for position, child in enumerate(children):
         if child in containers and (len(containers) == 1 or _size(child) > _DOMINANT * total):
-            stages = [stage for stage in child.children() if _size(stage)]
+            stages = _stages(child)
             units = children[:position] + stages + children[position + 1 :]
             return units, max(position, 1), position + len(stages)
     places = [i for i, child in enumerate(children) if child in containers] or [1, len(children) - 1]
@@ -53,9 +54,6 @@ def _size(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def _n_layers(module: nn.Module) -> int:
-    return sum(1 for child in module.children() if _size(child))
-
-
-def _contains(units: list[nn.Module], parameter: nn.Parameter) -> bool:
-    return any(parameter is p for unit in units for p in unit.parameters())
+def _stages(module: nn.Module) -> list[nn.Module]:
+    "The children that have parameters."
+    return [child for child in module.children() if _size(child)]

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.text import first_line
 
 _SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
 _NESTED = ("state_dict", "model", "model_state_dict")  # under which training scripts keep the weights
@@ -20,11 +21,16 @@ def read_weights(file: Path | str) -> dict[str, torch.Tensor]:
     if not file.is_file():
         raise UserError(f"`weights` {file}: no such file")
     try:
-        state = _read(file)
+        if file.suffix.lower() == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(file)
+        else:
+            state = torch.load(file, map_location="cpu", weights_only=True)
     except ImportError as error:
         raise UserError(f"`weights` {file}: needs the package safetensors: pip install safetensors") from error
     except Exception as error:  # both libraries raise half a dozen kinds for a damaged file
-        reason = str(error).strip().split("\n")[0].rstrip(".")[:160]
+        reason = first_line(error, 160).rstrip(".")
         raise UserError(
             f"`weights` {file}: cannot be read as weights; damaged, or not only tensors ({reason})"
         ) from error
@@ -65,11 +71,3 @@ def sha256(file: Path | str) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _read(file: Path):
-    if file.suffix.lower() == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(file)
-    return torch.load(file, map_location="cpu", weights_only=True)

@@ -44,8 +44,7 @@ class Recording:
 
     def callbacks(self, cyclic: bool = False) -> list[Callback]:
         "For the `cbs` of the fit. `cyclic`: validate at the end of every cycle too."
-        always = [self.epochs, self.history, self.divergence, self.predictions]
-        return [*always, *([self.cycles] if cyclic else [])]
+        return [self.epochs, self.history, self.divergence, self.predictions, *[self.cycles] * cyclic]
 
     @property
     def why_diverged(self) -> str | None:

@@ -13,6 +13,7 @@ from lrlab.recipes.kitchen.learner.quick_learner import QuickLearner
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.recording import Recording, failed_run
 from lrlab.recipes.kitchen.store.tables import RunResult, by_column
+from lrlab.recipes.kitchen.text import described
 from lrlab.recipes.kitchen.workloads import Workload, using_threads
 
 Task = Callable[[Run, Any], RunResult]  # train one run on the workload's data
@@ -59,8 +60,8 @@ def attempt(run: Run, image_set: Any, task: Task, threads: int | None = 1) -> Ru
             return task(run, image_set)
     except Exception as error:  # a model, an optimizer or the memory of the machine may raise anything
         reason = "out of memory, with smaller batches too: " * is_out_of_memory(error)
-        text = " ".join(str(error).split()) or "no message"  # fastai puts the cause of a callback's error on a new line
-        return failed_run(run, f"{reason}{type(error).__name__}: {text[:400]}", time.perf_counter() - start)
+        # all lines: fastai puts the cause of a callback's error on a new one
+        return failed_run(run, f"{reason}{described(error, 400)}", time.perf_counter() - start)
     finally:
         gc.collect()  # a Learner and its callbacks refer to each other; without this, memory grows from run to run
         if torch.cuda.is_available():

@@ -93,15 +93,18 @@ class Measure:
         "Its column in runs.csv."
         return f"test_{self.name}" if on_test else COLUMNS.get(self.name, self.name)
 
-    def show(self, mean: float | None, low: float = math.nan, high: float = math.nan) -> str:
-        """A mean with its interval, in percent if it is a share.
+    def show(self, mean: float | None, low: float = math.nan, high: float = math.nan, *, sign: str = "") -> str:
+        """A mean with its interval, in percent if it is a share; with `sign="+"` a difference, in points.
 
         >>> Measure("accuracy").show(0.785, 0.776, 0.793), Measure("loss", True).show(0.1312, 0.125, 0.137)
         ('78.5 (77.6 to 79.3)', '0.1312 (0.1250 to 0.1370)')
         """
         if self.is_share:
-            return percent(mean, low, high)
-        return _plain(mean, low, high, "")
+            return percent(mean, low, high, sign)
+        if mean is None or math.isnan(mean):
+            return "-"
+        shown, *ends = (f"{value:{sign}#.4g}" for value in (mean, low, high))
+        return shown if math.isnan(low) else f"{shown} ({ends[0]} to {ends[1]})"
 
     def show_difference(self, mean: float | None, low: float = math.nan, high: float = math.nan) -> str:
         """A difference with its interval, in points if it is a share.
@@ -109,9 +112,7 @@ class Measure:
         >>> Measure("accuracy").show_difference(-0.006), Measure("loss", True).show_difference(0.0123)
         ('-0.6', '+0.01230')
         """
-        if self.is_share:
-            return percent(mean, low, high, "+")
-        return _plain(mean, low, high, "+")
+        return self.show(mean, low, high, sign="+")
 
     def with_unit(self, mean: float) -> str:
         """
@@ -163,12 +164,3 @@ def lower_is_better(name: str) -> bool | None:
     if name in HIGHER or name.endswith(("_score", "_accuracy")) or name.startswith("accuracy"):
         return False
     return None
-
-
-def _plain(mean: float | None, low: float, high: float, sign: str) -> str:
-    if mean is None or math.isnan(mean):
-        return "-"
-    shown = f"{mean:{sign}#.4g}"
-    if math.isnan(low):
-        return shown
-    return f"{shown} ({low:{sign}#.4g} to {high:{sign}#.4g})"

@@ -176,14 +176,6 @@ def test_a_parameter_that_is_a_view_with_gaps_is_updated_too():
     torch.testing.assert_close(ours.detach(), theirs.detach(), rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("wd", [0.0, 0.3])
-def test_weight_decay_may_be_added_to_the_gradient(wd):
-    ours, theirs = net(), net()
-    train(ours, optimizer(FusedAdam, ours, lr=1e-3, wd=wd, decouple_wd=False), 20)
-    train(theirs, optimizer(Adam, theirs, lr=1e-3, wd=wd, decouple_wd=False), 20)
-    same(ours, theirs)
-
-
 class TwoBranches(torch.nn.Module):
     "One of two layers is used in turns, as in a model with experts or layer drop."
 

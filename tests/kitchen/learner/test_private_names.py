@@ -32,6 +32,6 @@ def test_a_missing_name_is_named(monkeypatch, owner, name, sentence):
 
 
 def test_a_function_with_other_arguments_is_named(monkeypatch):
-    monkeypatch.setattr(sys.modules["torch.optim.adam"], "adam", lambda params, grads: None)
-    with pytest.raises(ImportError, match="torch.optim.adam.adam"):
+    monkeypatch.setattr(sys.modules["torch.optim.adamw"], "adamw", lambda params, grads: None)
+    with pytest.raises(ImportError, match="torch.optim.adamw.adamw"):
         private_names.check()

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -90,8 +91,8 @@ def test_efficientnet_lite0_has_imagenet_weights_that_were_checked(monkeypatch, 
     with open(next(folder.iterdir()), "r+b") as stream:
         stream.seek(1000)
         stream.write(b"\0" * 16)
-    spec = type("Spec", (), {"origin": str(tmp_path / "__init__.py")})
-    monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: spec)
+    package = SimpleNamespace(__file__=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(models, "require", lambda module, why: package)
     with pytest.raises(UserError, match="SHA-256"):
         models.create("efficientnet_lite0", 2)
 
