@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from lrlab.recipes.kitchen.data.decode import decode_images
 from lrlab.recipes.kitchen.data.image_set import Card, ImageSet, stratified_split
@@ -15,11 +16,9 @@ MAX_DIGITS_SIZE = 512  # pixels: the digits are enlarged in memory, and 8 pixels
 def solar(size: int, cache: bool = True) -> ImageSet:
     "2,624 electroluminescence images of solar cells (Deitsch et al. 2019), defective if the defect probability > 0.5."
     root = Path(str(require("elpv_dataset", "`data` solar").__file__)).parent / "data"
-    with open(root / "labels.csv", encoding="utf-8") as table:
-        rows = [line.split() for line in table if line.strip()]
-    files = [root / row[0] for row in rows]
-    labels = np.array([float(row[1]) > 0.5 for row in rows], np.int64)
-    cell_types = [row[2] for row in rows]
+    table = pd.read_csv(root / "labels.csv", sep=r"\s+", names=["file", "probability", "cell_type"])
+    files = [root / name for name in table.file]
+    labels = (table.probability > 0.5).to_numpy(np.int64)
     pixels, unreadable = decode_images(files, size, cache)
     if unreadable:
         position, reason = next(iter(unreadable.items()))
@@ -29,8 +28,8 @@ def solar(size: int, cache: bool = True) -> ImageSet:
         source="Deitsch et al., Solar Energy 185 (2019); label: defect probability > 0.5",
         licence="CC BY-NC-SA 4.0",
     )
-    strata = np.array([f"{label}{kind}" for label, kind in zip(labels, cell_types, strict=True)])
-    names, splits = tuple(row[0] for row in rows), stratified_split(strata)
+    strata = np.array([f"{label}{kind}" for label, kind in zip(labels, table.cell_type, strict=True)])
+    names, splits = tuple(table.file), stratified_split(strata)
     return ImageSet("solar", pixels, labels, ("functional", "defective"), splits, names, "dihedral", card, strata)
 
 

@@ -16,8 +16,9 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.text import name_some, printable
 
 HEIF_SUFFIXES = {".heic", ".heif", ".hif"}
-IMAGE_SUFFIXES = {suffix for suffix, kind in mimetypes.types_map.items() if kind.startswith("image/")} | HEIF_SUFFIXES
-IMAGE_SUFFIXES |= {".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".rw2", ".orf"}  # read by lrlab or not
+RAW_SUFFIXES = {".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".rw2", ".orf"}
+FASTAI_SUFFIXES = {suffix for suffix, kind in mimetypes.types_map.items() if kind.startswith("image/")}
+IMAGE_SUFFIXES = FASTAI_SUFFIXES | HEIF_SUFFIXES | RAW_SUFFIXES  # read by lrlab or not
 MIN_PER_CLASS = 8  # images, for fastai's random split to leave some of every class for training
 
 FilesByClass = dict[str, list[Path]]
@@ -136,26 +137,25 @@ def _check(folder: Path, splits: dict[str, Path], found: dict[str, FilesByClass]
     for split, by_class in found.items():
         if not any(by_class.values()):
             name = splits[split].name
-            loose = " in class folders" if any(_is_image(f) for f in splits[split].iterdir()) else ""
+            loose = " in class folders" if _loose_images(splits[split]) else ""
             raise UserError(f"`data` {folder}: the {name} folder has no images{loose}")
     if WHOLE in found and all(len(files) < 2 for files in found[WHOLE].values()):
         raise UserError(f"`data` {folder}: one image per class leaves none for validation")
 
 
-def _is_image(file: Path) -> bool:
-    return file.name[0] != "." and file.suffix.lower() in SUFFIXES
+def _loose_images(folder: Path) -> list[Path]:
+    "The images in the folder itself."
+    return sorted(f for f in folder.iterdir() if f.name[0] != "." and f.suffix.lower() in SUFFIXES)
 
 
 def _describe_contents(folder: Path) -> str:
     "What the folder holds instead of folders with images."
-    loose = sum(_is_image(f) for f in folder.iterdir())
-    if loose:
+    if loose := len(_loose_images(folder)):
         advice = "put those of each class into a folder of their own, or name a table (`labels`) or a pattern of their "
         advice = "" if _name_table(folder) else f"; {advice}names (`label_re`)"
         return f"its {loose} images lie outside class folders{advice}"
     for where in find_splits(folder).values() or subfolders(folder):
-        loose = sum(_is_image(f) for f in where.iterdir())
-        if loose:
+        if loose := len(_loose_images(where)):
             return f"the {loose} images of {printable(where.name)} lie outside class folders"
     others = Counter(file.suffix.lower() for file in files_below(folder))
     suffix, count = others.most_common(1)[0] if others else ("", 0)
@@ -176,7 +176,7 @@ def _excluded(splits: dict[str, Path], found: dict[str, FilesByClass], classes: 
     empty = sorted({c for by_class in found.values() for c in by_class} - set(classes))
     if empty:
         remarks.append(f"{name_some(empty)} {'has' if len(empty) == 1 else 'have'} no images and is no class")
-    loose = [f for where in splits.values() for f in sorted(where.iterdir()) if _is_image(f)]
+    loose = [f for where in splits.values() for f in _loose_images(where)]
     if loose:
         remarks.append(f"{len(loose)} images outside the class folders are excluded ({printable(loose[0].name)}, ...)")
     unknown = Counter(
@@ -212,4 +212,4 @@ def _files_of_fastai(folder: Path) -> Iterator[Path]:
     for where, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name[0] != "."]
         files = (Path(where, name) for name in names if name[0] != ".")
-        yield from (file for file in files if file.suffix.lower() in IMAGE_SUFFIXES)
+        yield from (file for file in files if file.suffix.lower() in FASTAI_SUFFIXES)

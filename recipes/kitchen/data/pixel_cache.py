@@ -103,20 +103,17 @@ def _fill(folder: Path, work: Path, fill: Callable[[Path], dict]) -> None:
 def _evict(root: Path, keep: Path, limit: float) -> None:
     "Remove the least recently used entries until the cache fits `limit` bytes, and entries that were never finished."
     found = []
-    for folder in root.glob(ENTRIES):
+    for folder in root.iterdir():
         try:
-            size = sum(file.stat().st_size for file in folder.iterdir())
-            found.append((folder.stat().st_mtime, size, folder))
-        except OSError:  # another process is removing it
+            size, used = sum(file.stat().st_size for file in folder.iterdir()), folder.stat().st_mtime
+        except OSError:  # a file, or another process is removing it
             continue
+        if folder.match(ENTRIES):
+            found.append((used, size, folder))
+        elif folder.match(f"{UNFINISHED}*") and time.time() - used > A_DAY:
+            shutil.rmtree(folder, ignore_errors=True)
     total = sum(size for _, size, _ in found)
     for _, size, folder in sorted(found):
         if total > limit and folder != keep:
             total -= size
             shutil.rmtree(folder, ignore_errors=True)
-    for folder in root.glob(f"{UNFINISHED}*"):
-        try:
-            if time.time() - folder.stat().st_mtime > A_DAY:
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            continue
