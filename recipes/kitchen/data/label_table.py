@@ -30,8 +30,12 @@ LABELS = tuple(
 IS_VALID = ("isvalid", "isval", "isvalidation", "valid")
 SPLIT = ("split", "set", "subset", "partition", "usage", "dataset", "part", "phase", "fold", "splitname")
 SEVERAL_AT_ONCE = 3  # times as many combinations of words as words: the words are the labels
-FOR_SEVERAL = "images with several labels need your own Learner (`learner`)"
+NEED_OWN_LEARNER = "images with several labels need your own Learner (`learner`)"
 YES, NO = {"1", "1.0", "true", "t", "yes", "y"}, {"0", "0.0", "false", "f", "no", "n"}
+
+
+def bad_table(file: Path, says: str) -> UserError:
+    return UserError(f"`labels` {file}: {says}")
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Table:
         return [row[position] for row in self.rows]
 
     def error(self, says: str) -> UserError:
-        return UserError(f"`labels` {self.file}: {says}")
+        return bad_table(self.file, says)
 
 
 @dataclass(frozen=True)
@@ -64,23 +68,23 @@ def read_table(file: Path, is_file: Callable[[str], bool]) -> Table:
 
     Raises UserError for what is no table of at least two columns.
     """
-    text, table = _read_text(file), Table(file, (), [])
+    text = _read_text(file)
     try:
         lines = list(csv.reader(text.splitlines(keepends=True), delimiter=_separator(text), skipinitialspace=True))
     except csv.Error as error:
-        raise table.error(f"cannot be read as a table ({error})") from error
+        raise bad_table(file, f"cannot be read as a table ({error})") from error
     rows = [
         [unicodedata.normalize("NFC", cell.strip()) for cell in line] for line in lines if any(map(str.strip, line))
     ]
     if not rows:
-        raise table.error("cannot be read as a table (the file is empty)")
+        raise bad_table(file, "cannot be read as a table (the file is empty)")
     width = len(rows[0])
     if width < 2:
-        raise table.error("expected a header and rows with a column of files and a column of labels")
+        raise bad_table(file, "expected a header and rows with a column of files and a column of labels")
     for number, row in enumerate(rows, 1):
         if any(row[width:]):
             has = f"row {number} has {len(row)} cells and the first row has {width}"
-            raise table.error(f"{has}; put what holds the separator in quotes")
+            raise bad_table(file, f"{has}; put what holds the separator in quotes")
     first, *others = ((row + [""] * width)[:width] for row in rows)
     if any(map(is_file, first)) and not {_plain(name) for name in first} & {*FILES, *LABELS}:
         return Table(file, tuple(str(i + 1) for i in range(width)), [first, *others])
@@ -132,14 +136,14 @@ def read_labels(table: Table, columns: Columns) -> list[str]:
         chosen = [[table.columns[i] for i in at if row[i].lower() in YES] for row in table.rows]
         several = next((names for names in chosen if len(names) > 1), None)
         if several:
-            raise table.error(f"an image has several labels, {several[0]} and {several[1]}; {FOR_SEVERAL}")
+            raise table.error(f"an image has several labels, {several[0]} and {several[1]}; {NEED_OWN_LEARNER}")
         return [printable(names[0]) if names else "" for names in chosen]
     column = columns.labels[0]
     labels = [printable(re.sub(r"^(-?\d+)\.0$", r"\1", cell)) for cell in table.column(column)]
     separator = separator_of_labels(labels)
     if separator:
         example = shorten(next(label for label in labels if separator in label))
-        raise table.error(f"{column} holds several labels for an image ({example}); {FOR_SEVERAL}")
+        raise table.error(f"{column} holds several labels for an image ({example}); {NEED_OWN_LEARNER}")
     return labels
 
 
@@ -205,11 +209,11 @@ def _read_text(file: Path) -> str:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise UserError(f"`labels` {file}: cannot be read as a table ({error.strerror or error})") from error
+        raise bad_table(file, f"cannot be read as a table ({error.strerror or error})") from error
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return content.decode("utf-16", "replace")
     if b"\0" in content or content[:2] == b"PK":
-        raise UserError(f"`labels` {file}: cannot be read as a table (it is no text file; save it as csv)")
+        raise bad_table(file, "cannot be read as a table (it is no text file; save it as csv)")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -10,8 +10,9 @@ from lrlab.recipes.kitchen.data.decode import SUFFIXES
 from lrlab.recipes.kitchen.data.image_folder import images_below, list_splits
 from lrlab.recipes.kitchen.data.image_set import Card, ImageSet
 from lrlab.recipes.kitchen.data.label_table import (
-    FOR_SEVERAL,
+    NEED_OWN_LEARNER,
     Table,
+    bad_table,
     choose_columns,
     read_labels,
     read_split,
@@ -77,7 +78,7 @@ def list_table(file: Path, asked: Sequence[str], root: Path) -> Listing:
     """
     files = FileIndex(root)
     if not files.paths:
-        raise UserError(f"`labels` {file}: there are no images below {root}; name their folder with `data`")
+        raise bad_table(file, f"there are no images below {root}; name their folder with `data`")
     table = read_table(file, files.has)
     columns = choose_columns(table, files.has, asked)
     names = table.column(columns.file)
@@ -161,7 +162,7 @@ def _match(table: Table, rows: Iterable[tuple[str, str, str]], files: FileIndex)
         else:
             known_label, known_split = found.setdefault(paths[0], (label, split))
             if known_label != label:
-                raise table.error(f"{printable(name)} has two labels, {known_label} and {label}; {FOR_SEVERAL}")
+                raise table.error(f"{printable(name)} has two labels, {known_label} and {label}; {NEED_OWN_LEARNER}")
             if known_split != split:
                 raise table.error(f"{printable(name)} is both in {known_split} and in {split}")
     _check_missing(table, missing, files)
