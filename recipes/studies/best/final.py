@@ -18,7 +18,7 @@ from lrlab.recipes.studies.best.data import with_validation_images
 from lrlab.recipes.studies.best.evaluate import accuracy_of, scores_of, table_of, worst_errors
 from lrlab.recipes.studies.best.head import train_head
 from lrlab.recipes.studies.best.layers import put_head, train_layers_until
-from lrlab.recipes.studies.best.plan import DIVISOR, HEAD_EPOCHS, LEAST_EPOCHS, Layers, epochs_in, is_accepted
+from lrlab.recipes.studies.best.plan import DIVISOR, HEAD_EPOCHS, TOO_SHORT, Layers, is_accepted, is_long_enough
 from lrlab.recipes.studies.best.work import Work
 
 FINAL = "Final model"  # the name of the step
@@ -70,8 +70,8 @@ def _all_layers(work: Work, head_lr: float, layers_lr: float, is_shown: bool) ->
     learn, before = _with_head(work, images, head_lr)
     n_valid, n_train = len(images.splits["valid"]), len(images.splits["train"])
     seconds = journal.budget.for_training() - _seconds_after(work, n_valid)
-    if epochs_in(seconds, work.speed, n_train) < LEAST_EPOCHS:
-        return None, "no time for an epoch of all layers"
+    if not is_long_enough(seconds, work.speed, n_train, work.features.bs):
+        return None, TOO_SHORT
     lr = LearningRate(layers_lr, layers_lr / DIVISOR, is_slice=True)
     tell = lambda share: journal.now(f"{FINAL}, {share:.0%}")  # noqa: E731
     epochs, failed = train_layers_until(learn, lr.to_fastai(), seconds, journal.budget.clock, tell)

@@ -8,8 +8,9 @@
 3. **All layers**, starting from that head: trials in TRIAL_SHARE of the time show on the validation images whether they
    gain anything, and at which of LAYER_LRS. Where the time is too short for trials, this is left to step 4.
 4. **Final model.** All layers are trained until the time is up, and kept if they are better than the head on validation
-   images. What the trials have shown before, or the head alone, is trained with half of the validation images too. The
-   other half then sets the temperature, and catches a training that went wrong.
+   images. Where not even LEAST_STEPS fit, the head is the result, and the command ends early. What the trials have
+   shown before, or the head alone, is trained with half of the validation images too. The other half then sets the
+   temperature, and catches a training that went wrong.
 5. **Test**, once, on images that nothing of the above has seen.
 """
 
@@ -30,8 +31,9 @@ VIEWS = 2  # of every image: itself and its mirror image
 HEAD_SHARE = 0.2  # of the time, for all heads; the rest of their seeds are not trained then
 TRIAL_SHARE = 0.3  # of the time that is left after the heads
 TRIAL_STEPS, TRIAL_EPOCHS = 300, 4  # of a trial at least: of several seeds, and of a single one
-LEAST_EPOCHS = 1.0  # of all layers in the final training
+LEAST_EPOCHS, LEAST_STEPS = 1.0, 200  # of all layers in the final training: with fewer steps the head alone is better
 MOST_EPOCHS = 30  # of all layers; more time than that is not used
+TOO_SHORT = f"all layers are not trained: no time for {LEAST_STEPS} steps, and fewer lose accuracy"
 
 
 class Speed(NamedTuple):
@@ -82,6 +84,18 @@ def fit_images(speed: Speed, n_images: int, seconds: float) -> tuple[int, float]
     return 1, min(1.0, MOST_FEATURES_SHARE * seconds / cost)
 
 
+def is_long_enough(seconds: float, speed: Speed, n_train: int, bs: int) -> bool:
+    """Whether all layers can gain anything in `seconds`: LEAST_EPOCHS and LEAST_STEPS fit.
+
+    Shorter trainings lose accuracy: the batch norms have to find new statistics.
+
+    >>> [is_long_enough(seconds, Speed(96, 0.005, 0.02), 1000, 64) for seconds in (60, 300)]
+    [False, True]
+    """
+    epochs = epochs_in(seconds, speed, n_train)
+    return epochs >= LEAST_EPOCHS and epochs * n_train >= LEAST_STEPS * bs
+
+
 class Trials(NamedTuple):
     "Trainings of all layers that show whether they gain anything: every LR with every seed, of equal length."
 
@@ -91,21 +105,21 @@ class Trials(NamedTuple):
 
 
 def plan_trials(seconds: float, speed: Speed, n_train: int, bs: int) -> Trials | None:
-    """All LRs and seeds if TRIAL_STEPS fit; else one LR and one seed if TRIAL_EPOCHS fit; else none.
+    """All LRs and seeds if TRIAL_STEPS fit; else one LR and one seed if TRIAL_EPOCHS fit and a long training after it.
 
     Shorter trials would only show that a training starts badly: the batch norms have to find new statistics.
 
-    >>> for seconds in (100, 300, 40000):
+    >>> for seconds in (100, 400, 40000):
     ...     print(plan_trials(seconds, Speed(96, 0.005, 0.02), 1000, 64))
     None
-    Trials(lrs=(0.001,), seeds=(0,), epochs=4)
+    Trials(lrs=(0.001,), seeds=(0,), epochs=6)
     Trials(lrs=(0.0003, 0.001), seeds=(0, 1, 2), epochs=30)
     """
     epochs = TRIAL_SHARE * epochs_in(seconds, speed, n_train)
     each = min(int(epochs / (len(LAYER_LRS) * len(SEEDS))), MOST_EPOCHS)
     if each * n_train >= TRIAL_STEPS * bs:
         return Trials(LAYER_LRS, SEEDS, each)
-    if epochs >= TRIAL_EPOCHS:
+    if epochs >= TRIAL_EPOCHS and is_long_enough((1 - TRIAL_SHARE) * seconds, speed, n_train, bs):
         return Trials(LAYER_LRS[-1:], SEEDS[:1], min(int(epochs), MOST_EPOCHS))
     return None
 
@@ -121,10 +135,10 @@ class Layers(NamedTuple):
     words: str
 
 
-def untried_layers(seconds: float, speed: Speed, n_train: int) -> Layers:
+def untried_layers(seconds: float, speed: Speed, n_train: int, bs: int) -> Layers:
     "The decision where there is no time for trials."
-    if epochs_in(seconds, speed, n_train) < LEAST_EPOCHS:
-        return Layers(None, False, "no time for an epoch of all layers")
+    if not is_long_enough(seconds, speed, n_train, bs):
+        return Layers(None, False, TOO_SHORT)
     return Layers(LAYER_LRS[-1], False, "no time for trials: all layers are trained, and kept if they beat the head")
 
 

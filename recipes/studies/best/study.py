@@ -180,7 +180,7 @@ def choose_layers(work: Work, head_lr: float) -> plan.Layers:
     n_train, left = len(work.images.splits["train"]), work.journal.budget.for_training()
     trials = plan.plan_trials(left, work.speed, n_train, work.features.bs)
     if trials is None:
-        return plan.untried_layers(left, work.speed, n_train)
+        return plan.untried_layers(left, work.speed, n_train, work.features.bs)
     with work.journal.step(LAYERS) as step:
         lrs = [LearningRate(lr, lr / plan.DIVISOR, is_slice=True) for lr in trials.lrs]
         task = partial(train_trial, work=work, head_lr=head_lr)

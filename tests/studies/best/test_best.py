@@ -256,8 +256,9 @@ def test_the_plan_grows_with_the_time():
             cost = len(trials.lrs) * len(trials.seeds) * trials.epochs * 1000 * speed.train
             assert cost <= plan.TRIAL_SHARE * seconds and trials.epochs >= plan.TRIAL_EPOCHS
         else:
-            untried = plan.untried_layers(seconds, speed, 1000)
-            assert (untried.lr is None) == (seconds < 20) and not untried.is_shown
+            untried = plan.untried_layers(seconds, speed, 1000, 64)
+            n_steps = plan.epochs_in(seconds, speed, 1000) * 1000 / 64
+            assert (untried.lr is None) == (n_steps < plan.LEAST_STEPS) and not untried.is_shown
 
 
 def test_all_layers_get_their_chance():
