@@ -1,14 +1,17 @@
 """The words of `lrlab claims`: its finding, its table for the terminal, and the page beside the results."""
 
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lrlab.recipes.kitchen.figures.captions import data_caption
+from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS
+from lrlab.recipes.kitchen.stats.measures import RELATIVE_TOLERANCE
 from lrlab.recipes.kitchen.text import listed, plural, text_table
 from lrlab.recipes.studies.claims.catalogue import BY_NAME, Claim
-from lrlab.recipes.studies.claims.verdict import FAILS, HOLDS, OPPOSITE, UNDECIDED, Rule
+from lrlab.recipes.studies.claims.verdict import FAILS, HOLDS, OPPOSITE, ROOM, UNDECIDED, Rule
 
 SHORT = {HOLDS: "**holds**", FAILS: "does not hold", UNDECIDED: "undecided"}  # in the table of all claims
 
@@ -34,16 +37,19 @@ def overall(verdicts: dict[str, str]) -> str:
     return "; ".join(f"{word.removesuffix(' here')} on {', '.join(names)}" for word, names in by_word if names)
 
 
-def summary(claims: pd.DataFrame) -> list[str]:
-    "The sentences after the finding: what was decided, where the loss disagrees, and how far to believe it."
-    kinds = [_kind(set(own.verdict)) for _, own in claims.groupby("claim", sort=False)]
-    hold, fail, depend, undecided = (kinds.count(kind) for kind in ("holds", "fails", "depends", "open"))
-    return [
-        f"Wherever they are decided, {hold} hold and {fail} do not. {depend} depend on the data, and {undecided} are "
-        "undecided everywhere.",
-        _loss_sentence(claims),
-        _multiplicity(claims),
-    ]
+def _counts(claims: pd.DataFrame) -> dict:
+    "The numbers of the sentences after the finding: what was decided, and where the loss disagrees."
+    decided, by_loss = claims.verdict != UNDECIDED, claims.loss_verdict.isin([HOLDS, FAILS])
+    against = claims[decided & by_loss & (claims.verdict != claims.loss_verdict)]
+    return {
+        "kinds": Counter(_kind(set(own.verdict)) for _, own in claims.groupby("claim")),
+        "n": len(claims),
+        "decided": int(decided.sum()),
+        "kept": int(claims.holm.sum()),
+        "by_loss": int(by_loss.sum()),
+        "by_loss_alone": int((by_loss & ~decided).sum()),
+        "against": [f"{row.claim} on {row.workload}" for row in against.itertuples()],
+    }
 
 
 def _kind(verdicts: set[str]) -> str:
@@ -51,37 +57,6 @@ def _kind(verdicts: set[str]) -> str:
     if HOLDS in verdicts:
         return "depends" if FAILS in verdicts else "holds"
     return "fails" if FAILS in verdicts else "open"
-
-
-def _loss_sentence(claims: pd.DataFrame) -> str:
-    by_loss = claims[claims.loss_verdict.isin([HOLDS, FAILS])]
-    against = claims[disagrees(claims)]
-    more = int((by_loss.verdict == UNDECIDED).sum())
-    sentence = (
-        f"The validation loss, judged beside it, decides {len(by_loss)} of these rows, {more} of them undecided here"
-    )
-    if against.empty:
-        return sentence + ", and disagrees in none."
-    named = ", ".join(f"{row.claim} on {row.workload}" for row in against.itertuples())
-    return f"{sentence}. It disagrees in {len(against)}: {named}."
-
-
-def disagrees(claims: pd.DataFrame) -> pd.Series:
-    "The rows that accuracy and loss decide in different ways."
-    return (
-        (claims.verdict != UNDECIDED)
-        & claims.loss_verdict.isin([HOLDS, FAILS])
-        & (claims.verdict != claims.loss_verdict)
-    )
-
-
-def _multiplicity(claims: pd.DataFrame) -> str:
-    n, decided, kept = len(claims), int((claims.verdict != UNDECIDED).sum()), int(claims.holm.sum())
-    return (
-        f"{n} differences are judged here and {decided} decided. A word is wrong with a chance of at most 2.5 %: of "
-        f"{n}, {0.025 * n:.0f} or so at worst. The {kept} marked † stay decided after Holm's correction over all rows. "
-        "Believe those first, and those that two data sets share."
-    )
 
 
 def means(claim: Claim, own: pd.DataFrame) -> str:
@@ -177,23 +152,28 @@ def page(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    templates.filters |= {"points": points, "by_loss": by_loss, "verdict_words": verdict_words}
+    filters = {"points": points, "by_loss": by_loss, "verdict_words": verdict_words, "data_caption": data_caption}
+    templates.filters |= filters
     by_name = {name: own for name, own in claims.groupby("claim", sort=False)}
     return templates.get_template("page.md.jinja").render(
         title=title,
-        summary=summary(claims),
         config=config,
         words=words,
-        names=list(cards),
+        cards=cards,
         short=SHORT,
         claims=[(BY_NAME[name], list(own.itertuples())) for name, own in by_name.items()],
         verdicts={name: dict(zip(own.workload, own.verdict, strict=True)) for name, own in by_name.items()},
         meanings={name: means(BY_NAME[name], own) for name, own in by_name.items()},
         minutes={name: _minutes(BY_NAME[name], own) for name, own in by_name.items()},
+        minutes_of=runs.groupby("workload", sort=False).seconds.sum() / 60,
+        n_runs=len(runs),
+        lost=_lost(runs),
+        rule=rule,
         level=f"{100 * rule.level:.4g}",
-        cost=_cost(runs),
-        rule=rule.sentences(),
-        limits=_limits(cards),
+        fewest_seeds=FEWEST_SEEDS,
+        room=ROOM,
+        loss_tolerance=f"{100 * RELATIVE_TOLERANCE:g} %",
+        **_counts(claims),
     )
 
 
@@ -202,37 +182,9 @@ def _minutes(claim: Claim, own: pd.DataFrame) -> float:
     return own.minutes.max() if claim.group == "descent" else own.minutes.sum()
 
 
-def _cost(runs: pd.DataFrame) -> list[str]:
-    if runs.empty:
-        return []
-    lost = runs[runs.status != "ok"]
-    by_workload = runs.groupby("workload", sort=False).seconds.sum() / 60
-    each = ", ".join(f"{name} {minutes:.0f}" for name, minutes in by_workload.items())
-    sentences = [
-        "Minutes are those of one core for the claim's own command, with tuning and with runs that other claims share. "
-        f"All {len(runs):,} runs together took {runs.seconds.sum() / 60:.0f} minutes of one core ({each})."
+def _lost(runs: pd.DataFrame) -> list[str]:
+    "The runs that did not finish, each with its reason if one is known."
+    return [
+        f"{row.workload} {row.run_id}: {row.status}" + (f" ({row.error})" if pd.notna(row.error) else "")
+        for row in runs[runs.status != "ok"].itertuples()
     ]
-    if lost.empty:
-        return [*sentences, "Every run finished."]
-    named = "; ".join(
-        f"{row.workload} {row.run_id}: {row.status}{f' ({row.error})' if pd.notna(row.error) else ''}"
-        for row in lost.itertuples()
-    )
-    return [*sentences, f"{len(lost)} of them did not finish: {named}."]
-
-
-def _limits(cards: dict) -> list[str]:
-    data = "; ".join(
-        f"{data_caption(card)}, the most frequent class alone {card['majority']:.1%}" for card in cards.values()
-    )
-    untested = [card["title"] for card in cards.values() if "test" not in card["images"]]
-    limits = [
-        f"Small data, a small net, short runs, fastai's Adam ({data}). The papers trained larger nets far longer, "
-        "mostly with SGD: a claim that does not hold here may hold there.",
-        "Weight decay, momentum, batch size (64) and augmentation are the same for all and not tuned.",
-        "The intervals cover the seeds (weights, order, augmentation, and the split where the data have none), not the "
-        "choice of lr_max, which was made once.",
-    ]
-    if untested:
-        limits.append(f"No test set in {' and '.join(untested)}: LRs were tuned on the same images, with other seeds.")
-    return limits

@@ -39,38 +39,6 @@ class Rule:
         "The tolerance in words."
         return Measure().tolerance_words(self.tolerance)
 
-    def sentences(self) -> tuple[str, ...]:
-        point, looks = self.tolerated, ", ".join(map(str, self.looks))
-        return (
-            f"Differences A - B are paired by seed, with Student's t interval at {100 * self.level:.4g} %. At least "
-            f"{FEWEST_SEEDS} seeds are needed. The tolerance is {point}, chosen before the runs.",
-            'A claim "A is better than B" **holds** if the interval is wholly above 0. If it is also wholly below the '
-            'tolerance, the page adds "by less". It **does not hold here** if the interval is wholly below the '
-            'tolerance; if it is even below 0, the page adds "the opposite is true".',
-            f'Where B leaves less than {ROOM} tolerances to gain, almost any A would gain less than one. There, "does '
-            'not hold here" needs an interval wholly below 0.',
-            'A claim "A is as good as B" says that A loses less than the tolerance. It **holds** if the interval is '
-            "wholly above minus the tolerance, and **does not hold here** if it is wholly below 0: A is worse.",
-            "Everything else is **undecided**.",
-            'So each word is wrong in at most 2.5 % of the claims of which the contrary is true: "holds" where A is '
-            'not better, "does not hold here" where A gains the tolerance. For "as good as": "holds" where A loses the '
-            'tolerance, "does not hold here" where A is not worse.',
-            *self._looks(looks),
-            "A diverged run counts with the accuracy of always answering the most frequent class. Failed runs are "
-            "counted and named, and decide nothing.",
-            f"The loss is judged by the same rule, with a tolerance of {100 * RELATIVE_TOLERANCE:g} % of B's loss. The "
-            "page says where the two disagree.",
-        )
-
-    def _looks(self, looks: str) -> list[str]:
-        if len(self.looks) == 1:
-            return []
-        return [
-            f"The claims are judged after {looks} seeds. Only undecided ones get more seeds, and the first decision "
-            f"stands. The error rate of 5 % is divided by the {len(self.looks)} looks (Bonferroni). Claims about "
-            "minima are judged once, by a normal interval at 95 %."
-        ]
-
 
 def looks_of(n_seeds: int, until_decided: bool) -> tuple[int, ...]:
     """After how many seeds the claims are judged: once, or after five and whenever they have doubled.
