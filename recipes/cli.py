@@ -228,7 +228,7 @@ def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None
     """Call a recipe's `main` with the options of the command line and return the exit code.
 
     Bad input is one sentence on stderr and 2; a full disk or a missing package is one sentence and 1. The result of a
-    recipe may name its own `exit_code`.
+    recipe may name its own `exit_code`; one that was `stopped` by Ctrl-C has 130.
     """
     argv = sys.argv[1:] if argv is None else argv
     _print_anywhere()
@@ -261,7 +261,7 @@ def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None
         if not is_out_of_memory(error):
             raise
         return _complain(_fault(MemoryError()), code=1)
-    return getattr(result, "exit_code", 0)
+    return getattr(result, "exit_code", STOPPED if getattr(result, "stopped", False) else 0)
 
 
 def _install_completion(shell: str | None = None) -> int:

@@ -108,3 +108,8 @@ def _numbers(value) -> list[float] | None:
         return [float(part) for part in parts] if len(parts) in (1, 2) else None
     except (TypeError, ValueError):
         return None
+
+
+def acting_lr(lr: LearningRate, groups: list[str]) -> LearningRate:
+    "The LR as it acts: a model with one layer group takes the upper end of a slice."
+    return LearningRate(lr.peak) if len(groups) == 1 else lr

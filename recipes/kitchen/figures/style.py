@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 from PIL import Image
 
 from lrlab.recipes.kitchen.store.files import replacing
@@ -159,3 +159,15 @@ def _show_names_literally(fig: Figure) -> None:
     for text in fig.findobj(Text):
         if "$" in text.get_text() and "mathdefault" not in text.get_text():  # matplotlib's own tick labels have that
             text.set_parse_math(False)
+
+
+def in_percent(axis) -> None:
+    "Label an axis of shares in percent."
+    axis.set_major_formatter(as_percent)
+
+
+def budget_axis(ax, budgets: Iterable[int]) -> None:
+    "A log axis of x with a tick at every number of epochs, and no others."
+    ax.set_xscale("log")
+    ax.set_xticks(list(budgets), [str(int(budget)) for budget in budgets])
+    ax.xaxis.set_minor_locator(NullLocator())

@@ -99,3 +99,17 @@ def tuning_scores(runs: pd.DataFrame, measure: Measure = Measure()) -> pd.DataFr
         means = {name: None if lost else float(own[column].mean()) for name, column in columns.items()}
         rows.append({"budget": budget, "schedule": schedule, "lr_max": lr_max, "n": len(own), "lost": lost, **means})
     return pd.DataFrame(rows, columns=["budget", "schedule", "lr_max", "n", "lost", "score", "valid_loss"])
+
+
+def measured_on(runs: pd.DataFrame, judge: str = "accuracy") -> str:
+    "Which images, or items, the measure that judges was taken on."
+    return "test" if has_test(runs, judge) else "validation"
+
+
+def value_header(measure: Measure, on: str) -> str:
+    """The head of a column with the measure. It stands for an accuracy where it says no more than percent.
+
+    >>> value_header(Measure("accuracy"), "test"), value_header(Measure("f1_score"), "validation")
+    ('test %', 'validation f1 score %')
+    """
+    return f"{on} %" if measure.name == "accuracy" else f"{on} {measure.label}{' %' * measure.is_share}"

@@ -35,3 +35,10 @@ def extra_table(store: Store, runs: pd.DataFrame, name: str) -> pd.DataFrame:
     "One of the runs' own tables, of all runs that have one together; a failed run has none."
     files = [store.runs / run_id / name for run_id in runs.run_id]
     return pd.concat([pd.read_csv(file) for file in files if file.exists()], ignore_index=True)
+
+
+def rewrite_runs(store: Store) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    "Write runs.csv and epochs.csv. Returns them, and the runs that were trained, as `not_failed` does."
+    runs, epochs = stored_runs(store)
+    store.write_tables(runs=runs, epochs=epochs)
+    return runs, epochs, not_failed(store, runs)
