@@ -104,10 +104,6 @@ class Answer:
     text: str
     stopped: bool = False
 
-    @property
-    def exit_code(self) -> int:
-        return 130 if self.stopped else 0
-
 
 def parse_workloads(data: str, precision: str, cache: bool = True) -> list[ImageWorkload]:
     "The workloads of a comma list. Raises UserError for none, or one twice."

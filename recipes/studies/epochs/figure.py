@@ -4,14 +4,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, PercentFormatter
 
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.captions import workload_caption
 from lrlab.recipes.kitchen.learning_rates import format_number
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
 from lrlab.recipes.kitchen.stats.measures import Measure
-from lrlab.recipes.kitchen.stats.summary import has_test, judged
+from lrlab.recipes.kitchen.stats.summary import judged, measured_on
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.epochs.enough import COOLDOWN
 
@@ -37,8 +36,8 @@ def draw(
     _values(values, runs, table, measure, question.get("tolerance"))
     _beside(values, runs, other, measure, bool(question.get("tuning")))
     _mark(values, table, enough)
-    measured_on = "test" if has_test(runs, measure.judge) else "validation"
-    values.set(xlabel="epochs of the run (log scale)", ylabel=f"{measured_on} {measure.label}")
+    on = measured_on(runs, measure.judge)
+    values.set(xlabel="epochs of the run (log scale)", ylabel=f"{on} {measure.label}")
     values.legend(fontsize=9, frameon=False, loc="upper right" if measure.lower_is_better else "lower right")
     _lrs(lrs, steps, config["steps_per_epoch"])
     style.frame(fig, title, caption(config, runs))
@@ -74,15 +73,12 @@ def _values(ax: Axes, runs: pd.DataFrame, table: pd.DataFrame, measure: Measure,
     ax.plot(own.budget / ASIDE, own.value, "o", ms=3.5, color=BLUE, alpha=0.4, mew=0)
     ax.vlines(table.budget, table.low, table.high, color=BLUE, lw=2.2)
     ax.plot(table.budget, table["mean"], "o-", color=BLUE, lw=1.6, ms=7, mec="white", label="cooldown from the trunk")
-    ax.set(xscale="log", xlim=(table.budget.min() / 1.3, table.budget.max() * 1.3))
-    ax.xaxis.set_major_locator(FixedLocator(list(table.budget)))
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0f}")
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    style.budget_axis(ax, table.budget)
+    ax.set_xlim(table.budget.min() / 1.3, table.budget.max() * 1.3)
     low, high = style.limits_of(pd.concat([runs.value, table.low, table.high]))
     ax.set_ylim((max(low, -0.02), min(high, 1.02)) if measure.is_share else (low, high))
     if measure.is_share:
-        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        style.in_percent(ax.yaxis)
     style.plain(ax)
 
 

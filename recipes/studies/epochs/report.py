@@ -6,10 +6,10 @@ import pandas as pd
 
 from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.figures import style
-from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.learning_rates import LearningRate, acting_lr
 from lrlab.recipes.kitchen.stats.measures import Measure
-from lrlab.recipes.kitchen.stats.summary import has_test
-from lrlab.recipes.kitchen.store.reading import extra_table, failures, not_failed, stored_runs
+from lrlab.recipes.kitchen.stats.summary import measured_on, value_header
+from lrlab.recipes.kitchen.store.reading import extra_table, failures, rewrite_runs
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import plural, text_table
 from lrlab.recipes.studies.epochs import figure
@@ -27,19 +27,12 @@ class Answer:
     summary: pd.DataFrame
     enough: int | None
     text: str
-    stopped: bool = False
-
-    @property
-    def exit_code(self) -> int:
-        "Of the command: 0, or 130 as after any Ctrl-C."
-        return 130 if self.stopped else 0
+    stopped: bool = False  # by Ctrl-C
 
 
 def redraw(store: Store, stopped: bool = False) -> Answer:
     "Tables, figure and text from the stored runs alone."
-    runs, epochs = stored_runs(store)
-    store.write_tables(runs=runs, epochs=epochs)
-    lost, trained = failures(runs), not_failed(store, runs)
+    runs, _, trained = rewrite_runs(store)
     if not ((trained.schedule == COOLDOWN) & (trained.status == "ok")).any():
         raise NothingFinished(f"{store.out}: no cooldown finished; a lower `lr_max` may help")
     question = store.manifest.question
@@ -53,10 +46,9 @@ def redraw(store: Store, stopped: bool = False) -> Answer:
     steps = {row.budget: store.steps(row.run_id) for row in cooled.drop_duplicates("budget").itertuples()}
     fig = figure.draw(trained, table, other, steps, store.manifest.to_dict(), title, shortest)
     style.save(fig, store.out / "epochs.png")
-    measured_on = "test" if has_test(trained, measure.judge) else "validation"
     lines = [
-        *lost,
-        rows_of(summary, measure, measured_on),
+        *failures(runs),
+        rows_of(summary, measure, measured_on(trained, measure.judge)),
         "",
         f"{title}.",
         *beside_words(other, table, measure, bool(question.get("tuning"))),
@@ -85,14 +77,13 @@ def summarize(runs: pd.DataFrame, table: pd.DataFrame, other: pd.DataFrame, cost
     return both.reindex(columns=[*columns, "diff", "diff_low", "diff_high"]).reset_index(drop=True)
 
 
-def rows_of(summary: pd.DataFrame, measure: Measure, measured_on: str) -> str:
+def rows_of(summary: pd.DataFrame, measure: Measure, on: str) -> str:
     "The budgets as a table for the terminal."
-    header = "%" if measure.name == "accuracy" else measure.label + " %" * measure.is_share
     rows = [
         {
             "epochs": int(row.budget),
             "n": int(row.n),
-            f"{measured_on} {header} (95 %)": measure.show(row["mean"], row.low, row.high),
+            f"{value_header(measure, on)} (95 %)": measure.show(row["mean"], row.low, row.high),
             f"{measure.unit} vs best": ""
             if row.verdict == "best"
             else measure.show_difference(row.behind, row.behind_low, row.behind_high),
@@ -128,8 +119,7 @@ def cost_words(cost: pd.DataFrame) -> str:
 def use(summary: pd.DataFrame, shortest: int | None, store: Store) -> list[str]:
     "How to train with the shortest budget that is enough, else with the best one, and how to go on."
     question, best = store.manifest.question, summary[summary.verdict == "best"].iloc[0]
-    epochs, lr_max = shortest or int(best.budget), LearningRate.parse(best.lr_max)
-    lr = lr_max.peak if len(store.manifest.groups) == 1 else lr_max
+    epochs, lr = shortest or int(best.budget), acting_lr(LearningRate.parse(best.lr_max), store.manifest.groups)
     line = f"learn.fit_schedule({epochs}, {question['schedule']}, lr_max={lr}, cbs=Extendable('run.pth'))"
     size = sum(file.stat().st_size for file in (store.out / "trunks").glob("*.pth")) / 1e6
     kept = f" the trunks in {store.out / 'trunks'} ({size:.0f} MB; it may be deleted)" if size else ""

@@ -11,15 +11,16 @@ from fastai.basics import Callback, CancelFitException, Learner
 from lrlab.callbacks import CosineDecay, Extendable, OneCycle, Schedule, Trapezoid
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.judging import judging_to_dict, resolve_measure
+from lrlab.recipes.kitchen.grid.later_command import held_manifest, reading_question_of, train_and_redraw
 from lrlab.recipes.kitchen.grid.place import Place
-from lrlab.recipes.kitchen.grid.study import Stopped, Study, open_study
+from lrlab.recipes.kitchen.grid.study import Study, open_study
 from lrlab.recipes.kitchen.grid.tuning import Tuning, tune_schedules
 from lrlab.recipes.kitchen.learner_workload import LearnerWorkload
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
 from lrlab.recipes.kitchen.runs.train import train_run
 from lrlab.recipes.kitchen.stats.measures import Measure
-from lrlab.recipes.kitchen.store.manifest import FILE, Manifest
+from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.tables import RunResult
 from lrlab.recipes.kitchen.text import listed, plural
 from lrlab.recipes.kitchen.workloads import Workload
@@ -71,17 +72,11 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
     single run was finished.
     """
     question = replace(question, tuned_at=some(question.budgets))
-    question = question if fresh else extend(question, Path(out))
+    held = held_manifest("epochs", Path(out), fresh)
+    question = extend(question, held, Path(out)) if held else question
     with open_study("epochs", question, out, place, fresh, settle, grows=GROWS) as study:
         print(f"Plan: {plan_words(study.question)}", flush=True)
-        try:
-            _train(study, _tuned_lrs(study))
-        except Stopped:
-            if not study.store.manifest.plan:  # not even the tuning is done
-                raise KeyboardInterrupt from None
-            print("Stopped. The same command continues.")
-            return redraw(study.store, stopped=True)
-        return redraw(study.store)
+        return train_and_redraw(study, lambda: _train(study, _tuned_lrs(study)), redraw)
 
 
 def some(budgets: list[int]) -> tuple[int, ...]:
@@ -93,19 +88,14 @@ def some(budgets: list[int]) -> tuple[int, ...]:
     return tuple(budgets[-4::2][:2]) if len(budgets) > 3 else (budgets[max(0, len(budgets) - 2)],)
 
 
-def extend(question: Question, out: Path) -> Question:
+def extend(question: Question, held: Manifest, out: Path) -> Question:
     "The question with the seeds and budgets that the folder `out` already holds: a later command adds to them."
-    manifest = Manifest.read(out)
-    if manifest is None or manifest.recipe != "epochs":
-        return question
-    stored = manifest.question
-    try:
+    stored = held.question
+    with reading_question_of(out):
         seeds = list(dict.fromkeys([*stored["seeds"], *question.seeds]))
         budgets = sorted({*stored["epochs"], *question.budgets})
         has_more = len(seeds) > len(stored["seeds"]) or len(budgets) > len(stored["epochs"])
         looks, tuned_at = stored.get("looks", 1) + has_more, tuple(stored["tuned_at"])
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{out / FILE} is damaged ({error}); `fresh` starts over and keeps the old folder") from error
     if (seeds, budgets) != (question.seeds, question.budgets):
         print(f"{out} is extended: the answer covers {plural(len(seeds), 'seed')} and {listed(budgets)} epochs.")
     return replace(question, seeds=seeds, budgets=budgets, looks=looks, tuned_at=tuned_at)

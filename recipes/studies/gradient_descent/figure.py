@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec, GridSpecFromSubplotSpec
-from matplotlib.ticker import PercentFormatter
 
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.studies.gradient_descent import descent
@@ -128,7 +127,7 @@ def _shares(ax, shares: pd.DataFrame, look: dict, title: str) -> None:
     ax.set_yticklabels(rows.schedule, fontsize=9)
     ax.title.set_fontsize(10)
     ax.set_xlabel("starts that end in the global minimum", fontsize=9)
-    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    style.in_percent(ax.xaxis)
     style.plain(ax)
 
 
@@ -139,7 +138,7 @@ def _tuning(ax, tuning: pd.DataFrame, look: dict) -> None:
     ax.set_title("the same by lr_max: too low never leaves,\ntoo high never settles unless it decays", fontsize=9.5)
     ax.set_xlabel("lr_max (log scale)", fontsize=9)
     ax.set_ylabel("share in the global minimum", fontsize=9)
-    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    style.in_percent(ax.yaxis)
     ax.legend(fontsize=7.5, frameon=False, loc="lower left", labelspacing=0.25)
     style.plain(ax)
 

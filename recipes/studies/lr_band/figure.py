@@ -8,7 +8,7 @@ from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.captions import workload_caption
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.stats.measures import Measure
-from lrlab.recipes.kitchen.stats.summary import has_test
+from lrlab.recipes.kitchen.stats.summary import measured_on
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.lr_band import words
 
@@ -43,9 +43,8 @@ def draw(
         _panel(ax, own, of, row, measure, margin, found)
     for ax in panels.flat[n:]:
         ax.set_visible(False)
-    measured_on = "test" if has_test(runs, measure.judge) else "validation"
     for ax in panels[:, 0]:
-        ax.set_ylabel(f"{measured_on} {measure.label}")
+        ax.set_ylabel(f"{measured_on(runs, measure.judge)} {measure.label}")
     for ax in panels.flat[max(0, n - columns) : n]:
         ax.set_xlabel("peak learning rate (log scale)")
         ax.xaxis.set_tick_params(labelbottom=True)
@@ -109,7 +108,7 @@ def _panel(
     safe = words.span(row.low, row.high) if row.high > row.low else f"at {row.best} alone"
     ax.set_title(f"{row.schedule}: safe {safe}", fontsize=10.5)
     if measure.is_share:
-        ax.yaxis.set_major_formatter(style.as_percent)
+        style.in_percent(ax.yaxis)
     style.plain(ax)
 
 

@@ -7,12 +7,12 @@ import pandas as pd
 
 from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.figures import style
-from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.learning_rates import LearningRate, acting_lr
 from lrlab.recipes.kitchen.stats.band import judge_lrs
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.stats.measures import Measure
-from lrlab.recipes.kitchen.stats.summary import has_test, judged
-from lrlab.recipes.kitchen.store.reading import failures, not_failed, stored_runs
+from lrlab.recipes.kitchen.stats.summary import judged, measured_on, value_header
+from lrlab.recipes.kitchen.store.reading import failures, not_failed, rewrite_runs, stored_runs
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import plural, text_table
 from lrlab.recipes.studies.lr_band import figure, words
@@ -26,12 +26,7 @@ class Answer:
     lrs: pd.DataFrame
     bands: pd.DataFrame
     text: str
-    stopped: bool = False
-
-    @property
-    def exit_code(self) -> int:
-        "Of the command: 0, or 130 as after any Ctrl-C."
-        return 130 if self.stopped else 0
+    stopped: bool = False  # by Ctrl-C
 
 
 def judge_stored(store: Store) -> pd.DataFrame:
@@ -44,9 +39,7 @@ def judge_stored(store: Store) -> pd.DataFrame:
 
 def redraw(store: Store, stopped: bool = False) -> Answer:
     "Tables, figure and text from the stored runs alone."
-    runs, epochs = stored_runs(store)
-    store.write_tables(runs=runs, epochs=epochs)
-    lost, trained = failures(runs), not_failed(store, runs)
+    runs, _, trained = rewrite_runs(store)
     manifest = store.manifest
     question, initial_loss = manifest.question, manifest.initial_loss
     measure = Measure.of(question.get("judge", "accuracy"))
@@ -58,11 +51,10 @@ def redraw(store: Store, stopped: bool = False) -> Answer:
     found, title = LRSuggestion.of_config(manifest.to_dict()), words.finding(bands)
     trained = trained.assign(value=judged(trained, measure.judge))
     style.save(figure.draw(trained, table, bands, found, manifest.to_dict(), title), store.out / "lr_band.png")
-    measured_on = "test" if has_test(trained, measure.judge) else "validation"
     tolerated = measure.tolerance_words(question.get("tolerance"))
     lines = [
-        *lost,
-        rows_of(bands, measure, measured_on),
+        *failures(runs),
+        rows_of(bands, measure, measured_on(trained, measure.judge)),
         "",
         f"{title}.",
         *(words.sentence(row, table, found, tolerated) for _, row in bands.iterrows()),
@@ -74,15 +66,14 @@ def redraw(store: Store, stopped: bool = False) -> Answer:
     return Answer(runs, table, bands, "\n".join(lines), stopped)
 
 
-def rows_of(bands: pd.DataFrame, measure: Measure, measured_on: str) -> str:
+def rows_of(bands: pd.DataFrame, measure: Measure, on: str) -> str:
     "The bands as a table for the terminal."
-    header = "%" if measure.name == "accuracy" else measure.label + " %" * measure.is_share
     rows = [
         {
             "schedule": row.schedule,
             "n": int(row.n),
             "best LR": row.best,
-            f"{measured_on} {header}": measure.show(row.mean),
+            value_header(measure, on): measure.show(row.mean),
             "safe LRs": words.span(row.low, row.high).removeprefix("from "),
             "wide": words.times_words(row.high / row.low),
             "LR sensitivity (95 %)": words.SENSITIVITY.show(*(getattr(row, name) for name in words.OWN)),
@@ -95,8 +86,7 @@ def rows_of(bands: pd.DataFrame, measure: Measure, measured_on: str) -> str:
 def use(bands: pd.DataFrame, store: Store) -> list[str]:
     "How to train with the best LR of the schedule with the widest safe band, and how to add seeds."
     question, row = store.manifest.question, bands.loc[(bands.high / bands.low).idxmax()]
-    lr_max = LearningRate.parse(row.best)
-    lr = lr_max.peak if len(store.manifest.groups) == 1 else lr_max
+    lr = acting_lr(LearningRate.parse(row.best), store.manifest.groups)
     line = f"learn.fit_schedule({question['epochs']}, {question['schedules'][row.schedule]}, lr_max={lr})"
     more = f"The same command with --seeds {2 * len(question['seeds'])} adds seeds, which decide what is open."
     return [f"To train with {row.schedule} at its best LR:\n    {line}", more]

@@ -8,16 +8,22 @@ import torch
 from fastai.basics import Learner
 
 from lrlab.callbacks import Schedule
-from lrlab.recipes.kitchen.errors import Refused, UserError
+from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.judging import judging_to_dict, resolve_measure
+from lrlab.recipes.kitchen.grid.later_command import (
+    held_manifest,
+    parse_calls,
+    reading_question_of,
+    train_and_redraw,
+    with_asked,
+)
 from lrlab.recipes.kitchen.grid.place import Place
-from lrlab.recipes.kitchen.grid.study import Stopped, Study, open_study
+from lrlab.recipes.kitchen.grid.study import Study, open_study
 from lrlab.recipes.kitchen.grid.tuning import MAX_EXTENSIONS, first_grid, lr_at
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.plan import Run
-from lrlab.recipes.kitchen.schedule_names import parse_schedule
 from lrlab.recipes.kitchen.stats.measures import Measure
-from lrlab.recipes.kitchen.store.manifest import FILE, Manifest
+from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.lr_band.report import Answer, judge_stored, redraw
@@ -59,38 +65,24 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
     Raises UserError before any training for what cannot be trained, and KeyboardInterrupt if it was stopped before a
     single run was finished.
     """
-    question = question if fresh else extend(question, Path(out))
+    held = held_manifest("lr-band", Path(out), fresh)
+    question = extend(question, held, Path(out)) if held else question
     with open_study("lr-band", question, out, place, fresh, settle, grows=GROWS) as study:
         centre = study.choose_lr(study.question.lr_max)
         if study.store.manifest.initial_loss is None:
             study.store.update(initial_loss=initial_loss(study))
-        try:
-            _train(study, centre)
-        except Stopped:
-            if not study.store.complete():
-                raise KeyboardInterrupt from None
-            print("Stopped. The same command continues.")
-            return redraw(study.store, stopped=True)
-        return redraw(study.store)
+        return train_and_redraw(study, lambda: _train(study, centre), redraw)
 
 
-def extend(question: Question, out: Path) -> Question:
+def extend(question: Question, held: Manifest, out: Path) -> Question:
     "The question with the seeds, schedules and LRs that the folder `out` already holds: a later command adds to them."
-    manifest = Manifest.read(out)
-    if manifest is None or manifest.recipe != "lr-band":
-        return question
-    stored = manifest.question
-    try:
+    stored = held.question
+    with reading_question_of(out):
         seeds = list(dict.fromkeys([*stored["seeds"], *question.seeds]))
-        schedules = {label: parse_schedule(call) for label, call in stored["schedules"].items()}
+        schedules = parse_calls(stored["schedules"])
         points, looks = max(stored["points"], question.points), stored.get("looks", 1)
         has_more = len(seeds) > len(stored["seeds"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{out / FILE} is damaged ({error}); `fresh` starts over and keeps the old folder") from error
-    changed = [label for label, schedule in question.schedules.items() if schedules.get(label, schedule) != schedule]
-    if changed:
-        raise Refused(f"`out` {out}: there {changed[0]} is {schedules[changed[0]]!r}; choose another `out`")
-    schedules |= question.schedules
+    schedules = with_asked(schedules, question.schedules, out)
     if (seeds, schedules, points) != (question.seeds, question.schedules, question.points):
         print(
             f"{out} is extended: the answer covers {plural(len(seeds), 'seed')}, {plural(len(schedules), 'schedule')} "

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.captions import loss_name, workload_caption
@@ -74,7 +73,7 @@ def _measure(ax, epochs: pd.DataFrame, measure: Measure, of_majority: float | No
     ax.margins(y=0.12)
     ax.set(title=f"validation {measure.label}", xlim=(0, len(epochs) + 0.1))
     if measure.is_share:
-        ax.yaxis.set_major_formatter(PercentFormatter(1))
+        style.in_percent(ax.yaxis)
 
 
 def confusion_matrix(ax, confusion: pd.DataFrame) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.captions import loss_name, workload_caption
@@ -70,7 +70,7 @@ def _scores(ax, models: pd.DataFrame, summary: pd.DataFrame) -> None:
         style.dot_row(ax, y, seeds, row.accuracy, row.accuracy_low, row.accuracy_high, colour, words)
     ax.set_yticks(range(len(summary)), summary.model)
     ax.set(title="accuracy of every model", xlabel="validation accuracy")
-    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    style.in_percent(ax.xaxis)
     style.dot_axes(ax, len(summary))
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.stats.intervals import difference_interval, mean_interval
-from lrlab.recipes.kitchen.store.reading import extra_table, failures, not_failed, stored_runs
+from lrlab.recipes.kitchen.store.reading import extra_table, failures, rewrite_runs
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import percent, text_table
 from lrlab.recipes.studies.snapshot_ensemble import figure
@@ -25,9 +25,7 @@ class Answer:
 
 def redraw(store: Store) -> Answer:
     "Tables, figure and text from what is stored alone."
-    runs, epochs = stored_runs(store)
-    store.write_tables(runs=runs, epochs=epochs)
-    trained = not_failed(store, runs)
+    runs, epochs, trained = rewrite_runs(store)
     ok = trained[trained.status == "ok"]
     if not {"sgdr", "cosine"} <= set(ok.schedule):
         raise NothingFinished(f"{store.out}: no run of sgdr and cosine finished; a lower `lr_max` may help")

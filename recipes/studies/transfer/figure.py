@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.captions import data_caption, training_words
@@ -107,7 +107,7 @@ def _curves(ax, epochs: pd.DataFrame, order: list[str], look: dict, majority: fl
     ax.axhline(majority, color="#777777", ls=":", lw=1, label="most frequent class")
     ax.set_xlim(0.7, epochs.epoch.max() + 1.3 - (epochs.schedule == "scratch").any())
     ax.set(xlabel="epoch, the head's included", ylabel="validation accuracy (mean)")
-    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    style.in_percent(ax.yaxis)
     low, high = ax.get_ylim()
     ax.set_ylim(low - 0.35 * (high - low), high)  # room for the legend below all curves
     ax.legend(fontsize=8.5, frameon=False, ncols=3, loc="lower right")
@@ -125,7 +125,7 @@ def _finals(ax, runs: pd.DataFrame, summary: pd.DataFrame, look: dict) -> None:
     compared = f"; points: difference to {reference}" if len(summary) > 1 else ""
     ax.set_xlabel(f"validation accuracy after the last epoch{compared}")
     ax.xaxis.set_major_locator(MaxNLocator(6))
-    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    style.in_percent(ax.xaxis)
     style.dot_axes(ax, len(summary))
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.stats.summary import summarize
-from lrlab.recipes.kitchen.store.reading import extra_table, failures, not_failed, stored_runs
+from lrlab.recipes.kitchen.store.reading import extra_table, failures, rewrite_runs
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import percent, text_table
 from lrlab.recipes.studies.transfer import figure
@@ -28,9 +28,7 @@ class Answer:
 
 def redraw(store: Store) -> Answer:
     "Tables, figure and text from the stored runs alone."
-    runs, epochs = stored_runs(store)
-    store.write_tables(runs=runs, epochs=epochs)
-    lost, runs = failures(runs), not_failed(store, runs)
+    all_runs, epochs, runs = rewrite_runs(store)
     reference = REFERENCE if (runs.schedule == REFERENCE).any() else runs.schedule.iloc[0]
     summary = summarize(runs.assign(budget=runs.budget.max()), reference)  # equal, counting the head's epoch
     moved = extra_table(store, runs, "movement.csv")
@@ -38,7 +36,7 @@ def redraw(store: Store) -> Answer:
     steps = {row.schedule: store.steps(row.run_id) for row in runs.drop_duplicates("schedule").itertuples()}
     drawn = figure.draw(runs, epochs, summary, moved, steps, store.manifest.to_dict(), finding(summary))
     style.save(drawn, store.out / "transfer.png")
-    return Answer(runs, summary, moved, "\n".join([*lost, _text(runs, summary, moved, store)]))
+    return Answer(runs, summary, moved, "\n".join([*failures(all_runs), _text(runs, summary, moved, store)]))
 
 
 def finding(summary: pd.DataFrame) -> str:

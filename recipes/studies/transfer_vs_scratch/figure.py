@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import PercentFormatter
 
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.captions import workload_caption
@@ -21,7 +20,8 @@ def draw(cells: pd.DataFrame, config: dict, title: str) -> Figure:
     for ax, start in zip(axes, LOOK, strict=False):
         image = _heat_map(ax, cells[cells.start == start], low, high)
         ax.set_title(start, fontsize=11, fontweight="bold", color=style.text_colour(LOOK[start][0]))
-    bar = fig.colorbar(image, ax=axes[:2], format=PercentFormatter(1, decimals=0), aspect=30)
+    bar = fig.colorbar(image, ax=axes[:2], aspect=30)
+    style.in_percent(bar.ax.yaxis)
     bar.ax.tick_params(labelsize=8.5)
     axes[0].set_ylabel("lr_max (of the head, if pretrained)")
     _cost(axes[2], cells)
@@ -89,6 +89,6 @@ def _cost(ax, cells: pd.DataFrame) -> None:
         title="best LR at every length (epochs, LR)", xlabel="optimizer steps of one run", ylabel="validation accuracy"
     )
     ax.set_xlim(0, 1.35 * cells.steps.max())
-    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    style.in_percent(ax.yaxis)
     ax.legend(fontsize=9, frameon=False, loc="lower right")
     style.plain(ax)

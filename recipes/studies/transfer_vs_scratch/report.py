@@ -10,7 +10,7 @@ from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
-from lrlab.recipes.kitchen.store.reading import failures, not_failed, stored_runs
+from lrlab.recipes.kitchen.store.reading import failures, rewrite_runs
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import percent, plural, text_table
 from lrlab.recipes.studies.transfer_vs_scratch import figure
@@ -29,9 +29,8 @@ class Answer:
 
 def redraw(store: Store) -> Answer:
     "Tables, figure and text from the stored runs alone."
-    runs, epochs = stored_runs(store)
-    store.write_tables(runs=runs, epochs=epochs)
-    cells = summarize(not_failed(store, runs))
+    runs, _, trained = rewrite_runs(store)
+    cells = summarize(trained)
     store.write_tables(cells=cells)
     if not cells.n.any():
         raise NothingFinished(f"{store.out}: no run of either start finished; lower `lrs` may help")
