@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.captions import loss_name, workload_caption
@@ -45,7 +44,7 @@ def draw(
     if measure.name != "loss":
         axes[2, 0].set_ylabel(f"validation {measure.label}")
     if measure.is_share:
-        axes[2, 0].yaxis.set_major_formatter(PercentFormatter(1))
+        style.in_percent(axes[2, 0].yaxis)
     style.frame(fig, title, _caption(config))
     return fig
 

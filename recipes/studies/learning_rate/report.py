@@ -17,9 +17,8 @@ from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import plural, text_table
 from lrlab.recipes.studies.learning_rate import figure
 from lrlab.recipes.studies.learning_rate.diagnosis import RULE, diagnose, guessing_loss, majority
-from lrlab.recipes.studies.learning_rate.tutorial_numbers import tutorial_rows
-
-TUTORIALS_ARCH = "vgg16_bn"
+from lrlab.recipes.studies.learning_rate.tutorial import ARCH as TUTORIALS_ARCH
+from lrlab.recipes.studies.learning_rate.tutorial import beside_the_tutorial
 
 
 @dataclass
@@ -51,7 +50,7 @@ def redraw(store: Store) -> Answer:
     store.write_tables(summary=summary)
     title = finding(summary, measure)
     style.save(figure.draw(runs, epochs, steps, summary, config, guess, title), store.out / "learning_rate.png")
-    beside = _beside_the_tutorial(epochs, config) if config["question"]["arch"] == TUTORIALS_ARCH else []
+    beside = beside_the_tutorial(epochs, config) if config["question"]["arch"] == TUTORIALS_ARCH else []
     if beside:
         write_atomically(store.out / "tutorial.txt", "\n".join([*beside, ""]))
     text = "\n".join([*lost, _text(summary, measure, beside, config, guess, title, store.out)])
@@ -144,37 +143,3 @@ def _loss(row) -> str:
         return "-"
     interval = "" if pd.isna(row.loss_low) else f" ({max(row.loss_low, 0):.3g} to {row.loss_high:.3g})"
     return f"{row.loss:.3g}{interval}"
-
-
-def _beside_the_tutorial(epochs: pd.DataFrame, config: dict) -> list[str]:
-    "The published runs, and what the same rule says about them, beside ours of the same LR after the same epochs."
-    tutorial, guess = tutorial_rows(), float(np.log(2))  # its two classes are about equally frequent
-    lines = ["The tutorial's rows (fastai 1, MNIST 3 or 7, 28 px, 1 run) beside ours, same LR, same epoch:"]
-    if config["question"]["data"] != "mnist_sample":
-        counts, title = config["data"]["counts"]["train"], config["data"]["title"]
-        lines.append(
-            f"Our data are different ({title}: {sum(counts.values())} training images, the tutorial had 11,548). "
-            "Compare how the runs behave, not their levels."
-        )
-    rows = []
-    for (lr, length), run in tutorial.groupby(["lr", "epochs"], sort=False):
-        word = diagnose(run, np.empty(0), guess)
-        for theirs in run.itertuples():
-            if theirs.epoch not in {1, 2, 4, 8, 10, 20, length}:
-                continue
-            ours = epochs[(epochs.lr_max.astype(float) == lr) & (epochs.epoch == theirs.epoch)]
-            ours = ours[(ours.schedule == "too short") == (length == 1)]
-            ours = ours.drop_duplicates("seed")  # "right" and "too long" are the same run as far as both go
-            rows.append(
-                {
-                    "lr": f"{lr:g}",
-                    "epoch": theirs.epoch,
-                    "their loss": f"{theirs.valid_loss:.4f}",
-                    "their %": f"{100 * theirs.accuracy:.2f}",
-                    "their diagnosis": word if theirs.epoch == length else "",
-                    "our loss": f"{ours.valid_loss.mean():.4g}" if len(ours) else "-",
-                    "our %": f"{100 * ours.accuracy.mean():.2f}" if len(ours) else "-",
-                    "n": len(ours),
-                }
-            )
-    return [*lines, *text_table(rows).splitlines()]

@@ -11,9 +11,10 @@ from lrlab.recipes import cli, learning_rate
 from lrlab.recipes.kitchen.learner_workload import LearnerWorkload
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.studies.learning_rate import report as lr_report
+from lrlab.recipes.studies.learning_rate import tutorial
 from lrlab.recipes.studies.learning_rate.diagnosis import diagnose, guessing_loss, majority
 from lrlab.recipes.studies.learning_rate.guessing import measure_guessing_loss
-from lrlab.recipes.studies.learning_rate.tutorial_numbers import tutorial_rows
+from lrlab.recipes.studies.learning_rate.tutorial import tutorial_rows
 from tests.conftest import write_images
 from tests.kitchen import tasks
 from tests.studies.drawing import check_words, drawn
@@ -91,13 +92,13 @@ def test_our_epochs_stand_beside_the_tutorials_of_the_same_lr_and_length_and_oth
     ours += [(arm, 3e-4, seed, 1, 0.7 + 0.2 * seed) for arm in ("right", "too long") for seed in (0, 1)]
     epochs = pd.DataFrame(ours, columns=["schedule", "lr_max", "seed", "epoch", "accuracy"]).assign(valid_loss=0.25)
     data = {"title": "Ships and trucks", "counts": {"train": {"ship": 400, "truck": 350}}}
-    lines = lr_report._beside_the_tutorial(epochs, {"question": {"data": "ships"}, "data": data})
+    lines = tutorial.beside_the_tutorial(epochs, {"question": {"data": "ships"}, "data": data})
     assert "Our data are different (Ships and trucks: 750 training images, the tutorial had 11,548)" in lines[1]
     rows = {tuple(line.split()[:2]) + (line.split()[-1],): line.split()[-2] for line in lines[4:]}
     assert rows["0.0003", "1", "1"] == "60.00", "one epoch beside one epoch"
     assert rows["0.0003", "1", "2"] == "80.00", "the mean over seeds: both longer runs of a seed begin the same way"
     assert rows["0.1", "2", "1"] == "50.00" and rows["0.1", "4", "0"] == "-"
-    lines = lr_report._beside_the_tutorial(epochs, {"question": {"data": "mnist_sample"}, "data": data})
+    lines = tutorial.beside_the_tutorial(epochs, {"question": {"data": "mnist_sample"}, "data": data})
     assert "different" not in " ".join(lines)
 
 
