@@ -37,10 +37,6 @@ def ratios(table: pd.DataFrame, epochs: int) -> dict[str, np.ndarray]:
         speed = _by_arm(table, part)
         for before, after in zip(speed, list(speed)[1:], strict=False):
             found[f"factor of {after.removeprefix('+ ')}"] = (speed[after] / speed[before]).to_numpy()
-    for part in [p for p in table.part.unique() if " by " in p]:
-        values = _by_arm(table, part)
-        for many in list(values)[1:]:
-            found[f"{part}, {many} / 1x"] = (values[many] / values["1x"]).to_numpy()
     cost = table[table.part == "step"].set_index("arm").value
     cheapest = cost[cost.index.str.startswith("torch")].min()
     found["lrlab / torch's cheapest, one scheduler step"] = np.array([cost["lrlab ScheduleLR"] / cheapest])

@@ -1,6 +1,5 @@
 """The measurements behind `lrlab speed`: rows of (part, arm, repeat, value, unit), the arms in turns."""
 
-import json
 import sys
 import tempfile
 import time
@@ -29,7 +28,6 @@ from lrlab.recipes.kitchen.store.tables import RunResult
 from lrlab.recipes.kitchen.workloads import ImageWorkload, use_threads
 from lrlab.recipes.studies.speed import baselines as rivals
 from lrlab.recipes.studies.speed import report as speed_report
-from lrlab.recipes.studies.speed import scaling
 from lrlab.recipes.studies.speed.report import BARE, LRLAB, SMALL_FILES, STOCK
 from lrlab.recipes.studies.speed.scheduler_step import microseconds_per_update
 
@@ -58,7 +56,7 @@ def measure(
         store.begin(Manifest("speed", question, **environment()), fresh)
         if not (store.out / "speed.csv").exists():
             rows = [*_grid(epochs, repeats, jobs), *_factors(repeats), *_one_process(repeats, everything), *_steps()]
-            rows += [*_processes(repeats, jobs), *_scaling(repeats)] if everything else []
+            rows += _processes(repeats, jobs) if everything else []
             write_atomically(store.out / "speed.csv", pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False))
         table = pd.read_csv(store.out / "speed.csv")
         style.save(speed_report.draw(table, store.manifest.to_dict()), store.out / "speed.png")
@@ -179,19 +177,6 @@ def _processes(repeats: int, jobs: int) -> list[tuple]:
                 _grid_seconds(workload, image_set, seeds[:processes], 1, processes, threads)  # the processes start
             seconds = _grid_seconds(workload, image_set, seeds, 1, processes, threads)
             rows.append(("processes", arm, repeat, images / seconds, "images/s"))
-    _say(rows)
-    return rows
-
-
-def _scaling(repeats: int) -> list[tuple]:
-    "Seconds and peak memory of a process with 1, 2 and 4 times as many runs, and as many images."
-    rows = []
-    for repeat in range(repeats):
-        for what, runs, copies in scaling.POINTS:
-            command = [sys.executable, "-m", scaling.__name__, str(runs), str(copies)]
-            found = json.loads(run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603  (our own words)
-            for part, unit in (("seconds", "s"), ("memory", "GB")):
-                rows.append((f"{part} by {what}", f"{runs * copies}x", repeat, found[part], unit))
     _say(rows)
     return rows
 

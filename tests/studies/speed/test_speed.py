@@ -1,19 +1,13 @@
 """lrlab speed: ratios of a table whose answer is known, and the rivals on a few real images."""
 
-import json
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from lrlab.recipes.kitchen.data.catalog import load
-from lrlab.recipes.kitchen.workloads import ImageWorkload
 from lrlab.recipes.studies.speed import baselines as rivals
 from lrlab.recipes.studies.speed import report as speed_report
-from lrlab.recipes.studies.speed import scaling
 from lrlab.recipes.studies.speed import study as speed
 from lrlab.recipes.studies.speed.report import BARE, LRLAB, SMALL_FILES, STOCK
 
@@ -30,7 +24,6 @@ def table(stock_accuracy=(0.75, 0.77, 0.76)) -> pd.DataFrame:
         rows += [("start-up", STOCK, repeat, 5.0, ""), ("start-up", LRLAB, repeat, 12.0, "")]
         rows += [("factor", arm, repeat, value, "") for arm, value in ((STOCK, 100.0), ("+ decoded once", 300.0))]
         rows += [("one process, small", arm, repeat, v, "") for arm, v in ((BARE, 100.0), (LRLAB, 97.0))]
-        rows += [("seconds by runs", arm, repeat, v, "") for arm, v in (("1x", 2.0), ("2x", 4.0), ("4x", 9.0))]
     steps = {"lrlab ScheduleLR": 0.7, "torch CyclicLR": 6.0, "torch OneCycleLR": 12.0, "fastai ParamScheduler": 60.0}
     rows += [("step", arm, 0, cost, "") for arm, cost in steps.items()]
     return pd.DataFrame(rows, columns=speed.COLUMNS)
@@ -43,7 +36,6 @@ def test_ratios_of_a_known_table():
     assert np.allclose(speed_report.ratios(table(), epochs=1)[f"{STOCK} / lrlab, minutes for 24 runs"], 6725 / 684)
     assert np.allclose(found[f"lrlab / {BARE}, images/s in one process, small"], 0.97)
     assert np.allclose(found["factor of decoded once"], 3.0)
-    assert np.allclose(found["seconds by runs, 4x / 1x"], 4.5)
     assert found["lrlab / torch's cheapest, one scheduler step"] == pytest.approx(0.7 / 6)
 
 
@@ -79,13 +71,3 @@ def test_the_stock_loop_and_the_bare_loop_train_on_the_same_images(tmp_path):
     assert min(stock.accuracy, bare.accuracy) > 0.9 and min(stock.images_per_second, bare.images_per_second) > 1
     copies = rivals.resized_copies(image_set, tmp_path)
     assert len(copies) == 200 and all((tmp_path / name).exists() for name in copies)
-
-
-def test_scaling_measures_a_process_of_its_own(monkeypatch):
-    digits = ImageWorkload("digits", size=8).load()
-    twice = scaling.repeated(digits, 2)
-    assert len(twice.labels) == 2 * len(digits.labels) and twice.majority() == digits.majority()
-    assert len(set(twice.splits["train"]) & set(twice.splits["valid"])) == 0
-    command = [sys.executable, "-m", scaling.__name__, "1", "2", "digits:200"]
-    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    assert 0 < found["seconds"] < 600 and 0.05 < found["memory"] < 20
