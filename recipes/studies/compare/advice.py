@@ -12,6 +12,7 @@ from lrlab.recipes.kitchen.optimizer_names import DEFAULT as DEFAULT_OPTIMIZER
 from lrlab.recipes.kitchen.optimizer_names import FASTAI, optimizer_code
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.text import plural
+from lrlab.recipes.studies.compare.protocol import used_lrs
 from lrlab.recipes.studies.compare.results import Results
 
 BATCH_TFMS = {"none": "", "flips": ", batch_tfms=Flip()", "fastai": ", batch_tfms=aug_transforms()"}
@@ -66,7 +67,7 @@ def _why(results: Results, summary: pd.DataFrame, best: pd.Series) -> str:
 
 def no_advice(results: Results) -> str:
     "What to say where no run finished."
-    used = " or ".join(dict.fromkeys(map(results.acting_lr, results.runs.lr_max)))
+    used = " or ".join(used_lrs(results))
     found = LRSuggestion.of_config(results.config)
     hint = f" lr_find suggests {found}." if found.lr else ""
     return f"No run finished, so there is nothing to recommend. The runs used lr_max = {used}.{hint}"

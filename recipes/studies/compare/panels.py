@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.lr_find_panel import draw_curves
@@ -107,7 +107,7 @@ class Curves:
         style.plain(ax, whole_epochs=True)
         ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
         if self.measure.is_share:
-            ax.yaxis.set_major_formatter(style.as_percent)
+            style.in_percent(ax.yaxis)
 
     def grid(self, wide: bool = False) -> Figure:
         label = f"validation {self.measure.label}"
@@ -169,13 +169,10 @@ def budgets_grid(summary: pd.DataFrame, look: Look, measure: Measure, wide: bool
         table, colour = own[name], look.colour(name)
         ax.vlines(table.budget, table.low, table.high, color=colour, lw=2, alpha=0.5)
         ax.plot(table.budget, table["mean"], "o-", color=colour, lw=1.9, ms=5, zorder=3)
-        ax.set(xscale="log", ylim=limits, xlim=(ticks[0] / 1.25, ticks[-1] * 1.25))
-        ax.xaxis.set_major_locator(FixedLocator(ticks))
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0f}")
-        ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.xaxis.set_minor_locator(NullLocator())
+        style.budget_axis(ax, ticks)
+        ax.set(ylim=limits, xlim=(ticks[0] / 1.25, ticks[-1] * 1.25))
         if measure.is_share:
-            ax.yaxis.set_major_formatter(style.as_percent)
+            style.in_percent(ax.yaxis)
 
     measured = f"{summary.measured_on.iloc[0]} {measure.label}"
     return small_multiples(look, look.order, draw, wide, "budget in epochs (log scale)", measured)
@@ -203,7 +200,7 @@ def tuning_grid(
         ax.set(xscale="log", ylim=(low, high + 0.08 * (high - low)))
         ax.xaxis.set_minor_formatter(NullFormatter())
         if measure.is_share:
-            ax.yaxis.set_major_formatter(style.as_percent)
+            style.in_percent(ax.yaxis)
 
     names = [name for name in look.order if len(own[name])]
     return small_multiples(look, names, draw, wide, "lr_max (log scale)", f"validation {measure.label}")
@@ -263,7 +260,7 @@ class Final:
         ax.spines["left"].set_visible(False)
         ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
         if self.measure.is_share:
-            ax.xaxis.set_major_formatter(style.as_percent)
+            style.in_percent(ax.xaxis)
         if self.values.dropna().empty:
             ax.set(xticks=[])
             ax.grid(False)

@@ -60,7 +60,7 @@ class Gallery:
         tables = self.epochs, self.cycles, self.look
         self.curves = [Curves(*tables, shown, self.budget, self.majority) for shown in shown_measures(results)]
         curves = {name: results.lr_curves[name] for name in self.look.order if name in results.lr_curves}
-        self.lrs = LRCurves(curves, self.groups, self.look, protocol.steps_per_epoch(results), self.budget)
+        self.lrs = LRCurves(curves, self.groups, self.look, results.config["steps_per_epoch"], self.budget)
 
     def poster(self, title: str) -> Figure:
         "comparison.png."

@@ -1,6 +1,7 @@
-"""How a comparison was made, in words: captions, the cost of the tuning, the rules, and their limits."""
+"""How a comparison was made, in words: captions, the LRs and the cost of their tuning, and what it could see."""
 
 import math
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -10,10 +11,8 @@ from lrlab.recipes.kitchen.stats.band import band, judge_lrs
 from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS
 from lrlab.recipes.kitchen.stats.forecast import later_gap, shown_gap
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
-from lrlab.recipes.kitchen.text import plural
+from lrlab.recipes.kitchen.text import listed, plural
 from lrlab.recipes.studies.compare.results import Results
-
-ENOUGH_SEEDS = 5
 
 
 def caption(results: Results, runs: pd.DataFrame) -> str:
@@ -27,9 +26,10 @@ def caption(results: Results, runs: pd.DataFrame) -> str:
     epochs = _epochs(budgets)
     has_diamonds = len(results.cycles) and len(budgets) == 1
     diamonds = " Diamonds: the ends of cycles, where the LR is lowest." if has_diamonds else ""
+    per_epoch = results.config["steps_per_epoch"]
     dotted = " Dotted: always answering the most frequent class." if results.majority else ""
     return (
-        f"{where(results)}. {seeds} per schedule ({len(runs)} runs{lost}), {epochs} of {steps_per_epoch(results)} "
+        f"{where(results)}. {seeds} per schedule ({len(runs)} runs{lost}), {epochs} of {per_epoch} "
         f"steps. {lr_rule(results)} Bands and bars: 95 % t intervals over seeds. Grey: the tolerance. Words: multiple "
         f"comparison with the best, paired by seed.{dotted}{diamonds}"
     )
@@ -48,14 +48,15 @@ def lr_rule(results: Results) -> str:
     if results.question.get("tuning"):
         return "lr_max tuned for each schedule over one common grid."
     if results.question.get("lrs"):
-        named = results.runs.schedule.isin(list(results.question["lrs"]))
-        used = " or ".join(dict.fromkeys(map(results.acting_lr, results.runs.lr_max[~named])))
-        return f"Untuned: lr_max = {used}, except where the name of a schedule says another."
-    return f"Untuned: every schedule used lr_max = {' or '.join(_used_lrs(results))}."
+        used = used_lrs(results, except_for=results.question["lrs"])
+        return f"Untuned: lr_max = {' or '.join(used)}, except where the name of a schedule says another."
+    return f"Untuned: every schedule used lr_max = {' or '.join(used_lrs(results))}."
 
 
-def _used_lrs(results: Results) -> list[str]:
-    return list(dict.fromkeys(map(results.acting_lr, results.runs.lr_max)))
+def used_lrs(results: Results, except_for: Iterable[str] = ()) -> list[str]:
+    "The different peak LRs of the runs, except for those of some schedules."
+    runs = results.runs[~results.runs.schedule.isin(list(except_for))]
+    return list(dict.fromkeys(map(results.acting_lr, runs.lr_max)))
 
 
 def lr_find_words(results: Results) -> str:
@@ -125,12 +126,7 @@ def budgets_finding(summary: pd.DataFrame) -> str:
 
 def _epochs(budgets: list[int]) -> str:
     "1 epoch; 3, 6 and 12 epochs."
-    *others, last = map(int, budgets)
-    return f"{', '.join(map(str, others))} and {last} epochs" if others else plural(last, "epoch")
-
-
-def steps_per_epoch(results: Results) -> int:
-    return int(results.config["steps_per_epoch"])
+    return f"{listed(budgets)} epochs" if len(budgets) > 1 else plural(int(budgets[0]), "epoch")
 
 
 def question(results: Results) -> str:
@@ -142,91 +138,14 @@ def question(results: Results) -> str:
     return f"Which of {what} trains {results.question['arch']} best on {data} in {epochs}?"
 
 
-def rules(results: Results) -> list[str]:
-    "The protocol that was followed, rule by rule."
-    question, images = results.question, results.config["data"]["images"]
-    what = "images" if "size" in results.config["data"] else "data"
-    measured = f"validation {what}; there is no test set"
-    if "test" in images:
-        measured = f"test {what}, by which nothing was chosen"
-    is_split_by_seed = results.config["data"].get("split") == "by seed"
-    followed = [
-        "Equal budgets: every schedule makes the same number of optimizer steps and is planned to finish within them. "
-        "Several budgets are trained separately, never read off a longer run (Li et al. 2020, arXiv:1905.04753).",
-        "Same seed, same start: every schedule gets the same initial weights, batch order and augmentation"
-        f"{', and the same split into training and validation images' * is_split_by_seed}. So differences are taken "
-        "within a seed.",
-        f"{lr_find_words(results)}{tuning_words(results) or ' ' + lr_rule(results)}",
-        f"Judged by {results.measure.label} after the last step, on the {measured}. runs.csv also has the best epoch; "
-        "nothing is ranked by it.",
-        "Cyclic schedules are also read at the ends of their cycles (diamonds, cycles.csv). Between them the LR is "
-        "high, and a run is not what the schedule can deliver.",
-        "Statistics: means with 95 % Student t intervals over seeds. They are right for few, nearly normal values, "
-        "where a bootstrap is too narrow. The words come from a multiple comparison with the best (Hsu 1984), "
-        "paired by seed, that counts in that the same numbers chose the best. Differences within the tolerance of "
-        f"{results.measure.tolerance_words(results.tolerance)} do not matter. A schedule that diverged on a seed which "
-        "the recommended one finished is behind.",
-        f"One precision ({question.get('precision', 'that of the Learner')}) and "
-        f"{plural(question['threads'], 'processor thread')} for every run: the last bits of a sum depend on them.",
-    ]
-    if results.looks > 1:
-        followed.append(
-            f"These runs are judged {results.looks} times in all, after the first seeds and after more. Each time "
-            "spends an equal part of the 5 % that a word may be wrong."
-        )
-    followed += [stage["text"] for stage in results.config.get("asked", {}).values() if stage]
-    if question.get("head_epochs") and question["arch"] != "small" and not question.get("scratch"):
-        epochs = plural(question["head_epochs"], "epoch")
-        followed.append(f"Before every run the new head was trained alone for {epochs}, beyond the budget.")
-    return followed
-
-
-def limits(results: Results, summary: pd.DataFrame) -> list[str]:
-    "What this comparison cannot tell."
-    n = results.runs.seed.nunique()
-    known = [
-        *_gaps(results, summary[summary.budget == results.budget]),
-        "One data set and one model: a schedule that leads here may not lead elsewhere (Schmidt et al. 2021, "
-        "arXiv:2007.01547).",
-        "Weight decay, momentum, batch size and augmentation were the same for all and not tuned.",
-    ]
-    if folds := results.question.get("folds"):
-        known.append(
-            f"The {folds} folds share training images, so the intervals are a little too narrow: in simulations, 5 to "
-            "8 % of such intervals missed the truth instead of 5 %."
-        )
-    if results.config["data"].get("split") != "by seed":
-        known.append(
-            "One fixed set of validation data: the intervals cover other seeds, and not which data are validated on."
-        )
-    if len(results.runs) < results.planned:
-        known.append(
-            "Not finished: means over different seeds also differ by the luck of the seeds. The paired differences use "
-            "common seeds only."
-        )
-    if n < ENOUGH_SEEDS:
-        known.append(f"{plural(n, 'seed')}: only large differences can be seen. {ENOUGH_SEEDS} or more are advisable.")
-    if not results.question.get("tuning"):
-        known.append("Not tuned: part of the differences may only show which schedule suits its lr_max.")
-        known += _far_from_suggestion(results)
-    elif "test" not in results.config["data"]["images"]:
-        known.append("The same validation data chose the LRs and measured the comparison, with other seeds.")
-    if results.config.get("merged"):
-        known.append(
-            "Merged from several folders, perhaps from several machines: equal seeds give equal numbers only on equal "
-            "machines and versions."
-        )
-    return known
-
-
-def _gaps(results: Results, ranked: pd.DataFrame) -> list[str]:
-    "Which gaps these runs show, and which ones twice as many seeds would show."
+def gaps(results: Results, ranked: pd.DataFrame) -> str:
+    "Which gaps these runs show, and which ones twice as many seeds would show. Empty for too few seeds."
     gap, n = shown_gap(ranked), int(ranked.n.max())
     if math.isnan(gap):
-        return []
+        return ""
     later = f" With {2 * n} seeds it would be about {_gap_words(later_gap(gap, n, 2 * n), results)}."
     has_equal_seeds = ranked.n.nunique() == 1 and gap > 0
-    return [f"These runs show gaps of about {_gap_words(gap, results)}; smaller stay open.{later * has_equal_seeds}"]
+    return f"These runs show gaps of about {_gap_words(gap, results)}; smaller stay open.{later * has_equal_seeds}"
 
 
 def _gap_words(gap: float, results: Results) -> str:
@@ -234,10 +153,10 @@ def _gap_words(gap: float, results: Results) -> str:
     return f"{100 * gap:.1f} points" if measure.is_share else f"{gap:.3g} of {measure.label}"
 
 
-def _far_from_suggestion(results: Results) -> list[str]:
-    "A sentence if the LR that every schedule used is far from the range that lr_find suggests."
-    used = _used_lrs(results)
-    if len(used) != 1:
-        return []
+def far_from_suggestion(results: Results) -> str:
+    "A sentence if all schedules used one LR, which is far from the range that lr_find suggests."
+    used = used_lrs(results)
+    if len(used) != 1 or results.question.get("tuning"):
+        return ""
     distance = LRSuggestion.of_config(results.config).distance(LearningRate.parse(used[0]).peak)
-    return [f"The lr_max of all runs, {used[0]}, is {distance}. Another may change the order."] if distance else []
+    return f"The lr_max of all runs, {used[0]}, is {distance}. Another may change the order." if distance else ""

@@ -45,10 +45,10 @@ class Report:
     caption: str
     pictures: list[Picture]  # of the page; some are also files
     poster: Callable[[], Figure]  # comparison.png
+    lr_rule: str
     tuning: str
-    rules: list[str]
-    limits: list[str]
-    warnings: list[str]
+    gaps: str
+    far_from_suggestion: str
     unfinished: str
 
     def files(self) -> dict[str, Figure]:
@@ -77,22 +77,16 @@ def make_report(results: Results) -> Report:
         caption=protocol.caption(results, results.of_budget(results.budget)[0]),
         pictures=gallery.pictures(),
         poster=partial(gallery.poster, _title(ranks[0], ranks)),
+        lr_rule=protocol.lr_rule(results),
         tuning=protocol.lr_find_words(results) + protocol.tuning_words(results),
-        rules=protocol.rules(results),
-        limits=[*protocol.limits(results, summary), *results.config.get("lint", [])],
-        warnings=_warnings(results.config["data"]),
+        gaps=protocol.gaps(results, summary[summary.budget == results.budget]),
+        far_from_suggestion=protocol.far_from_suggestion(results),
         unfinished=f"{left} of {results.planned} runs are unfinished: the same command continues." if left > 0 else "",
     )
 
 
 def _title(rank: Ranking, ranks: list[Ranking]) -> str:
     return rank.finding if len(ranks) == 1 else f"After {plural(rank.epochs, 'epoch')}: {rank.finding}"
-
-
-def _warnings(data: dict) -> list[str]:
-    "What the loading of the data had to say: unreadable files and other remarks."
-    unreadable = data.get("unreadable", {}).items()
-    return [*map(str, data.get("warnings", [])), *(f"{name} cannot be read: {why}" for name, why in unreadable)]
 
 
 @dataclass(repr=False)

@@ -35,7 +35,15 @@ def render(report: "Report") -> str:
         groups=run_groups(results),
         curve=shown_measures(results)[-1],
         judged=results.measure.column(),
+        n_seeds=results.runs.seed.nunique(),
+        warnings=data_warnings(results.config["data"]),
     )
+
+
+def data_warnings(data: dict) -> list[str]:
+    "What the loading of the data had to say: unreadable files and other remarks."
+    unreadable = data.get("unreadable", {}).items()
+    return [*map(str, data.get("warnings", [])), *(f"{name} cannot be read: {why}" for name, why in unreadable)]
 
 
 def svg(picture: Picture) -> Markup:

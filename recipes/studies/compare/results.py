@@ -1,12 +1,13 @@
 """The tables of a results folder, or of several folders that asked the same question."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
 
 from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.kitchen.figures import samples
-from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.learning_rates import LearningRate, acting_lr
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.store.tables import CYCLE_COLUMNS, EPOCH_COLUMNS, RUN_COLUMNS, concat
@@ -73,8 +74,7 @@ class Results:
 
     def acting_lr(self, lr_max: str) -> str:
         "The peak LR as it acted. A model with one layer group takes the upper end of a slice."
-        has_one_group = len(self.config["groups"]) == 1
-        return str(LearningRate(LearningRate.parse(lr_max).peak)) if has_one_group else lr_max
+        return str(acting_lr(LearningRate.parse(lr_max), self.config["groups"]))
 
     def of_budget(self, budget: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         "Runs, epochs and cycles of one budget."
@@ -132,41 +132,39 @@ def merge(parts: list[Results], names: list[str]) -> Results:
     first = parts[0]
     for name, part in zip(names[1:], parts[1:], strict=True):
         _check_same(first.config, part.config, names[0], name)
-    question = dict(first.question)
-    question["seeds"] = list(dict.fromkeys(seed for part in parts for seed in part.question["seeds"]))
-    schedules: dict[str, dict[str, str]] = {}
-    for part in parts:
-        for budget, labels in part.question["schedules"].items():
-            schedules.setdefault(budget, {}).update(labels)
-    question["schedules"] = {budget: schedules[budget] for budget in sorted(schedules, key=int)}
-    question["epochs"] = [int(budget) for budget in question["schedules"]]
-    looks = max(part.looks for part in parts)
-    question |= {"looks": looks} if looks > 1 else {}
-    lrs = {label: lr for part in parts for label, lr in part.question.get("lrs", {}).items()}
-    question |= {"lrs": lrs} if lrs else {}
-    runs = _once(concat([part.runs for part in parts], RUN_COLUMNS), ["run_id"])
+    runs = _once([part.runs for part in parts], RUN_COLUMNS, ["run_id"])
     notes = [part.config["tuned"] for part in parts if part.config.get("tuned")]
-    tuned = {"tuned": _tuned(notes)} if notes else {}
+    own = {"question": _merged_question([part.question for part in parts]), "merged": names}
+    own |= {"tuned": _merged_tuning(notes)} if notes else {}
     return Results(
-        first.config | {"question": question, "merged": names} | tuned,
+        first.config | own,
         [origin for part in parts for origin in part.origins],
         runs,
-        _once(concat([part.epochs for part in parts], EPOCH_COLUMNS), ["run_id", "epoch"]),
-        _once(concat([part.cycles for part in parts], CYCLE_COLUMNS), ["run_id", "cycle"]),
-        _once(concat([part.trials for part in parts], RUN_COLUMNS), ["run_id"]),
-        {
-            s: curve
-            for part in reversed(parts)
-            if part.budget == runs.budget.max()
-            for s, curve in part.lr_curves.items()
-        },
+        _once([part.epochs for part in parts], EPOCH_COLUMNS, ["run_id", "epoch"]),
+        _once([part.cycles for part in parts], CYCLE_COLUMNS, ["run_id", "cycle"]),
+        _once([part.trials for part in parts], RUN_COLUMNS, ["run_id"]),
+        _joined(part.lr_curves for part in parts if part.budget == runs.budget.max()),
         next((part.lr_find for part in parts if part.lr_find is not None), None),
         first.samples,
         len(runs) + sum(part.planned - len(part.runs) for part in parts),
     )
 
 
-def _tuned(notes: list[dict]) -> dict:
+def _merged_question(questions: list[dict]) -> dict:
+    "The seeds, budgets, schedules and peak LRs of all, and the most looks that one of them had."
+    seeds = dict.fromkeys(seed for question in questions for seed in question["seeds"])
+    schedules: dict[str, dict[str, str]] = {}
+    for question in questions:
+        for budget, labels in question["schedules"].items():
+            schedules[budget] = schedules.get(budget, {}) | labels
+    schedules = {budget: schedules[budget] for budget in sorted(schedules, key=int)}
+    looks = max(question.get("looks", 1) for question in questions)
+    lrs = {label: lr for question in questions for label, lr in question.get("lrs", {}).items()}
+    merged = {"seeds": list(seeds), "schedules": schedules, "epochs": list(map(int, schedules))}
+    return questions[0] | merged | ({"looks": looks} if looks > 1 else {}) | ({"lrs": lrs} if lrs else {})
+
+
+def _merged_tuning(notes: list[dict]) -> dict:
     """What was tried and chosen in several folders, from the notes of their tuning.
 
     The same question has the same grid at first, but every folder widened it for its own schedules. Where two folders
@@ -175,15 +173,11 @@ def _tuned(notes: list[dict]) -> dict:
     first = notes[0]
     tried = {lr_max for note in notes for lr_max in note["grid"]}
     grid = sorted(tried, key=lambda lr_max: LearningRate.parse(lr_max).peak)
-    chosen: dict[str, dict[str, str]] = {}
-    for note in notes:
-        for budget, own in note["chosen"].items():
-            for label, lr_max in own.items():
-                chosen.setdefault(budget, {}).setdefault(label, lr_max)
+    budgets = dict.fromkeys(budget for note in notes for budget in note["chosen"])
     return first | {
         "grid": grid,
         "added": len(grid) - (len(first["grid"]) - first["added"]),
-        "chosen": chosen,
+        "chosen": {budget: _joined(note["chosen"].get(budget, {}) for note in notes) for budget in budgets},
         "at_edge": list(dict.fromkeys(label for note in notes for label in note["at_edge"])),
     }
 
@@ -205,5 +199,13 @@ def _check_same(ours: dict, theirs: dict, our_name: str, their_name: str) -> Non
             )
 
 
-def _once(table: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    return table.drop_duplicates(key, ignore_index=True)
+def _joined(parts: Iterable[dict]) -> dict:
+    "All keys of the parts, in their order. Where several parts have a key, the first counts."
+    joined: dict = {}
+    for part in parts:
+        joined = joined | part | joined
+    return joined
+
+
+def _once(tables: list[pd.DataFrame], columns: list[str], key: list[str]) -> pd.DataFrame:
+    return concat(tables, columns).drop_duplicates(key, ignore_index=True)

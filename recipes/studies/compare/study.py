@@ -11,19 +11,25 @@ from fastai.basics import Learner
 
 from lrlab.callbacks import Schedule
 from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.errors import Refused, UserError
+from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.figures import samples
 from lrlab.recipes.kitchen.grid.judging import judging_to_dict, resolve_measure
+from lrlab.recipes.kitchen.grid.later_command import (
+    held_manifest,
+    parse_calls,
+    reading_question_of,
+    train_and_redraw,
+    with_asked,
+)
 from lrlab.recipes.kitchen.grid.place import Place
-from lrlab.recipes.kitchen.grid.study import Stopped, Study, open_study
+from lrlab.recipes.kitchen.grid.study import Study, open_study
 from lrlab.recipes.kitchen.grid.tuning import Tuning, tune_schedules
-from lrlab.recipes.kitchen.learning_rates import LearningRate, parse_lr
+from lrlab.recipes.kitchen.learning_rates import LearningRate, acting_lr, parse_lr
 from lrlab.recipes.kitchen.machine.environment import peak_memory
 from lrlab.recipes.kitchen.runs.plan import plan_runs
-from lrlab.recipes.kitchen.schedule_names import parse_schedule
 from lrlab.recipes.kitchen.stats.forecast import ASSUMED, forecast_gap
 from lrlab.recipes.kitchen.stats.measures import Measure
-from lrlab.recipes.kitchen.store.manifest import FILE, Manifest
+from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.compare import stages
@@ -90,8 +96,7 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
     KeyboardInterrupt if it was stopped before a single run was finished.
     """
     started = time.monotonic()
-    held = None if fresh else Manifest.read(Path(out))
-    held = held if held and held.recipe == "compare" else None  # another recipe's folder is refused below
+    held = held_manifest("compare", Path(out), fresh)
     question = extend(question, held, Path(out)) if held else question
     agree = partial(settle, held=held)
     with open_study("compare", question, out, place, fresh, agree, split_folders, GROWS) as study:
@@ -103,19 +108,8 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
         if study.store.manifest.memory_per_run_gb is None:
             study.store.update(memory_per_run_gb=round(peak_memory() / 1e9, 2))
         tell_plan(study)
-        try:
-            _train(study, centre, started)
-        except Stopped:
-            if study.store.manifest.plan is None or not study.store.complete():  # not even the tuning is done
-                raise KeyboardInterrupt from None
-            print("Stopped. The same command continues.")
-            return _exportable(redraw(study.store, stopped=True), study)
-        return _exportable(redraw(study.store), study)
-
-
-def _exportable(result: Result, study: Study) -> Result:
-    "The result with what `export` needs: everything that a run was trained with."
-    return replace(result, export_again=partial(export_again, question=study.question, data=study.image_set))
+        result = train_and_redraw(study, lambda: _train(study, centre, started), redraw)
+        return replace(result, export_again=partial(export_again, question=study.question, data=study.image_set))
 
 
 def extend(question: Question, manifest: Manifest, out: Path) -> Question:
@@ -123,24 +117,16 @@ def extend(question: Question, manifest: Manifest, out: Path) -> Question:
 
     A later command extends a comparison: what is there is used, and the answer covers all of it.
     """
-    try:
+    with reading_question_of(out):
         question = name_lr(question, manifest)
         seeds = list(dict.fromkeys([*manifest.question["seeds"], *question.seeds]))
-        stored = {int(n): calls.items() for n, calls in manifest.question["schedules"].items()}
-        schedules = {n: {label: parse_schedule(call) for label, call in calls} for n, calls in stored.items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{out / FILE} is damaged ({error}); `fresh` starts over and keeps the old folder") from error
-    for budget, asked in question.schedules.items():
-        held = schedules.setdefault(budget, {})
-        changed = [label for label, schedule in asked.items() if held.get(label, schedule) != schedule]
-        if changed:
-            raise Refused(f"`out` {out}: there {changed[0]} is {held[changed[0]]!r}; choose another `out`")
-        held |= asked
-    sorted_schedules = {n: schedules[n] for n in sorted(schedules)}
-    extended = replace(question, seeds=seeds, schedules=sorted_schedules)
+        held = {int(n): parse_calls(calls) for n, calls in manifest.question["schedules"].items()}
+    asked = question.schedules
+    schedules = {n: with_asked(held.get(n, {}), asked.get(n, {}), out) for n in sorted({*held, *asked})}
+    extended = replace(question, seeds=seeds, schedules=schedules)
     if (extended.seeds, extended.schedules) != (question.seeds, question.schedules):
         budgets = ", ".join(map(str, extended.schedules))
-        names = len({label for held in schedules.values() for label in held})
+        names = len({label for own in schedules.values() for label in own})
         print(
             f"{out} is extended: the answer covers {plural(len(seeds), 'seed')}, {plural(names, 'schedule')}, "
             f"{budgets} epochs."
@@ -156,7 +142,7 @@ def name_lr(question: Question, held: Manifest) -> Question:
     stored, asked = parse_lr(held.question["lr_max"]), question.lr_max
     lrs = {label: LearningRate.parse(lr) for label, lr in held.question.get("lrs", {}).items()}
     found = question.workload.spread(held.lr_find) if held.lr_find and None in (asked, stored) else None
-    ours, theirs = (acting_lr(lr or found, held.groups) for lr in (asked, stored))
+    ours, theirs = (acting_lr(lr, held.groups) if lr else None for lr in (asked or found, stored or found))
     if question.tuning or held.question["tuning"] or (asked != stored and None in (ours, theirs)):
         return question
     question = replace(question, lr_max=stored, lrs=lrs)
@@ -164,11 +150,6 @@ def name_lr(question: Question, held: Manifest) -> Question:
         return question
     own = {n: {f"{label} at {ours}": s for label, s in labels.items()} for n, labels in question.schedules.items()}
     return replace(question, schedules=own, lrs=lrs | {label: ours for labels in own.values() for label in labels})
-
-
-def acting_lr(lr: LearningRate | None, groups: list[str]) -> LearningRate | None:
-    "The LR as it acts: a model with one layer group takes the upper end of a slice."
-    return LearningRate(lr.peak) if lr and len(groups) == 1 else lr
 
 
 def count_looks(question: Question, held: Manifest | None) -> int:
