@@ -31,7 +31,7 @@ Folds = Annotated[Any, o.Option("Data", "K", FOLDS_HELP, o.number(3, 100))]
 def log_runs(result: Any, options: dict[str, Any]) -> None:
     "Write the runs into the tracker that `log` names."
     if options["log"]:
-        from lrlab.recipes.studies.compare.other_tools import log_result
+        from lrlab.recipes.studies.compare.result import log_result
 
         log_result(result, options["log"])
 

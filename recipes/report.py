@@ -82,7 +82,7 @@ def _with_table(result, manifest, csv: str):
     from pathlib import Path
 
     from lrlab.recipes.kitchen.store.files import write_atomically
-    from lrlab.recipes.studies.compare.other_tools import run_table
+    from lrlab.recipes.studies.compare.result import run_table
 
     table = run_table(result.runs, result.summary, manifest).to_csv(index=False)
     if csv == "-":

@@ -18,7 +18,7 @@ from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.learner_workload import FromFile, LearnerWorkload
 from lrlab.recipes.kitchen.learning_rates import parse_lr
 from lrlab.recipes.kitchen.schedule_names import DEFAULT_SCHEDULES, parse_schedules
-from lrlab.recipes.studies.compare.report import Result
+from lrlab.recipes.studies.compare.result import Result
 from lrlab.recipes.studies.compare.study import Question, answer
 
 

@@ -6,15 +6,13 @@ Nothing here trains. `make_report` computes; `report_text`, `report_html` and th
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from html import escape
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lrlab.recipes.kitchen.errors import Refused, UserError
+from lrlab.recipes.kitchen.errors import Refused
 from lrlab.recipes.kitchen.figures import style
-from lrlab.recipes.kitchen.figures.thumbnails import png_uri
 from lrlab.recipes.kitchen.stats.summary import summarize
 from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.manifest import Manifest
@@ -24,9 +22,8 @@ from lrlab.recipes.studies.compare import protocol, report_html, report_text
 from lrlab.recipes.studies.compare.advice import Advice, advice, code, no_advice
 from lrlab.recipes.studies.compare.pictures import Gallery, Picture
 from lrlab.recipes.studies.compare.ranking import Ranking, rankings, words_used
+from lrlab.recipes.studies.compare.result import Result
 from lrlab.recipes.studies.compare.results import Results, merge, read
-
-SHOWN = "schedule n mean low high behind behind_low behind_high verdict".split()  # of the summary, in a notebook
 
 
 @dataclass(frozen=True)
@@ -87,72 +84,6 @@ def make_report(results: Results) -> Report:
 
 def _title(rank: Ranking, ranks: list[Ranking]) -> str:
     return rank.finding if len(ranks) == 1 else f"After {plural(rank.epochs, 'epoch')}: {rank.finding}"
-
-
-@dataclass(repr=False)
-class Result:
-    "The answer of a results folder. It shows itself in a notebook."
-
-    out: Path  # the folder
-    runs: pd.DataFrame  # one row per run
-    epochs: pd.DataFrame  # one row per epoch of every run
-    summary: pd.DataFrame  # one row per schedule, the recommended one first, with its word
-    text: str  # what the terminal shows
-    verdict: str  # the decision in one sentence
-    best: Advice | None  # the recommended schedule, its call, lr_max and epochs; None if no run finished
-    code: str  # trains with it
-    stopped: bool = False  # by Ctrl-C, before all runs were done
-    export_again: Callable[[Path, pd.Series], Path] | None = None  # trains a run of `runs` again; see `export`
-
-    @property
-    def report(self) -> Path:
-        "The page that shows everything; it opens offline."
-        return self.out / "report.html"
-
-    @property
-    def exit_code(self) -> int:
-        "Of the command: 0, or 130 as after any Ctrl-C, or 1 if every run failed."
-        return 130 if self.stopped else int((self.runs.status == "failed").all())
-
-    def plot(self) -> "Image":
-        "comparison.png, as a notebook shows it."
-        return Image((self.out / "comparison.png").read_bytes())
-
-    def export(self, file: Path | str = "model.pkl", seed: int | None = None) -> Path:
-        """Train the recommended schedule again and write the Learner to `file`, for fastai's `load_learner`.
-
-        The `seed` is the first one by default. It gives the same weights as its run in `runs`, whose values are
-        therefore those of the file. Raises UserError for a seed that has no finished run, or if nothing was trained in
-        this process.
-        """
-        if self.best is None or self.export_again is None:
-            raise UserError("export needs the answer of `compare_schedules` or `compare.main`, with a finished run")
-        own = self.runs[(self.runs.schedule == self.best.schedule) & (self.runs.budget == self.best.epochs)]
-        own = own[own.status == "ok"]
-        chosen = own if seed is None else own[own.seed == seed]
-        if chosen.empty:
-            finished = ", ".join(map(str, own.seed))
-            raise UserError(f"`seed` {seed}: expected a seed of {self.best.schedule} that finished: {finished}")
-        return self.export_again(Path(file).expanduser().absolute(), chosen.iloc[0])
-
-    def __repr__(self) -> str:
-        return self.text
-
-    def _repr_html_(self) -> str:
-        "What a notebook shows: the verdict, the figure and the table."
-        table = self.summary[SHOWN].round(4).to_html(index=False, border=0)
-        image = f'<img alt="comparison" style="max-width:100%" src="{png_uri(self.plot())}">'
-        return f"<p><strong>{escape(self.verdict)}</strong></p>{image}{table}"
-
-
-class Image(bytes):
-    "The bytes of a PNG file. A notebook shows the image."
-
-    def _repr_png_(self) -> bytes:
-        return bytes(self)
-
-    def __repr__(self) -> str:
-        return f"<PNG of {len(self):,} bytes>"  # a notebook would save all of them as text
 
 
 def redraw(store: Store, stopped: bool = False) -> Result:

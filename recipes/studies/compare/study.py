@@ -33,7 +33,8 @@ from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.compare import stages
-from lrlab.recipes.studies.compare.report import Result, redraw
+from lrlab.recipes.studies.compare.report import redraw
+from lrlab.recipes.studies.compare.result import Result
 from lrlab.recipes.studies.compare.retrain import export_again
 
 HINT = (
