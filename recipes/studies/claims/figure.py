@@ -18,6 +18,7 @@ LINEAR = 1.0  # points on both sides of 0 where the axis is linear; logarithmic 
 TICKS = (1, 10, 100)
 LINE = 0.46  # inches
 WORDS, PANEL, GAP = 4.3, 2.55, 0.12  # widths in inches: the claims, the least of a panel, and between panels
+X_LABEL = "against the claim  ←  paired difference, points of accuracy (linear to ±1, then log)  →  for the claim"
 LEAST_WIDTH = 11.7  # inches: room for the legend
 
 
@@ -43,7 +44,7 @@ def draw(claims: pd.DataFrame, cards: dict[str, dict], words: dict, title: str, 
             _line(ax, row, names.index(row.claim), panel)
         if column == 0:
             _claims(ax, names, words, panel_width)
-    fig.text((WORDS + 0.05) / width, bottom + 0.1 / height, _axis_words(), fontsize=9, color="#333333")
+    fig.text((WORDS + 0.05) / width, bottom + 0.1 / height, X_LABEL, fontsize=9, color="#333333")
     _legend(fig, WORDS / width, top, rule)
     return fig
 
@@ -85,10 +86,6 @@ def _axis(ax, ends: np.ndarray, tolerance: float) -> None:
     ax.set_axisbelow(True)
     style.plain(ax)
     ax.spines["left"].set_visible(False)
-
-
-def _axis_words() -> str:
-    return "against the claim  ←  paired difference, points of accuracy (linear to ±1, then log)  →  for the claim"
 
 
 def _legend(fig: Figure, left: float, top: float, rule: Rule) -> None:

@@ -299,22 +299,17 @@ def _side(reading: str, mean: float, lr: str, note: str, lead: bool) -> str:
 
 def command(claim: Claim, question: Question) -> str:
     "What measures this claim alone, with the question's own options where they differ from the defaults."
-    data = ",".join(str(workload.data) for workload in question.workloads)
-    options = ["--claims", claim.name]
-    options += ["--data", data] if data != DATA else []
-    n_seeds, tolerated = len(question.seeds), f"{question.tolerance:g}"
-    if question.seeds != list(range(UNTIL_DECIDED if question.until_decided else FIRST_SEEDS)):
-        options += [
-            "--seeds",
-            str(n_seeds) if question.seeds == list(range(n_seeds)) else ",".join(map(str, question.seeds)),
-        ]
-    options += ["--until-decided"] if question.until_decided else []
-    options += ["--tolerance", tolerated] if question.tolerance != TOLERANCE else []
-    precision, threads = question.workloads[0].precision, question.threads
-    options += ["--precision", precision] if precision != "auto" else []
-    options += ["--threads", str(threads)] if threads != 1 else []
-    options += ["--quick"] if question.scale == QUICK else []
-    return shlex.join(["lrlab", "claims", *options])
+    seeds, usual_seeds = question.seeds, UNTIL_DECIDED if question.until_decided else FIRST_SEEDS
+    options = {  # the value, and the default
+        "--data": (",".join(str(workload.data) for workload in question.workloads), DATA),
+        "--seeds": (len(seeds) if seeds == list(range(len(seeds))) else ",".join(map(str, seeds)), usual_seeds),
+        "--tolerance": (f"{question.tolerance:g}", f"{TOLERANCE:g}"),
+        "--precision": (question.workloads[0].precision, "auto"),
+        "--threads": (question.threads, 1),
+    }
+    given = [text for name, (value, usual) in options.items() if value != usual for text in (name, str(value))]
+    flags = ["--until-decided"] * question.until_decided + ["--quick"] * (question.scale == QUICK)
+    return shlex.join(["lrlab", "claims", "--claims", claim.name, *given, *flags])
 
 
 def _tell(top: Store, question: Question, data: list[ImageSet], rows: list[dict], tables: list[pd.DataFrame]) -> Answer:
@@ -324,8 +319,7 @@ def _tell(top: Store, question: Question, data: list[ImageSet], rows: list[dict]
     order = {claim.name: i for i, claim in enumerate(CLAIMS)}
     claims = claims.sort_values("claim", key=lambda names: names.map(order), kind="stable", ignore_index=True)
     runs = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["workload", *RUN_COLUMNS])
-    for name, table in {"claims": claims, "runs": runs}.items():
-        write_atomically(top.out / f"{name}.csv", table.to_csv(index=False))
+    top.write_tables(claims=claims, runs=runs)
     words = question.scale.words()
     cards = {image_set.name: image_set.describe() for image_set in data}
     title = claims_page.finding(claims)

@@ -109,8 +109,7 @@ def write(results: Results, out: Path, stopped: bool = False) -> Result:
     tables = {"runs": results.runs, "epochs": results.epochs, "summary": report.summary}
     tables |= {"cycles": results.cycles} if len(results.cycles) else {}
     tables |= {"tuning": results.trials} if len(results.trials) else {}
-    for name, table in tables.items():
-        write_atomically(out / f"{name}.csv", table.to_csv(index=False))
+    Store(out).write_tables(**tables)
     for name, fig in report.files().items():
         style.save(fig, out / f"{name}.png")
     write_atomically(out / "report.html", report_html.render(report))

@@ -80,20 +80,20 @@ def _wells_row(fig: Figure, grid, question, shares: pd.DataFrame, labels: list[s
     for column, label in enumerate(labels):
         cell = GridSpecFromSubplotSpec(2, 1, grid[column], height_ratios=(1, 4), hspace=0.05)
         above, ax = fig.add_subplot(cell[0]), fig.add_subplot(cell[1])
-        curve = descent.lr_curve(question, label, own.lr_max[label])
-        above.fill_between(np.arange(len(curve)), curve, color=look[label][0], alpha=0.35, lw=0)
-        above.plot(curve, color=look[label][0], lw=1.3)
+        curve, colour = descent.lr_curve(question, label, own.lr_max[label]), look[label][0]
+        above.fill_between(np.arange(len(curve)), curve, color=colour, alpha=0.35, lw=0)
+        above.plot(curve, color=colour, lw=1.3)
         above.set(xticks=[], yticks=[], xlim=(0, len(curve)), ylim=(0, 1.08 * curve.max()))
         above.spines[["top", "right", "left"]].set_visible(False)
-        above.set_title(f"{label}, LR up to {own.lr_max[label]:.2g}", fontsize=9.5, fontweight="bold",
-                        color=style.text_colour(look[label][0]))  # fmt: skip
+        words = {"fontsize": 9.5, "fontweight": "bold", "color": style.text_colour(colour)}
+        above.set_title(f"{label}, LR up to {own.lr_max[label]:.2g}", **words)
         path = descent.descend(surface, starts, curve, noise)
         _contours(ax, surface, surface.minima)
         hits = surface.in_lowest(path[-1])
         for i in range(SHOWN_STARTS):
-            ax.plot(*path[:, i].T, color=look[label][0], lw=0.5, alpha=0.45)
-            ax.plot(*starts[i], "o", color="white", mec=look[label][0], ms=5, mew=1.3, zorder=4)
-            ax.plot(*path[-1, i], "o", color=look[label][0], ms=6.5, mec="white", zorder=5)
+            ax.plot(*path[:, i].T, color=colour, lw=0.5, alpha=0.45)
+            ax.plot(*starts[i], "o", color="white", mec=colour, ms=5, mew=1.3, zorder=4)
+            ax.plot(*path[-1, i], "o", color=colour, ms=6.5, mec="white", zorder=5)
         ax.set_xlabel(f"{hits.sum()} of these {SHOWN_STARTS} end at the star", fontsize=8.5)
 
 
@@ -118,9 +118,8 @@ def _shares(ax, shares: pd.DataFrame, look: dict, title: str) -> None:
         colour = look[row.schedule][0]
         ax.plot([row.low, row.high], [y, y], color=colour, lw=2.2, solid_capstyle="round")
         ax.plot(row.share, y, "o", color=colour, ms=5, mec="white", mew=0.8)
-        left = row.share > 0.6
-        ax.text(row.low - 0.02 if left else row.high + 0.02, y, f"{row.share:.1%} at LR {row.lr_max:.2g}",
-                ha="right" if left else "left", va="center", fontsize=8.5)  # fmt: skip
+        beside, ha = (row.low - 0.02, "right") if row.share > 0.6 else (row.high + 0.02, "left")
+        ax.text(beside, y, f"{row.share:.1%} at LR {row.lr_max:.2g}", ha=ha, va="center", fontsize=8.5)
     ax.axvline(base, color="#777777", ls=":", lw=1.2)
     ax.text(base, len(rows) - 0.42, " lie there at the start", fontsize=8, color="#555555", va="bottom")
     ax.set(yticks=range(len(rows)), ylim=(len(rows) - 0.4, -0.6), xlim=(0, 1.02), title=title)

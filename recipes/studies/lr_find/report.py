@@ -40,10 +40,15 @@ def redraw(store: Store) -> RangeTests:
 
 def _text(table: pd.DataFrame, found: LRSuggestion, out: Path) -> str:
     rows = [
-        {"rule": rule, "lowest": f"{lrs.min():.1e}", "median": f"{lrs.median():.1e}", "highest": f"{lrs.max():.1e}",
-         "n": len(lrs)}
+        {
+            "rule": rule,
+            "lowest": f"{lrs.min():.1e}",
+            "median": f"{lrs.median():.1e}",
+            "highest": f"{lrs.max():.1e}",
+            "n": len(lrs),
+        }
         for rule, lrs in table.groupby("rule", sort=False).lr
-    ]  # fmt: skip
+    ]
     answer = "No rule suggests an LR: the loss never fell. Look at the figure."
     if found.lr:
         answer = f"lr_find suggests {found}: the valley rule, median over seeds.\n"

@@ -27,25 +27,12 @@ def draw(
     fig = Figure(figsize=(13, 8.2), layout="constrained")
     (lr, scores), (loss, picture) = fig.subplots(2, 2, width_ratios=(1, 1.15))
     question, lr_max = config["question"], float(models.lr_max.iloc[0])
-    for name, table in steps.items():
-        colour, dash = STYLE[name]
-        head = table[table.group == table.group.max()]
-        per_epoch = table.step.nunique() / question["epochs"]
-        lr.plot(head.step / per_epoch, head.lr, color=colour, ls=dash, lw=1.8, label=name)
-        mean = epochs[epochs.schedule == name].groupby("epoch").valid_loss.mean()
-        loss.plot(mean.index, mean, color=colour, ls=dash, lw=1.8, marker="o", ms=3.5, label=name)
-    for end in np.arange(1, question["cycles"] + 1) * question["epochs"] / question["cycles"]:
-        loss.axvline(end, color="#BBBBBB", lw=0.8, zorder=0)
-        lr.plot(end, 0, "v", color=STYLE["sgdr"][0], ms=8, clip_on=False)
-    lr.set(title="learning rate; a triangle marks every snapshot", xlabel="epoch", ylabel="learning rate")
-    loss.set(title="validation loss, mean over seeds", xlabel="epoch", ylabel=loss_name(config))
+    _lrs(lr, steps, question, lr_max)
+    _losses(loss, epochs[epochs.schedule.isin(list(steps))], question)
+    loss.set_ylabel(loss_name(config))
     for ax in (lr, loss):
-        ax.set_xlim(0, question["epochs"] * 1.01)
+        ax.set(xlabel="epoch", xlim=(0, question["epochs"] * 1.01))
         style.plain(ax, whole_epochs=True)
-    lr.set_ylim(top=1.2 * lr_max)
-    lr.yaxis.set_major_locator(MaxNLocator(4))
-    lr.legend(fontsize=9, frameon=False, ncols=3, loc="upper center")
-    loss.legend(fontsize=9, frameon=False)
     _scores(scores, models, summary)
     if plane:
         _plane(picture, *plane)
@@ -60,6 +47,36 @@ def draw(
     )
     style.frame(fig, title, caption)
     return fig
+
+
+def _lrs(ax, steps: dict, question: dict, lr_max: float) -> None:
+    for name, table in steps.items():
+        colour, dash = STYLE[name]
+        head = table[table.group == table.group.max()]
+        per_epoch = table.step.nunique() / question["epochs"]
+        ax.plot(head.step / per_epoch, head.lr, color=colour, ls=dash, lw=1.8, label=name)
+    for end in _cycle_ends(question):
+        ax.plot(end, 0, "v", color=STYLE["sgdr"][0], ms=8, clip_on=False)
+    ax.set(title="learning rate; a triangle marks every snapshot", ylabel="learning rate")
+    ax.set_ylim(top=1.2 * lr_max)
+    ax.yaxis.set_major_locator(MaxNLocator(4))
+    ax.legend(fontsize=9, frameon=False, ncols=3, loc="upper center")
+
+
+def _losses(ax, epochs: pd.DataFrame, question: dict) -> None:
+    for name, own in epochs.groupby("schedule", sort=False):
+        colour, dash = STYLE[name]
+        mean = own.groupby("epoch").valid_loss.mean()
+        ax.plot(mean.index, mean, color=colour, ls=dash, lw=1.8, marker="o", ms=3.5, label=name)
+    for end in _cycle_ends(question):
+        ax.axvline(end, color="#BBBBBB", lw=0.8, zorder=0)
+    ax.set_title("validation loss, mean over seeds")
+    ax.legend(fontsize=9, frameon=False)
+
+
+def _cycle_ends(question: dict) -> np.ndarray:
+    "In epochs."
+    return np.arange(1, question["cycles"] + 1) * question["epochs"] / question["cycles"]
 
 
 def _scores(ax, models: pd.DataFrame, summary: pd.DataFrame) -> None:
