@@ -1,9 +1,12 @@
 """The groups of runs about methods since 2023: cooldowns, averages along a constant LR, schedule-free training."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
+from fastai.basics import Callback
 
 from lrlab.callbacks import Constant, ScheduleFree, TailAverage, Trapezoid, warmup
 from lrlab.recipes.kitchen.data.image_set import ImageSet
@@ -18,25 +21,20 @@ COOLDOWNS = {
     "cooldown_linear": Trapezoid(warmup=0, decay="20%"),
 }
 AVERAGED = {"tail_average": Constant()}
+AVERAGE = partial(TailAverage, start="50%")  # of the weights of the second half of a fit
 FREE = {"schedule_free": warmup(Constant(), "5%")}  # the authors advise a warm-up
 WEIGHT_DECAY = 0.01  # of fastai's Adam, which all others have
 
 
-class AveragedWorkload(ImageWorkload):
-    "A workload whose Learner averages the weights of the second half of a fit."
+@dataclass(frozen=True)
+class WithCallback(ImageWorkload):
+    "A workload whose Learner has one more callback, which `make_callback` makes."
+
+    make_callback: Callable[[], Callback] = ScheduleFree
 
     def learner(self, seed: int = 0, images: ImageSet | None = None) -> Any:
         learn = super().learner(seed, images)
-        learn.add_cb(TailAverage(start="50%"))
-        return learn
-
-
-class ScheduleFreeWorkload(ImageWorkload):
-    "A workload whose Learner has schedule-free AdamW."
-
-    def learner(self, seed: int = 0, images: ImageSet | None = None) -> Any:
-        learn = super().learner(seed, images)
-        learn.add_cb(ScheduleFree())
+        learn.add_cb(self.make_callback())
         return learn
 
 
@@ -49,7 +47,7 @@ def cooldowns(bench: Bench) -> list[pd.DataFrame]:
 
 def tail(bench: Bench) -> list[pd.DataFrame]:
     "The average along a constant LR, and a 1-sqrt cooldown, each tuned."
-    workload = AveragedWorkload(**vars(bench.study.workload))
+    workload = WithCallback(**vars(bench.study.workload), make_callback=AVERAGE)
     lrs = bench.tune(bench.scale.epochs, AVERAGED, workload=workload)
     return [*_runs(bench, AVERAGED, lrs, workload=workload), *cooldowns(bench)]
 
@@ -57,7 +55,7 @@ def tail(bench: Bench) -> list[pd.DataFrame]:
 def schedule_free(bench: Bench) -> list[pd.DataFrame]:
     "Schedule-free AdamW and a cosine decay, each tuned."
     own = replace(bench.study.workload, opt="lrlab.callbacks:schedule_free_adamw", wd=WEIGHT_DECAY)
-    workload = ScheduleFreeWorkload(**vars(own))
+    workload = WithCallback(**vars(own), make_callback=ScheduleFree)
     lrs = bench.tune(bench.scale.epochs, FREE, workload=workload)
     return [*_runs(bench, FREE, lrs, workload=workload), *_cosine(bench)]
 

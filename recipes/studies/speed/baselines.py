@@ -37,29 +37,14 @@ def stock_fastai(table: pd.DataFrame, folder: Path, size: int, epochs: int, seed
     loaders make colour images of grey ones.
     """
     prepare_torchvision()
-    from fastai.vision.all import (
-        CrossEntropyLossFlat,
-        Dihedral,
-        ImageDataLoaders,
-        Learner,
-        Resize,
-        accuracy,
-        set_seed,
-    )
+    import fastai.vision.all as vision
 
-    set_seed(seed)
-    dls = ImageDataLoaders.from_df(
-        table,
-        folder,
-        fn_col="file",
-        label_col="label",
-        valid_col="is_valid",
-        item_tfms=Resize(size),
-        batch_tfms=Dihedral(p=1.0),
-        bs=BS,
-    )
+    vision.set_seed(seed)
+    columns = {"fn_col": "file", "label_col": "label", "valid_col": "is_valid"}
+    transforms = {"item_tfms": vision.Resize(size), "batch_tfms": vision.Dihedral(p=1.0)}
+    dls = vision.ImageDataLoaders.from_df(table, folder, **columns, **transforms, bs=BS)
     model = models.create("small", dls.c, channels=3, size=size)
-    learn = Learner(dls, model, loss_func=CrossEntropyLossFlat(), metrics=accuracy)
+    learn = vision.Learner(dls, model, loss_func=vision.CrossEntropyLossFlat(), metrics=vision.accuracy)
     start = time.perf_counter()
     with learn.no_bar(), learn.no_logging():
         learn.fit(epochs, LR)

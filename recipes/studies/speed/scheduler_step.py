@@ -49,13 +49,13 @@ def in_fit(scheduler: FastaiCallback, race: Callable[[], None]) -> None:
     learn.fit(5, lr=LR_MAX, cbs=[scheduler, RaceInFit(race)])
 
 
+def optimizer() -> torch.optim.Optimizer:
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(GROUPS)]
+    return torch.optim.SGD(groups, lr=LR_MAX, momentum=0.95)
+
+
 def torch_schedulers() -> dict[str, lr_scheduler.LRScheduler]:
     "Whichever of these is cheapest is the one to beat; all but the last two leave momentum alone."
-
-    def optimizer() -> torch.optim.Optimizer:
-        groups = [{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(GROUPS)]
-        return torch.optim.SGD(groups, lr=LR_MAX, momentum=0.95)
-
     schedulers = {
         "StepLR": lr_scheduler.StepLR(optimizer(), 30),
         "MultiStepLR": lr_scheduler.MultiStepLR(optimizer(), [30, 60]),
@@ -79,9 +79,7 @@ def timm_scheduler() -> Callable[[], None]:
     prepare_torchvision()  # timm imports torchvision
     from timm.scheduler import CosineLRScheduler
 
-    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(GROUPS)]
-    optimizer = torch.optim.SGD(groups, lr=LR_MAX, momentum=0.95)
-    scheduler, updates = CosineLRScheduler(optimizer, t_initial=10**6, t_in_epochs=False), count()
+    scheduler, updates = CosineLRScheduler(optimizer(), t_initial=10**6, t_in_epochs=False), count()
     return lambda: scheduler.step_update(next(updates))
 
 

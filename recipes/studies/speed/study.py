@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL, run
 
@@ -55,7 +56,8 @@ def measure(
         question = {"epochs": epochs, "repeats": repeats, "jobs": jobs, "everything": everything}
         store.begin(Manifest("speed", question, **environment()), fresh)
         if not (store.out / "speed.csv").exists():
-            rows = [*_grid(epochs, repeats, jobs), *_factors(repeats), *_one_process(repeats, everything), *_steps()]
+            rows = [*_grid(epochs, repeats, jobs), *_factors(repeats), *_one_process(repeats, everything)]
+            rows += [("step", arm, 0, cost, "µs") for arm, cost in microseconds_per_update().items()]
             rows += _processes(repeats, jobs) if everything else []
             write_atomically(store.out / "speed.csv", pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False))
         table = pd.read_csv(store.out / "speed.csv")
@@ -64,7 +66,7 @@ def measure(
 
 
 def _grid(epochs: int, repeats: int, jobs: int) -> list[tuple]:
-    "(a), (a') and (b): seconds per run of 7 epochs and its accuracy, in turns; what starting costs each."
+    "Seconds per run, accuracy and start-up of stock fastai from files and from small copies, and of lrlab."
     image_set = _one_split(ImageWorkload())
     workload = ImageWorkload().resolve(image_set)
     rows = []
@@ -85,9 +87,8 @@ def _grid(epochs: int, repeats: int, jobs: int) -> list[tuple]:
                 rows += _run_rows(LRLAB, repeat, seconds / jobs, result.row.accuracy or 0.0)
             _say(rows)
             rows.append(("start-up", STOCK, repeat, _import_seconds("fastai.vision.all"), "s"))
-            rows.append(
-                ("start-up", LRLAB, repeat, start_up + _import_seconds("lrlab.recipes.studies.compare.study"), "s")
-            )
+            start_up += _import_seconds("lrlab.recipes.studies.compare.study")
+            rows.append(("start-up", LRLAB, repeat, start_up, "s"))
     return rows
 
 
@@ -132,7 +133,7 @@ def _factors(repeats: int) -> list[tuple]:
 
 
 def _one_process(repeats: int, large: bool) -> list[tuple]:
-    "(b) in one process of one thread against (c), the bare loop with the same settings, in turns."
+    "lrlab in one process of one thread, and the bare loop with the same settings."
     rows = []
     for arch, size, epochs in [("small", None, 3), *([(LARGE, LARGE_SIZE, 1)] if large else [])]:
         image_set = _one_split(ImageWorkload(arch=arch, size=size))
@@ -181,10 +182,6 @@ def _processes(repeats: int, jobs: int) -> list[tuple]:
     return rows
 
 
-def _steps() -> list[tuple]:
-    return [("step", arm, 0, cost, "µs") for arm, cost in microseconds_per_update().items()]
-
-
 def _seconds(work: Callable, *arguments) -> float:
     start = time.perf_counter()
     work(*arguments)
@@ -194,9 +191,7 @@ def _seconds(work: Callable, *arguments) -> float:
 def _import_seconds(module: str) -> float:
     prepare = "from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision; prepare_torchvision()"
     code = f"{prepare}; import {module}"
-    start = time.perf_counter()
-    run([sys.executable, "-c", code], check=True, stdout=DEVNULL)  # noqa: S603  (our own words)
-    return time.perf_counter() - start
+    return _seconds(partial(run, [sys.executable, "-c", code], check=True, stdout=DEVNULL))
 
 
 def _say(rows: list[tuple]) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from lrlab.callbacks import Constant, TailAverage
+from lrlab.callbacks import Constant, ScheduleFree, TailAverage
 from lrlab.recipes import cli
 from lrlab.recipes.kitchen.grid.study import Study
 from lrlab.recipes.kitchen.grid.tuning import Tuning, lr_at
@@ -321,11 +321,12 @@ def test_methods_since_2023_are_compared_with_cosine_and_with_each_other(paper):
     assert measured(paper, "schedule_free", "schedule-free").gain.mean == pytest.approx(0.01)
 
 
-@pytest.mark.parametrize("kind", [since_2023.AveragedWorkload, since_2023.ScheduleFreeWorkload])
-def test_averaged_and_schedule_free_learners_are_evaluated_with_their_averages(kind):
-    free = kind is since_2023.ScheduleFreeWorkload
+@pytest.mark.parametrize("make_callback", [since_2023.AVERAGE, ScheduleFree])
+def test_averaged_and_schedule_free_learners_are_evaluated_with_their_averages(make_callback):
+    free = make_callback is ScheduleFree
     settings = {"opt": "lrlab.callbacks:schedule_free_adamw", "wd": since_2023.WEIGHT_DECAY} if free else {}
-    workload = kind("digits:100", size=8, bs=16, precision="fp32", **settings)
+    settings |= {"size": 8, "bs": 16, "precision": "fp32", "make_callback": make_callback}
+    workload = since_2023.WithCallback("digits:100", **settings)
     run = Run("arm", (since_2023.FREE["schedule_free"] if free else Constant()), LearningRate(1e-2), 0, 2)
     learn = fit_run(run, workload.load(), workload, recording := Recording())
     shown = recording.result(run).row.accuracy
