@@ -8,14 +8,10 @@ import pandas as pd
 
 from lrlab.recipes.kitchen.image_source import OPTIONS
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
-from lrlab.recipes.kitchen.optimizer_names import DEFAULT as DEFAULT_OPTIMIZER
-from lrlab.recipes.kitchen.optimizer_names import FASTAI, optimizer_code
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.compare.protocol import used_lrs
 from lrlab.recipes.studies.compare.results import Results
-
-BATCH_TFMS = {"none": "", "flips": ", batch_tfms=Flip()", "fastai": ", batch_tfms=aug_transforms()"}
 
 
 @dataclass(frozen=True)
@@ -74,29 +70,15 @@ def no_advice(results: Results) -> str:
 
 
 def code(advice: Advice, config: dict) -> str:
-    """Python that trains with the advice and runs as pasted: plain fastai for a folder that fastai reads as lrlab does.
-
-    lrlab's own `build` makes the Learner for any other data, and for weights that come in a package or a file.
-    """
-    imports = sorted(callbacks_in(advice.call) | {"StopOnDivergence"})
-    question, library = config["question"], _library(config)
-    if "learner" in question:
-        lines, learner = _own_learner(question["learner"])
-        return _fitted(lines, imports, learner, advice)
-    is_plain = config["data"].get("is_plain_folder") and "of" not in config["data"]
-    is_fastais = not question.get("weights") and question.get("opt", DEFAULT_OPTIMIZER) in FASTAI
-    if is_plain and library != "lrlab" and is_fastais:
-        lines = [*_repair(config), "from fastai.vision.all import *"]
-        learner = _plain_learner(config, library)
+    "Python that runs as pasted: it trains with the advice, on images as the run of seed 0 was trained."
+    if "learner" in config["question"]:
+        imports, learner = _own_learner(config["question"]["learner"])
     else:
-        lines, learner = ["from lrlab.recipes import build"], _built_learner(config)
-    return _fitted(lines, imports, learner, advice)
-
-
-def _fitted(lines: list[str], imports: list[str], learner: list[str], advice: Advice) -> str:
+        imports, learner = ["from lrlab.recipes import build"], _built_learner(config)
+    names = ", ".join(sorted(callbacks_in(advice.call) | {"StopOnDivergence"}))
     schedule = f"schedule = {advice.call}"
     fit = f"learn.fit_schedule({advice.epochs}, schedule, lr_max={advice.lr_max}, cbs=StopOnDivergence())"
-    return "\n".join([*lines, f"from lrlab.callbacks import {', '.join(imports)}", "", *learner, schedule, fit])
+    return "\n".join([*imports, f"from lrlab.callbacks import {names}", "", *learner, schedule, fit])
 
 
 def _own_learner(name: str) -> tuple[list[str], list[str]]:
@@ -110,17 +92,6 @@ def _own_learner(name: str) -> tuple[list[str], list[str]]:
         return ["from runpy import run_path"], [f"learn = run_path({file!r})[{function!r}]()"]
     imports = [f"from {Path(file).stem} import {function}"] if file else []
     return imports, [f"learn = {function}()"]
-
-
-def _library(config: dict) -> str:
-    "Where a plain fastai Learner gets the model from. Folders of lrlab 1.0 do not tell: `build` knows it."
-    return "fastai" if config["question"]["arch"] == "small" else config.get("arch_library", "lrlab")
-
-
-def _repair(config: dict) -> list[str]:
-    if not config.get("torchvision_compat"):
-        return []
-    return ["from lrlab.recipes import prepare_torchvision", "prepare_torchvision()  # torchvision of another torch"]
 
 
 def callbacks_in(call: str) -> set[str]:
@@ -161,43 +132,3 @@ def _warm_up(question: dict) -> list[str]:
         return []
     head_alone = f"learn.fit_one_cycle({question['head_epochs']}, {format_number(question['head_lr'])})"
     return ["learn.freeze()", f"{head_alone}  # the new head alone", "learn.unfreeze()"]
-
-
-def _random_split(images: dict[str, int]) -> int:
-    "Training images of fastai's `valid_pct=0.25`. A larger batch would never be full, and fastai skips it."
-    total = sum(images.values())
-    return total - int(0.25 * total)
-
-
-def _plain_learner(config: dict, library: str) -> list[str]:
-    question, data = config["question"], config["data"]
-    folders = data.get("folders")
-    split = f"train={folders['train']!r}, valid={folders['valid']!r}" if folders else "valid_pct=0.25, seed=42"
-    augmented = BATCH_TFMS[_aug(config) or "none"]
-    bs = min(question["bs"], data["images"]["train"] if folders else _random_split(data["images"]))
-    lines = [
-        f"dls = ImageDataLoaders.from_folder({data['source']!r}, {split},",
-        f"    item_tfms=Resize({data['size']}){augmented}, bs={bs})",
-    ]
-    options = _optimizer(question)
-    if question["arch"] == "small":
-        stride = 2 if data["size"] >= 48 else 1
-        return [
-            *lines,
-            f"model = nn.Sequential(ConvLayer(3, 16, stride={stride}), ResBlock(1, 16, 32, stride=2),",
-            "    ResBlock(1, 32, 64, stride=2), ResBlock(1, 64, 128, stride=2),",
-            "    nn.AdaptiveAvgPool2d(1), Flatten(), nn.Linear(128, dls.c))",
-            f"learn = Learner(dls, model, metrics=accuracy{options})",
-        ]
-    name = question["arch"] if library == "torchvision" else repr(question["arch"])  # a timm name is a text
-    if question.get("scratch"):
-        return [*lines, f"learn = vision_learner(dls, {name}, pretrained=False, metrics=accuracy{options})"]
-    unfrozen = _warm_up(question) or ["learn.unfreeze()"]  # vision_learner has frozen the body
-    return [*lines, f"learn = vision_learner(dls, {name}, metrics=accuracy{options})", *unfrozen]
-
-
-def _optimizer(question: dict) -> str:
-    "The arguments of a Learner for weight decay and optimizer, where they are not fastai's own."
-    opt, wd = question.get("opt", DEFAULT_OPTIMIZER), question.get("wd")
-    func = "" if opt == DEFAULT_OPTIMIZER else f", opt_func={optimizer_code(opt)}"
-    return func + ("" if wd is None else f", wd={wd:g}")

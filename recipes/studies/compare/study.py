@@ -100,7 +100,7 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
     held = held_manifest("compare", Path(out), fresh)
     question = extend(question, held, Path(out)) if held else question
     agree = partial(settle, held=held)
-    with open_study("compare", question, out, place, fresh, agree, split_folders, GROWS) as study:
+    with open_study("compare", question, out, place, fresh, agree, grows=GROWS) as study:
         if isinstance(study.image_set, ImageSet):
             samples.keep(study.store, study.image_set)
         asked = study.store.manifest.asked
@@ -258,12 +258,3 @@ def lint(study: Study) -> list[str]:
         for label, schedule in schedules.items()
         for warning in schedule.lint(budget * per_epoch, per_epoch)
     ]
-
-
-def split_folders(image_set: Any) -> dict:
-    "The folders of a data set that comes split, such as {'train': 'train', 'valid': 'val'}; None if lrlab splits it."
-    if not isinstance(image_set, ImageSet):
-        return {}
-    tops = {split: {image_set.files[row].split("/")[0] for row in rows} for split, rows in image_set.splits.items()}
-    apart = all(len(names) == 1 for names in tops.values()) and len(set.union(*tops.values())) == len(tops)
-    return {"folders": {split: names.pop() for split, names in tops.items()} if apart else None}
