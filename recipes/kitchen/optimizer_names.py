@@ -35,14 +35,3 @@ def parse_optimizer(value: Any, name: str = "opt") -> str:
         expected = f"expected {', '.join(NAMES)}, or an import path such as torch.optim:NAdam"
         raise UserError(f"`{name}` {shorten(value)}: {expected}{did_you_mean(text.lower(), NAMES)}")
     return text
-
-
-def optimizer_code(opt: str) -> str:
-    """An optimizer of fastai in Python.
-
-    >>> optimizer_code("lamb"), optimizer_code("sgd")
-    ('Lamb', 'partial(SGD, mom=0.9)')
-    """
-    function, arguments = FASTAI[opt]
-    given = "".join(f", {name}={value}" for name, value in arguments.items())
-    return f"partial({function}{given})" if given else function

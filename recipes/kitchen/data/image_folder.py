@@ -5,7 +5,6 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from lrlab.recipes.kitchen.data.decode import SUFFIXES
@@ -17,9 +16,8 @@ from lrlab.recipes.kitchen.text import name_some, printable
 
 HEIF_SUFFIXES = {".heic", ".heif", ".hif"}
 RAW_SUFFIXES = {".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".rw2", ".orf"}
-FASTAI_SUFFIXES = {suffix for suffix, kind in mimetypes.types_map.items() if kind.startswith("image/")}
-IMAGE_SUFFIXES = FASTAI_SUFFIXES | HEIF_SUFFIXES | RAW_SUFFIXES  # read by lrlab or not
-MIN_PER_CLASS = 8  # images, for fastai's random split to leave some of every class for training
+TYPED_SUFFIXES = {suffix for suffix, kind in mimetypes.types_map.items() if kind.startswith("image/")}
+IMAGE_SUFFIXES = TYPED_SUFFIXES | HEIF_SUFFIXES | RAW_SUFFIXES  # read by lrlab or not
 
 FilesByClass = dict[str, list[Path]]
 
@@ -31,9 +29,7 @@ def load_folder(folder: Path, size: int, cache: bool = True) -> ImageSet:
     """
     listing = list_folder(folder)
     card = Card(printable(folder.resolve().name), printable(folder.resolve()), "the owner's")
-    images = load_listing(printable(folder), listing, folder, card, None, size, cache)
-    is_plain = not images.card.unreadable and _fastai_reads_the_same(folder, listing)
-    return replace(images, card=replace(images.card, is_plain_folder=is_plain))
+    return load_listing(printable(folder), listing, folder, card, None, size, cache)
 
 
 def list_folder(folder: Path) -> Listing:
@@ -192,24 +188,3 @@ def _excluded(splits: dict[str, Path], found: dict[str, FilesByClass], classes: 
             f"{count} {printable(suffix)} files are excluded, because lrlab cannot read this format here{plugin}"
         )
     return remarks
-
-
-def _fastai_reads_the_same(folder: Path, listing: Listing) -> bool:
-    "Whether fastai's `from_folder` finds the same files and classes in `folder`, and can split them."
-    rows = zip(listing.files, listing.labels, listing.splits, strict=True)
-    label_of = {file: label for file, label, split in rows if split != "test"}
-    parts = [file.relative_to(folder).parts for file in label_of]
-    if any(len(names) != 2 + listing.has_split for names in parts):
-        return False
-    roots = {folder / names[0] for names in parts} if listing.has_split else {folder}
-    can_split = len(roots) == 2 if listing.has_split else min(Counter(label_of.values()).values()) >= MIN_PER_CLASS
-    found = {file: file.parent.name for root in roots for file in _files_of_fastai(root)}
-    return can_split and found == label_of
-
-
-def _files_of_fastai(folder: Path) -> Iterator[Path]:
-    "The files that fastai's `get_image_files` finds, as long as there are no links to folders."
-    for where, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name[0] != "."]
-        files = (Path(where, name) for name in names if name[0] != ".")
-        yield from (file for file in files if file.suffix.lower() in FASTAI_SUFFIXES)

@@ -25,7 +25,6 @@ class Card:
     unreadable: dict[str, str] = field(default_factory=dict)
     of: dict[str, int] | None = None  # of a part of a dataset: how many images the whole has in each split
     fingerprint: str | None = None  # of the pixels, labels and split: 16 hexadecimal digits
-    is_plain_folder: bool = False  # whether `ImageDataLoaders.from_folder` of fastai finds the same images and classes
     options: dict[str, str] = field(default_factory=dict)  # of `build`, beside `data`: where labels and split come from
 
 

@@ -175,15 +175,14 @@ def open_study(
     place: Place | None = None,
     fresh: bool = False,
     settle: Callable[[Any, Any, Learner], Any] = lambda question, image_set, learn: question,
-    facts: Callable[[Any], dict] = lambda image_set: {},
     grows: Sequence[str] = (),
 ) -> Iterator[Study]:
     """Load the data, build the model once, and open the results folder of `question`.
 
     What cannot be built is refused before anything is written. `settle(question, image_set, learn)` returns the
-    question with what the data and the model decide, or refuses it too. `facts(image_set)` adds to the manifest's
-    description of the data. `grows` names the parts of a question that a later command may extend. Without a `place`,
-    the recipe trains in this process, and only LR range tests may be computed in others.
+    question with what the data and the model decide, or refuses it too. `grows` names the parts of a question that a
+    later command may extend. Without a `place`, the recipe trains in this process, and only LR range tests may be
+    computed in others.
     """
     image_set = question.workload.load()
     stage("Building the model")
@@ -194,7 +193,7 @@ def open_study(
         manifest = Manifest(
             recipe,
             question.to_dict(image_set),
-            image_set.describe() | facts(image_set),
+            image_set.describe(),
             groups=group_names(n_groups(learn)),
             steps_per_epoch=len(learn.dls.train),
             **question.workload.facts(),
