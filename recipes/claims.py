@@ -49,9 +49,10 @@ def main(
     "Re-check published claims about learning rates on your own images."
     from lrlab.recipes.studies.claims import study
     from lrlab.recipes.studies.claims.bench import FULL, QUICK
+    from lrlab.recipes.studies.claims.question import DATA, Question, parse_workloads
 
-    question = study.Question(
-        workloads=study.parse_workloads(data or study.DATA, precision, cache=not no_cache),
+    question = Question(
+        workloads=parse_workloads(data or DATA, precision, cache=not no_cache),
         claims=claims,
         seeds=seeds,
         scale=QUICK if quick else FULL,

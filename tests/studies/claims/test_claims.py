@@ -22,6 +22,7 @@ from lrlab.recipes.kitchen.store.tables import EPOCH_COLUMNS, RunResult, RunRow
 from lrlab.recipes.kitchen.workloads import ImageWorkload
 from lrlab.recipes.studies.claims import figure as claims_figure
 from lrlab.recipes.studies.claims import page as claims_page
+from lrlab.recipes.studies.claims import question as questions
 from lrlab.recipes.studies.claims import since_2023
 from lrlab.recipes.studies.claims import study as claims
 from lrlab.recipes.studies.claims.bench import FULL, TUNED, Bench, Scale
@@ -34,6 +35,7 @@ from lrlab.recipes.studies.claims.experiments import (
     share_within_a_point,
     steps_per_epoch,
 )
+from lrlab.recipes.studies.claims.row import COLUMNS
 from lrlab.recipes.studies.claims.verdict import (
     FAILS,
     HOLDS,
@@ -236,7 +238,7 @@ def paper(tmp_path):
     "A Paper bench of two seeds on digits; set its `outcome`."
     workload = ImageWorkload("digits", size=8, precision="fp32")
     with Store(tmp_path) as store:
-        question = claims.Question([workload], [], [0, 1], FULL)
+        question = questions.Question([workload], [], [0, 1], FULL)
         study = Study(store, question, workload, workload.load())
         yield Paper(study, FULL, TUNED)
 
@@ -339,13 +341,13 @@ def test_averaged_and_schedule_free_learners_are_evaluated_with_their_averages(m
 
 
 def test_without_its_package_schedule_free_is_left_out_in_a_sentence(monkeypatch, capsys):
-    monkeypatch.setattr(claims, "is_installed", lambda module: False)
-    question = claims.Question([], parse_claims("schedule-free,sgdr-end"), [0], FULL)
+    monkeypatch.setattr(questions, "is_installed", lambda module: False)
+    question = questions.Question([], parse_claims("schedule-free,sgdr-end"), [0], FULL)
     digits = ImageWorkload("digits", size=8).load()
-    claims.check_groups(question, [digits])
+    questions.check_groups(question, [digits])
     assert question.groups_on(digits) == ["tuned"] and "it is left out" in capsys.readouterr().err
-    with pytest.raises(claims.UserError, match="needs the package schedulefree"):
-        claims.check_groups(replace(question, claims=parse_claims("schedule-free")), [digits])
+    with pytest.raises(questions.UserError, match="needs the package schedulefree"):
+        questions.check_groups(replace(question, claims=parse_claims("schedule-free")), [digits])
 
 
 def test_lr_finds_suggestion_is_held_against_the_grids_best(paper):
@@ -357,7 +359,9 @@ def test_lr_finds_suggestion_is_held_against_the_grids_best(paper):
 
 def test_only_undecided_claims_get_more_seeds_and_the_first_decision_stands(paper, capsys):
     names = "cosine-constant,clr-constant,sgdr-end"
-    question = claims.Question([paper.study.workload], parse_claims(names), list(range(20)), FULL, until_decided=True)
+    question = questions.Question(
+        [paper.study.workload], parse_claims(names), list(range(20)), FULL, until_decided=True
+    )
     noise = np.random.default_rng(0).normal(0, 0.01, 20)
     sure, late = {"cosine": 0.90, "sgdr": 0.88, "constant": 0.80}, 0.005
     cosine = np.where(np.arange(20) < 5, 1e-3 * (np.arange(20) % 3), -0.2)  # later seeds would overturn the decision
@@ -466,7 +470,7 @@ def answered(tmp_path_factory):
     for seed, name in enumerate(("left", "right")):
         write_images(folder / name, 24, seed=seed)
     workload = ImageWorkload(str(folder), size=8, bs=16, precision="fp32")
-    question = claims.Question([workload], parse_claims(",".join(NAMES)), [0, 1, 2], SMALL)
+    question = questions.Question([workload], parse_claims(",".join(NAMES)), [0, 1, 2], SMALL)
     return question, out, claims.answer(question, out)
 
 
@@ -474,7 +478,7 @@ def test_every_claim_is_judged_and_every_run_is_kept(answered):
     question, out, found = answered
     folder = question.workloads[0].data
     table = pd.read_csv(out / "claims.csv")
-    assert table.columns.tolist() == claims.COLUMNS and tuple(dict.fromkeys(table.claim)) == NAMES
+    assert table.columns.tolist() == COLUMNS and tuple(dict.fromkeys(table.claim)) == NAMES
     assert set(table[table.claim == "restarts-cosine"].workload) == {"wide minimum", "narrow minimum"}
     own = table[table.workload == folder]
     assert (own.n == 3).all() and (own.minutes > 0).all() and own["diff"].between(-1, 1).all()
@@ -504,9 +508,9 @@ def test_another_claim_continues_with_the_same_runs_and_another_rule_is_refused(
     claims.answer(replace(question, claims=parse_claims("high-lr")), out)
     assert "To do" not in capsys.readouterr().out, "its runs are there already"
     for other in ({"seeds": [0]}, {"tolerance": 0.02}):
-        with pytest.raises(claims.UserError, match="looks|tolerance"):
+        with pytest.raises(questions.UserError, match="looks|tolerance"):
             claims.answer(replace(question, **other), out)
-    with pytest.raises(claims.UserError, match="seeds"):
+    with pytest.raises(questions.UserError, match="seeds"):
         claims.answer(replace(question, seeds=[4, 5, 6]), out)
     claims.answer(question, out)
 
@@ -594,15 +598,17 @@ def test_default_data_that_are_not_there_are_named_and_left_out(monkeypatch, cap
     def load(workload):
         if workload.data == "digits":
             return "digits"
-        raise claims.UserError("not in $FASTAI_HOME")
+        raise questions.UserError("not in $FASTAI_HOME")
 
     monkeypatch.setattr(ImageWorkload, "load", load)
-    question = claims.Question(claims.parse_workloads("digits,cifar:1000", "fp32"), [], [0], FULL, skips_missing=True)
-    found, data = claims.load(question)
+    question = questions.Question(
+        questions.parse_workloads("digits,cifar:1000", "fp32"), [], [0], FULL, skips_missing=True
+    )
+    found, data = questions.load(question)
     assert ([str(own.data) for own in found.workloads], data) == (["digits"], ["digits"])
     assert capsys.readouterr().err == "Note on cifar:1000: left out: not in $FASTAI_HOME.\n"
-    with pytest.raises(claims.UserError, match="FASTAI_HOME"):
-        claims.load(replace(question, skips_missing=False))
+    with pytest.raises(questions.UserError, match="FASTAI_HOME"):
+        questions.load(replace(question, skips_missing=False))
 
 
 def test_the_finding_counts_claims_that_two_data_sets_decide():
