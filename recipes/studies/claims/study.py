@@ -26,11 +26,7 @@ from lrlab.recipes.studies.claims.descents import judge_descents
 from lrlab.recipes.studies.claims.experiments import GROUPS
 from lrlab.recipes.studies.claims.question import Question, check_groups, load
 from lrlab.recipes.studies.claims.row import COLUMNS, Judged, row
-from lrlab.recipes.studies.claims.verdict import (
-    UNDECIDED,
-    compare,
-    survives_holm,
-)
+from lrlab.recipes.studies.claims.verdict import UNDECIDED, compare, survives_holm
 
 
 @dataclass
