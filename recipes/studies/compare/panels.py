@@ -83,10 +83,9 @@ class Curves:
         self.majority = None
         if measure.is_share:
             low, high = max(low, -0.02), min(high, 1.02)
-            if (
-                measure.name == "accuracy" and majority > 2 * low - high
-            ):  # near enough to be shown without squeezing the curves
-                low, self.majority = min(low, majority - 0.05 * (high - low)), majority
+        is_near = majority > 2 * low - high  # the curves are not squeezed if it is shown too
+        if measure.name == "accuracy" and is_near:
+            low, self.majority = min(low, majority - 0.05 * (high - low)), majority
         self.limits = low, high
 
     def panel(self, ax: Axes, name: str) -> None:
