@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import fastai
@@ -36,7 +37,8 @@ def _needed() -> Iterator[tuple[str, bool]]:
     yield "OptimWrapper._set_hyper", hasattr(OptimWrapper, "_set_hyper")
     weight = torch.nn.Parameter(torch.zeros(1))
     own = Optimizer([weight], [], lr=1.0)
-    wrapped = OptimWrapper([weight], torch.optim.SGD, lr=1.0)
+    # Not an optimizer of torch: its first one imports torch's compiler, which takes as long as torch itself.
+    wrapped = OptimWrapper(opt=SimpleNamespace(param_groups=[{"params": [weight], "lr": 1.0}]))
     for name in ("opt", "bwd_map"):
         yield f"OptimWrapper.{name}", name in vars(wrapped)
     for name in ("cbs", "hypers", "state", "frozen_idx"):
