@@ -111,7 +111,7 @@ def weights(*cbs: Callback) -> list[torch.Tensor]:
     model = Net(nn.Linear(1, 4), nn.Sequential(nn.BatchNorm1d(4), nn.ReLU()), nn.Linear(4, 1))
     splitter = lambda m: [list(layer.parameters()) for layer in m]  # noqa: E731
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        learn = Learner(synth_dbunch(), model, MSELossFlat(), SGD, splitter=splitter, path=Path(folder))
+        learn = Learner(synth_dbunch(n_train=4), model, MSELossFlat(), SGD, splitter=splitter, path=Path(folder))
         learn.remove_cbs(ProgressCallback)
         learn.logger = noop
         with learn.no_bar() if any(isinstance(cb, ProgressCallback) for cb in cbs) else contextlib.nullcontext():

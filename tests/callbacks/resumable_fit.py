@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -39,12 +40,16 @@ class KillAfter(Callback):
             os._exit(9)
 
 
-def digits(bs: int = 64, num_workers: int = 0, **kwargs) -> DataLoaders:
+@cache
+def items() -> list[tuple[torch.Tensor, torch.Tensor]]:
     x, y = load_digits(return_X_y=True)
-    items = list(zip(torch.tensor(x, dtype=torch.float32) / 16, torch.tensor(y), strict=True))
+    return list(zip(torch.tensor(x, dtype=torch.float32) / 16, torch.tensor(y), strict=True))
+
+
+def digits(bs: int = 64, num_workers: int = 0, **kwargs) -> DataLoaders:
     train, valid = (
-        TfmdDL(items[:600], bs=bs, shuffle=True, num_workers=num_workers, **kwargs),
-        TfmdDL(items[600:800], bs=64, num_workers=num_workers),
+        TfmdDL(items()[:600], bs=bs, shuffle=True, num_workers=num_workers, **kwargs),
+        TfmdDL(items()[600:800], bs=64, num_workers=num_workers),
     )
     return DataLoaders(train, valid, device="cpu")
 
