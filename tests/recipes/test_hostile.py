@@ -161,11 +161,11 @@ DAMAGED = [
 @pytest.mark.parametrize("name", ["config.json", "samples.json", "lr_find.csv", "run.json", "epochs.csv", "steps.csv"])
 def test_damaged_files_are_named_or_replaced(results, finished, name, bomb, capsys):
     file = results / name if (results / name).exists() else next(results.glob(f"runs/*/{name}"))
-    for content in DAMAGED:
+    for content in DAMAGED:  # drawing takes a second: most are only read
         shutil.rmtree(results)
         shutil.copytree(finished, results)
         file.write_bytes(bomb[0] if content == "pickle" else content.encode())
-        if content in ("pickle", "null", "a,b\n1"):  # drawing takes seconds: the others are only read
+        if content == "pickle" or (content in ("null", "a,b\n1") and name in ("samples.json", "lr_find.csv")):
             assert outcome(results, capsys) in (0, 2)
         else:
             read_or_refused(results)
