@@ -15,45 +15,64 @@ OTHER_SHIM = (
 )
 
 
-def run_python(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+SHIM_OF_BOTH = OTHER_SHIM + "shim.define('qnms(Tensor d, Tensor s, float t) -> Tensor')\n"
+TWICE = PREPARE + "first = prepare(), prepare(); import torchvision; print(*first)"
+CODE = {  # each prints a line
+    "plain": "try:\n    import torchvision\n    print(False)\nexcept Exception:\n    print(True)",
+    "prepared": PREPARE + "print(prepare())",
+    "models": PREPARE + "prepare(); import torchvision, fastai.vision.all, torch\n"
+    "print(tuple(torchvision.models.resnet18(weights=None).eval()(torch.zeros(1, 3, 32, 32)).shape))",
+    "after a shim": OTHER_SHIM + TWICE,
+    "after a shim of both": SHIM_OF_BOTH + TWICE,
+    "before a fragment": PREPARE + "prepare(); import torch, torchvision\n"
+    "torch.library.Library('torchvision', 'FRAGMENT').define('mine(Tensor x) -> Tensor'); print('ok')",
+    "imports": "import torch\n"
+    "import lrlab.recipes.kitchen.data, lrlab.recipes.kitchen.models.create, lrlab.recipes.kitchen.workloads\n"
+    "print(hasattr(torch.ops.torchvision, 'nms'))",
+}
+# A process for each code: forked from one that has loaded torch and nothing else.
+RUN = """
+import os, sys, torch, traceback
+for code in sys.argv[1:]:
+    if os.fork() == 0:
+        try:
+            exec(code, {})
+        except BaseException:
+            traceback.print_exc()
+        sys.stdout.flush()
+        os._exit(0)
+    os.wait()
+"""
 
 
-def test_torchvision_and_fastai_vision_can_be_imported_here():
-    out = run_python(
-        PREPARE + "prepare(); import torchvision, fastai.vision.all, torch\n"
-        "print(tuple(torchvision.models.resnet18(weights=None).eval()(torch.zeros(1, 3, 32, 32)).shape))"
-    )
-    assert out == "(1, 1000)"
+@pytest.fixture(scope="module")
+def printed():
+    "What each code prints."
+    done = subprocess.run([sys.executable, "-c", RUN, *CODE.values()], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(CODE), done.stderr
+    return dict(zip(CODE, lines, strict=True))
 
 
-def test_operators_are_declared_exactly_where_the_import_fails_without_them():
-    plain = subprocess.run([sys.executable, "-c", "import torchvision"], capture_output=True, text=True)
-    assert run_python(PREPARE + "print(prepare())") == str(plain.returncode != 0)
+def test_torchvision_and_fastai_vision_can_be_imported_here(printed):
+    assert printed["models"] == "(1, 1000)"
 
 
-@pytest.mark.parametrize("declared", ["", "shim.define('qnms(Tensor d, Tensor s, float t) -> Tensor')\n"])
-def test_a_shim_that_came_first_is_left_alone(declared):
+def test_operators_are_declared_exactly_where_the_import_fails_without_them(printed):
+    assert printed["prepared"] == printed["plain"]
+
+
+def test_a_shim_that_came_first_is_left_alone(printed):
     "Other packages declare the same operators; to declare them twice is an error."
-    out = run_python(OTHER_SHIM + declared + PREPARE + "print(prepare(), prepare()); import torchvision")
-    assert out == ("False False" if declared else "True True")
+    assert (printed["after a shim"], printed["after a shim of both"]) == ("True True", "False False")
 
 
-def test_a_shim_that_comes_later_as_a_fragment_works():
-    out = run_python(
-        PREPARE + "prepare(); import torch, torchvision\n"
-        "torch.library.Library('torchvision', 'FRAGMENT').define('mine(Tensor x) -> Tensor'); print('ok')"
-    )
-    assert out == "ok"
+def test_a_shim_that_comes_later_as_a_fragment_works(printed):
+    assert printed["before a fragment"] == "ok"
 
 
-def test_importing_lrlab_declares_nothing():
-    out = run_python(
-        "import torch\n"
-        "import lrlab.recipes.kitchen.data, lrlab.recipes.kitchen.models.create, lrlab.recipes.kitchen.workloads\n"
-        "print(hasattr(torch.ops.torchvision, 'nms'))"
-    )
-    assert out == "False"
+def test_importing_lrlab_declares_nothing(printed):
+    assert printed["imports"] == "False"
 
 
 def test_a_missing_torchvision_is_named(monkeypatch):
