@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,9 +27,9 @@ prepare_torchvision()  # tests import torchvision and timm themselves
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    "Neither read nor fill the cache of whoever runs the tests; worker processes inherit it."
-    old = os.environ.get("LRLAB_CACHE")
-    os.environ["LRLAB_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    "Neither read nor fill the cache of whoever runs the tests; all processes of a run of the tests share it."
+    old, folder = os.environ.get("LRLAB_CACHE"), tmp_path_factory.getbasetemp()
+    os.environ["LRLAB_CACHE"] = str((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "cache")
     yield
     os.environ.pop("LRLAB_CACHE")
     if old is not None:
@@ -42,25 +43,38 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def small_study():
-    """Shorter LR range tests and smaller figures for every study in this process: most tests are about other things.
-
-    What is loaded is excluded from garbage collections. Every run ends with one, which would look at a million objects
-    of torch and fastai.
-    """
+def make_studies_small(patch: Callable) -> None:
+    "Shorter LR range tests and smaller figures for every study in this process: most tests are about other things."
     from lrlab.recipes.kitchen.figures import style
     from lrlab.recipes.kitchen.grid import study
 
     whole = study.range_tests
+    patch(study, "range_tests", lambda work, data, seeds, n, *how: whole(work, data, seeds, min(n, 24), *how))
+    patch(style, "DPI", 50)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_studies():
+    """Small studies, and quick ends of runs: what is loaded is excluded from garbage collections.
+
+    Every run ends with one, which would look at a million objects of torch and fastai.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            study, "range_tests", lambda work, data, seeds, n, *how: whole(work, data, seeds, min(n, 40), *how)
-        )
-        patch.setattr(style, "DPI", 50)
+        make_studies_small(patch.setattr)
         gc.collect()
         gc.freeze()
         yield
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    "For tests of numbers and words: without figures, which are half of the processor time of a small comparison."
+    from markupsafe import Markup
+
+    from lrlab.recipes.studies.compare import report, report_html
+
+    monkeypatch.setattr(report.Report, "files", lambda report: {})
+    monkeypatch.setattr(report_html, "svg", lambda picture: Markup())
 
 
 @contextmanager

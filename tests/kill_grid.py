@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -27,28 +26,30 @@ class Command:
     "A recipe as a process group of its own, with its output read as it comes."
 
     def __init__(self, options: list[str], recipe: str = "compare"):
+        self._output = tempfile.NamedTemporaryFile("r", encoding="utf-8", errors="replace")
+        self.process = self.start([recipe, *options], Path(self._output.name))
+
+    @staticmethod
+    def start(argv: list[str], output: Path) -> subprocess.Popen:
         # Ctrl-C as a terminal has it: in the background of a shell, where a suite may run too, it would be ignored.
         code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
         code += "from lrlab.recipes.cli import main; sys.exit(main())"
-        command = [sys.executable, "-u", "-c", code, recipe, *options]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        self.process = subprocess.Popen(command, start_new_session=True, **pipes)
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        with open(output, "w") as file:
+            streams = {"stdout": file, "stderr": subprocess.STDOUT}
+            return subprocess.Popen([sys.executable, "-u", "-c", code, *argv], start_new_session=True, **streams)
 
-    def _read(self):
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip())
+    def output(self) -> str:
+        self._output.seek(0)
+        return self._output.read()
 
-    def saw(self, start: str, times: int = 1) -> bool:
-        return sum(line.startswith(start) for line in self.lines) >= times
+    def saw(self, start: str) -> bool:
+        return any(line.startswith(start) for line in self.output().splitlines())
 
-    def wait_for(self, start: str, times: int = 1, seconds: float = 180) -> None:
-        "Until `times` lines have begun with `start`. Raises AssertionError if the command ends first."
+    def wait_for(self, start: str, seconds: float = 180) -> None:
+        "Until a line has begun with `start`. Raises AssertionError if the command ends first."
         until = time.monotonic() + seconds
-        while not self.saw(start, times):
-            assert self.process.poll() is None and time.monotonic() < until, "\n".join(self.lines)
+        while not self.saw(start):
+            assert self.process.poll() is None and time.monotonic() < until, self.output()
             time.sleep(0.02)
 
     def workers(self) -> list[int]:
@@ -59,9 +60,7 @@ class Command:
 
     def end(self) -> tuple[int, str]:
         "Exit code and output, once it is over."
-        code = self.process.wait()
-        self._reader.join(10)
-        return code, "\n".join(self.lines)
+        return self.process.wait(), self.output()
 
 
 def command_line(pid: int) -> str:

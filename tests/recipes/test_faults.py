@@ -21,9 +21,11 @@ from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.store.tables import RunResult, RunRow
 from lrlab.recipes.studies.snapshot_ensemble import loss_plane
 from tests.conftest import no_file_above, write_images
-from tests.kill_grid import Command, alive, complete, numbers
+from tests.kill_grid import alive, complete, numbers
 from tests.kitchen.tasks import SCRIPT
+from tests.processes import Command
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 linux = pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="finds the worker processes in Linux's /proc")
 QUESTION = {
     "epochs": "2",
@@ -169,9 +171,9 @@ def test_a_run_that_kills_its_process_is_a_row_and_the_others_are_finished():
 
 @linux
 def test_a_full_disk_ends_in_a_sentence_and_keeps_what_is_finished(question, undisturbed, tmp_path):
-    "Runs of 1 epoch fit, those of 200 do not. The images are in the cache already."
-    out, longer = tmp_path / "out", question | {"epochs": "1,200", "seeds": "1"}
-    with no_file_above(20_000), pytest.raises(UserError, match="cannot be written.*2 finished runs are kept") as caught:
+    "Runs of 1 epoch fit, those of 80 do not. The images are in the cache already."
+    out, longer = tmp_path / "out", question | {"epochs": "1,80", "seeds": "1"}
+    with no_file_above(7_000), pytest.raises(UserError, match="cannot be written.*2 finished runs are kept") as caught:
         compare.main(**longer, jobs="1", out=out)
     assert "\n" not in str(caught.value)
     with Store(out) as store:

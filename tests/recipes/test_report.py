@@ -78,6 +78,7 @@ def test_recipes_that_cannot_be_redrawn_say_which_command_does(copied, name, cap
     assert f"the same `lrlab {name.replace('_', '-')}` again redraws it" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_one_table_of_all_runs_for_other_tools(copied, tmp_path, capsys):
     folder, file = copied("compare"), tmp_path / "all.csv"
     assert cli.main(["report", str(folder), "--csv", str(file)]) == 0

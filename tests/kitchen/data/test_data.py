@@ -186,7 +186,7 @@ def test_a_half_written_cache_entry_is_made_again(tmp_path, monkeypatch):
 
 def test_images_without_a_split_are_split_by_the_seed_of_the_run():
     "Equal sizes and shares, other images for another seed, over many seeds all of them; a given split is kept."
-    workload = ImageWorkload("solar:200", size=16)
+    workload = ImageWorkload("solar:200", size=32)
     images = workload.load()
     first, same, other = (images.split_by(seed) for seed in (0, 0, 1))
     assert (first.splits["valid"] == same.splits["valid"]).all()
@@ -207,7 +207,7 @@ def test_images_without_a_split_are_split_by_the_seed_of_the_run():
 
 def test_the_folds_of_a_cross_validation_cover_every_image_once(tmp_path):
     "Every seed has a fold, of equal size and shares; the seeds after them have the folds of another shuffle."
-    workload = ImageWorkload("solar:200", size=16, folds=5)
+    workload = ImageWorkload("solar:200", size=32, folds=5)
     images = workload.load()
     parts = [workload.learner(seed, images).dls.valid_ds.items for seed in range(10)]
     rows = np.concatenate([images.splits[name] for name in ("train", "valid")])
@@ -217,7 +217,7 @@ def test_the_folds_of_a_cross_validation_cover_every_image_once(tmp_path):
     defective = [images.labels[part].sum() for part in parts]
     assert np.ptp(defective) <= 4, "of each of the four strata one more or less"
     assert len(images.splits["valid"]) == len(parts[0]) and workload.to_dict(images)["folds"] == 5
-    assert "folds" not in ImageWorkload("solar:200", size=16).to_dict(images)
+    assert "folds" not in ImageWorkload("solar:200", size=32).to_dict(images)
     for split in ("train", "val"):
         for i, name in enumerate(("a", "b")):
             write_images(tmp_path / split / name, 6, seed=i)

@@ -159,6 +159,7 @@ def test_options_that_contradict_each_other(options, says):
         image_source(options.pop("data", None), **options)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_recipe_resumes_and_prints_code_that_runs(photos, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = [f"{n},{n[:3]}\n" for n in names(photos)]

@@ -30,6 +30,7 @@ def cluster(monkeypatch):
     cluster.shutdown()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_killed_node_loses_no_run_and_your_own_learner_trains_there(cluster, tmp_path, monkeypatch):
     for i, name in enumerate(("left", "right")):
         write_images(tmp_path / "images" / name, 32, seed=i, size=12)
