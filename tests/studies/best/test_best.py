@@ -70,7 +70,7 @@ def a_speed():
 def ask(digits, weights):
     "Ask for the best model of the digits, by a clock of its own."
 
-    def go(out, minutes=1.0, tick=0.15, clock=None, seed=0):
+    def go(out, minutes=1.0, tick=0.3, clock=None, seed=0):
         workload = make_workload(str(digits), "test_resnet", 32, None, "fp32", str(weights))
         return study.answer(study.Question(workload, minutes, seed, 1), out, clock=clock or Clock(tick))
 
@@ -85,7 +85,7 @@ def few_heads(monkeypatch):
 
 @pytest.fixture(scope="module")
 def answered(ask, tmp_path_factory):
-    out, clock = tmp_path_factory.mktemp("best"), Clock(0.15)
+    out, clock = tmp_path_factory.mktemp("best"), Clock(0.3)
     return out, ask(out, clock=clock), clock
 
 
@@ -175,7 +175,7 @@ def test_a_stopped_command_continues_in_the_time_that_is_left(answered, ask, tmp
     assert [step["name"] for step in stored] == STEPS[:3] and not (tmp_path / "model.pkl").exists()
     monkeypatch.setattr(study, "train_one", lambda *_: pytest.fail("a finished run is trained again"))
     monkeypatch.setattr(study, "measure_speed", lambda *_: pytest.fail("the machine is timed again"))
-    clock = Clock(0.15)
+    clock = Clock(0.3)
     again = ask(tmp_path, clock=clock)
     assert [step.name for step in again.steps] == STEPS
     assert clock.now < 60 - sum(step["seconds"] for step in stored)

@@ -128,6 +128,7 @@ def test_a_later_command_extends_the_comparison(small, first, tmp_path, capsys):
         extend(Question(None, [0], {1: {"linear": CosineDecay()}}, LearningRate(3e-3)), Manifest.read(out), out)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_another_peak_lr_in_the_folder_makes_other_arms(small, first, tmp_path, capsys):
     "One layer group takes the upper end of a slice, so that is no other LR."
     out = shutil.copytree(first.out, tmp_path / "out")

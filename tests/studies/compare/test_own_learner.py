@@ -168,6 +168,7 @@ def test_what_cannot_be_exported_is_one_sentence(first, of_a_table, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_learner_that_is_not_the_same_again_is_told(tmp_path, capsys):
     shift = count()
 
