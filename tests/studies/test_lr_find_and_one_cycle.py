@@ -94,7 +94,8 @@ def make():
         ("regression", ["learning rate", "loss", "validation rmse"], "Validation rmse: "),
     ],
 )
-def test_one_cycle_on_your_own_learner(tmp_path, capsys, made, panels, says):
+def test_one_cycle_on_your_own_learner(tmp_path, capsys, monkeypatch, made, panels, says):
+    monkeypatch.setattr(study, "range_tests", range_tests)  # with all its steps, to find an LR
     (tmp_path / "train.py").write_text(OWN.format(made=made))
     learner = f"--learner={tmp_path / 'train.py'}:make"
     assert cli.main(["one-cycle", learner, "--epochs=1", "--threads=1", f"--out={tmp_path / 'out'}"]) == 0
@@ -108,8 +109,14 @@ def test_one_cycle_on_your_own_learner(tmp_path, capsys, made, panels, says):
 
 
 def test_every_recipe_makes_the_same_range_tests_and_suggests_the_same_lr(tmp_path, capsys, monkeypatch):
-    "The seeds and the threads of the training do not matter. The range tests have all their steps here."
-    monkeypatch.setattr(study, "range_tests", range_tests)
+    "The seeds and the threads of the training do not matter. Half of the steps are made here."
+    asked = []
+
+    def shorter(workload, images, seeds, num_it, *how):
+        asked.append(num_it)
+        return range_tests(workload, images, seeds, num_it // 2, *how)
+
+    monkeypatch.setattr(study, "range_tests", shorter)
     few = ["--data=digits:200", "--size=8", "--bs=16"]
     commands = {
         "lr-find": [],
@@ -118,6 +125,7 @@ def test_every_recipe_makes_the_same_range_tests_and_suggests_the_same_lr(tmp_pa
     }
     for recipe, options in commands.items():
         assert cli.main([recipe, *few, *options, f"--out={tmp_path / recipe}"]) == 0
+    assert asked == [asked[0]] * 3
     found = {recipe: Manifest.read(tmp_path / recipe) for recipe in commands}
     curves = {(tmp_path / recipe / "lr_find.csv").read_text() for recipe in commands}
     assert len(curves) == 1 and pd.read_csv(StringIO(curves.pop())).seed.unique().tolist() == [0, 1, 2]
