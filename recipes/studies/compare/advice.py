@@ -11,6 +11,7 @@ from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.compare.protocol import used_lrs
+from lrlab.recipes.studies.compare.ranking import has_learned
 from lrlab.recipes.studies.compare.results import Results
 
 
@@ -23,10 +24,14 @@ class Advice:
     lr_max: LearningRate
     epochs: int
     why: str
+    has_learned: bool = True  # more than the most frequent class
 
     @property
     def headline(self) -> str:
-        return f"Use {self.schedule}, lr_max = {self.lr_max}, {plural(self.epochs, 'epoch')}."
+        settings = f"{self.schedule}, lr_max = {self.lr_max}, {plural(self.epochs, 'epoch')}."
+        if self.has_learned:
+            return f"Use {settings}"
+        return f"Train longer, or with another LR, before you choose. The best mean so far: {settings}"
 
 
 def advice(results: Results, summary: pd.DataFrame) -> Advice | None:
@@ -42,15 +47,16 @@ def advice(results: Results, summary: pd.DataFrame) -> Advice | None:
     best = firsts.loc[keys.sort_values(list(keys), kind="stable").index[0]]
     call = results.question["schedules"][str(int(best.budget))][best.schedule]
     lr_max = LearningRate.parse(results.acting_lr(best.lr_max))
-    return Advice(best.schedule, call, lr_max, int(best.budget), _why(results, summary, best))
+    learned = has_learned(summary, results.majority)
+    return Advice(best.schedule, call, lr_max, int(best.budget), _why(results, summary, best), learned)
 
 
 def _why(results: Results, summary: pd.DataFrame, best: pd.Series) -> str:
     measure = results.measure
     mean = measure.show(best["mean"], best.low, best.high) + " %" * measure.is_share
     parts = [f"best mean {best.measured_on} {measure.label}, {mean} over {plural(int(best.n), 'seed')}"]
-    if best["mean"] <= results.majority:
-        parts.append("but always answering the most frequent class is as good, so train longer or with another LR")
+    if not has_learned(summary, results.majority):
+        parts.append("but always answering the most frequent class is as good")
     others = summary[(summary.schedule == best.schedule) & (summary.budget != best.budget) & (summary.n > 0)]
     if len(others):
         ends = zip(others["mean"], others.budget, strict=True)

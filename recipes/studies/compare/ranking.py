@@ -107,7 +107,7 @@ def finding(table: pd.DataFrame, majority: float = 0.0, measure: Measure = Measu
     if finished.empty:
         return "No run finished: every schedule diverged or failed"
     best = finished.iloc[0]
-    if 0 < finished["mean"].max() <= majority:
+    if not has_learned(finished, majority):
         return "Nothing was learned: no schedule beats the most frequent class"
     if len(finished) == 1:
         alone = "the only schedule" + (" that finished" if len(table) > 1 else "")
@@ -130,6 +130,11 @@ def finding(table: pd.DataFrame, majority: float = 0.0, measure: Measure = Measu
     most = most_better(others, measure.judge)
     by = f" by more than {measure.amount(most, best['mean'])}" if most > 0 else ""
     return f"Use {best.schedule}: no other schedule is better{by}"
+
+
+def has_learned(table: pd.DataFrame, majority: float) -> bool:
+    "Whether any schedule is better than always answering the most frequent class; True where that is unknown."
+    return not 0 < table["mean"][table.n > 0].max() <= majority
 
 
 def _behind(arm: pd.Series, measure: Measure) -> str:

@@ -71,6 +71,18 @@ def test_title_and_advice_name_the_same_schedule():
     assert answer.advice(known, summarize(known.runs.assign(status="failed"))) is None
 
 
+def test_where_nothing_was_learned_nothing_is_recommended():
+    "Title and headline agree."
+    known = results_of(runs_table({"a": [0.3, 0.3], "b": [0.3, 0.32]}).assign(budget=7), data={"majority": 0.35})
+    summary = summarize(known.runs)
+    (rank,), best = ranking.rankings(known, summary), answer.advice(known, summary)
+    assert rank.finding == "Nothing was learned: no schedule beats the most frequent class"
+    assert best.headline.startswith("Train longer, or with another LR, before you choose.") and "b" in best.headline
+    assert best.why.endswith("always answering the most frequent class is as good")
+    known.majority = 0.1
+    assert answer.advice(known, summary).headline == "Use b, lr_max = 1e-3, 7 epochs."
+
+
 def test_a_measure_that_disagrees_is_named():
     "Accuracy recommends one schedule, and by the loss it is behind another."
     runs = runs_table({"sharp": [0.90, 0.91, 0.90], "calm": [0.80, 0.81, 0.82]}).assign(budget=7)
@@ -93,8 +105,6 @@ def test_titles_are_short_and_say_what_else_happened():
     one_seed = rank_of({"a": [0.7], "b": [0.8]})
     assert one_seed.finding == "b has the best mean, but 1 seed cannot decide"
     assert "At least 3 seeds are needed" in one_seed.notes[0]
-    guessing = rank_of({"a": [0.3, 0.3], "b": [0.3, 0.32]}, data={"majority": 0.35})
-    assert guessing.finding == "Nothing was learned: no schedule beats the most frequent class"
 
 
 def test_the_finding_for_lost_runs():
