@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -99,7 +100,7 @@ class LearnerWorkload(Workload):
         changed = [key for key in first if first[key] != second[key]]
         n_classes = try_one_batch(learn)
         classes = class_names(learn.dls, n_classes) if n_classes else ()
-        facts = {"images": dict(zip(SPLITS, map(_count, learn.dls.loaders), strict=False))}
+        facts = {"images": dict(zip(SPLITS, map(count_items, learn.dls.loaders), strict=False))}
         known = {key: value for key, value in first.items() if key not in changed}
         metrics = tuple(by_column(dict.fromkeys(learn.metrics.attrgot("name"), 0.0)))
         warnings = tuple(_warnings(learn, changed))
@@ -148,6 +149,17 @@ def call(make_learner: Callable[[], Learner]) -> Learner:
     return learn
 
 
+@contextmanager
+def users_code(when: str) -> Iterator[None]:
+    "Raise whatever the block raises as UserCodeError: `when`, the place in the user's code, and what it says."
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserCodeError(f"{when}: {place_of(error)}") from error
+
+
 def place_of(error: BaseException) -> str:
     "An exception as one line: the last line of the user's code that it passed, and what it says."
     frames = traceback.extract_tb(error.__traceback__)
@@ -174,11 +186,8 @@ def try_one_batch(learn: Learner) -> int:
     """
     stage("Trying one batch")
     trial = FirstBatchAlone()
-    try:
-        with learn.no_bar(), learn.no_logging():
-            learn.fit(1, cbs=trial)
-    except Exception as error:
-        raise UserCodeError(f"while training on one batch: {place_of(error)}") from error
+    with users_code("while training on one batch"), learn.no_bar(), learn.no_logging():
+        learn.fit(1, cbs=trial)
     return trial.n_classes
 
 
@@ -220,10 +229,8 @@ def identity(learn: Learner) -> dict:
         "model": _hash([str(learn.model)]),
         "weights": _hash(learn.model.state_dict().values()),
     }
-    try:
+    with users_code("while reading the first batch"):
         batch = next(iter(loader))
-    except Exception as error:
-        raise UserCodeError(f"while reading the first batch: {place_of(error)}") from error
     return seen | {"first batch": _hash(_leaves(batch))}
 
 
@@ -263,7 +270,7 @@ def _code(make_learner: Callable) -> dict[str, str]:
     return {"code": _hash([ast.dump(tree)])}
 
 
-def _count(loader: Any) -> int:
+def count_items(loader: Any) -> int:
     "Items of a loader; batches where it does not know its items."
     try:
         return int(loader.n)

@@ -99,6 +99,15 @@ def test_a_learner_that_stops_early_is_trained_and_told_every_time(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_a_learner_that_stops_early_is_tested_on_its_third_loader():
+    "fastai's trackers would look for the values of a training in those of the test."
+    items = list(zip(X, LABELS, strict=True))
+    dls = DataLoaders.from_dsets(items[:64], items[64:80], items[80:], bs=8, num_workers=0)
+    workload = LearnerWorkload(lambda: classifier(dls, cbs=[EarlyStoppingCallback("accuracy"), SaveModelCallback()]))
+    row = train_run(plan_runs(parse_schedules("cosine", 1), 1e-2, [0], 1)[0], None, workload).row
+    assert row.status == "ok" and 0 <= row.test_accuracy <= 1
+
+
 def raises_in_metric(preds, targets):
     return preds[:, 7].mean()
 

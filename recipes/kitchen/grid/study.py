@@ -105,6 +105,15 @@ class Study:
                 raise Stopped
         stage("Summarizing the runs")
 
+    def train_one(self, run: Run, task: Task) -> RunRow:
+        "The row of a run, which is trained in this process, by `task`, if the folder lacks it."
+        done = self.store.complete().get(run.run_id)
+        if done is None:
+            result = attempt(run, self.image_set, task, self.question.threads)
+            self.store.write_run(result)
+            done = result.row
+        return done
+
     def _resolved_place(self) -> Place:
         "`place`, with as many jobs as cores and memory allow if the number was left open."
         if self.place.engine == "local" and self.place.jobs is None:

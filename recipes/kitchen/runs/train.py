@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from fastai.basics import Learner
+from fastai.callback.tracker import TrackerCallback
 
 from lrlab.recipes.kitchen.learner.out_of_memory import is_out_of_memory
 from lrlab.recipes.kitchen.learner.quick_learner import QuickLearner
@@ -26,9 +27,7 @@ def train_run(run: Run, image_set: Any, workload: Workload, **fit: Any) -> RunRe
     """
     recording = Recording()
     learn = fit_run(run, image_set, workload, recording, **fit)
-    with learn.no_bar(), learn.no_logging():
-        test = test_measures(learn, recording)
-    return recording.result(run, test=test)
+    return recording.result(run, test=test_measures(learn, recording))
 
 
 def fit_run(run: Run, image_set: Any, workload: Workload, recording: Recording, **fit: Any) -> Learner:
@@ -49,7 +48,18 @@ def test_measures(learn: Learner, recording: Recording) -> dict[str, float]:
     "Loss and metrics on the third loader, by the names of their columns; nothing without one, or if the run diverged."
     if recording.why_diverged is not None or len(learn.dls.loaders) < 3:
         return {}
-    return by_column(dict(zip(["loss", *learn.metrics.attrgot("name")], learn.validate(ds_idx=2), strict=True)))
+    return measures_on(learn, learn.dls[2])
+
+
+def measures_on(learn: Learner, loader: Any) -> dict[str, float]:
+    """Loss and metrics on the items of a loader, by the names of their columns.
+
+    The trackers of fastai stand aside: they would look for the values of a training.
+    """
+    trackers = [cb for cb in learn.cbs if isinstance(cb, TrackerCallback)]
+    with learn.no_bar(), learn.no_logging(), learn.removed_cbs(trackers):
+        values = learn.validate(dl=loader)
+    return by_column(dict(zip(["loss", *learn.metrics.attrgot("name")], values, strict=True)))
 
 
 def attempt(run: Run, image_set: Any, task: Task, threads: int | None = 1) -> RunResult:

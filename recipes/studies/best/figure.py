@@ -19,7 +19,7 @@ def draw(steps: list[Step], test: pd.DataFrame, worst: list[dict], config: dict,
     fig = Figure(figsize=(13, 7.6 if worst else 5.2), layout="constrained")
     above, below = fig.subfigures(2, 1, height_ratios=(1.9, 1)) if worst else (fig, None)
     timeline, matrix = above.subplots(1, 2, width_ratios=(1.2, 1))
-    _timeline(timeline, steps, config)
+    draw_timeline(timeline, steps, config["question"]["minutes"])
     _matrix(matrix, confusion(test))
     if below is not None:
         _errors(below, worst[:SHOWN_ERRORS])
@@ -33,6 +33,14 @@ def draw(steps: list[Step], test: pd.DataFrame, worst: list[dict], config: dict,
     return fig
 
 
+def draw_steps(steps: list[Step], minutes: float, title: str, caption: str) -> Figure:
+    "What the time went into, alone."
+    fig = Figure(figsize=(9, 4.6), layout="constrained")
+    draw_timeline(fig.subplots(), steps, minutes)
+    style.frame(fig, title, caption)
+    return fig
+
+
 def confusion(test: pd.DataFrame) -> pd.DataFrame:
     "How many images of every class (rows) were taken for which class (columns)."
     classes = sorted({*test.label, *test.predicted})
@@ -40,7 +48,7 @@ def confusion(test: pd.DataFrame) -> pd.DataFrame:
     return table.reindex(index=classes, columns=classes, fill_value=0)
 
 
-def _timeline(ax: Axes, steps: list[Step], config: dict) -> None:
+def draw_timeline(ax: Axes, steps: list[Step], minutes: float) -> None:
     "One bar for every step, from its start to its end."
     start = 0.0
     for y, step in enumerate(steps):
@@ -49,7 +57,6 @@ def _timeline(ax: Axes, steps: list[Step], config: dict) -> None:
             0, y - 0.34, f"{step.name}, {step.seconds:.0f} s: {shorten(step.decision, 68)}", fontsize=8.5, va="bottom"
         )
         start += step.seconds
-    minutes = config["question"]["minutes"]
     ax.axvline(60 * minutes, color=style.LINE, ls=":", lw=1.2)
     ax.text(
         60 * minutes, len(steps) - 0.45, f"{minutes:g} min ", fontsize=8.5, color=style.SOFT, ha="right", va="bottom"

@@ -5,15 +5,13 @@ from typing import Any
 
 from torch import nn
 
-from lrlab.callbacks import StopOnDivergence
 from lrlab.recipes.kitchen.learner.no_validation import NoValidation
-from lrlab.recipes.kitchen.learner.out_of_memory import is_out_of_memory
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.store.tables import RunResult
 from lrlab.recipes.studies.best.head import split_head
 from lrlab.recipes.studies.best.plan import MOST_EPOCHS
-from lrlab.recipes.studies.best.timed import CycleByTheClock
+from lrlab.recipes.studies.best.timed import CycleByTheClock, fit_until
 
 
 def put_head(learn: Any, head: nn.Sequential) -> None:
@@ -36,14 +34,4 @@ def train_layers_until(
 
     It fails if it diverges or if there is too little memory.
     """
-    timed, divergence = CycleByTheClock(seconds, clock, tell), StopOnDivergence()
-    reason = None
-    try:
-        with learn.no_bar(), learn.no_logging():
-            learn.fit(MOST_EPOCHS, lr=lr, cbs=[timed, divergence, NoValidation()])
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        reason = "out of memory"
-    reason = divergence.reason if divergence.diverged else reason
-    return timed.steps / len(learn.dls.train), reason
+    return fit_until(learn, lr, MOST_EPOCHS, CycleByTheClock(seconds, clock, tell), [NoValidation()])

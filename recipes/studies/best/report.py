@@ -17,6 +17,7 @@ from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import percent, plural, text_table
 from lrlab.recipes.studies.best import figure
 from lrlab.recipes.studies.best.journal import Step, stored_steps
+from lrlab.recipes.studies.best.learner import report as learner_report
 
 FILES = ("test.csv", "worst.json", "model.pkl")  # without which there is no answer
 
@@ -38,8 +39,10 @@ class Answer:
     text: str
 
 
-def redraw(store: Store) -> Answer:
+def redraw(store: Store) -> Answer | learner_report.Answer:
     "Text, figure and page from the stored steps and tables alone. Raises NothingFinished without a final model."
+    if "learner" in store.manifest.question:
+        return learner_report.redraw(store)
     missing = [name for name in FILES if not (store.out / name).exists()]
     if missing:
         raise NothingFinished(f"{store.out}: the final model is not finished yet; the same command continues")

@@ -17,7 +17,6 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.study import Study, open_study
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.runs.plan import Run
-from lrlab.recipes.kitchen.runs.train import attempt
 from lrlab.recipes.kitchen.stats.decide import decide
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.store import check_out
@@ -73,7 +72,7 @@ def answer(
     busy = time.thread_time if clock is time.monotonic else None
     budget = Budget(60 * question.minutes, clock, sum(step.seconds for step in steps), began, busy)
     with using_threads(question.threads):
-        first = steps[0] if steps else choose_size(question, budget)
+        first = next((step for step in steps if step.name == SIZE), None) or choose_size(question, budget)
         size = question.workload.size or first.facts["size"]
         question = replace(question, workload=replace(question.workload, size=size))
         settle = partial(check_parts, share=first.facts["share"])
@@ -209,14 +208,8 @@ def train_trial(run: Run, _: Any, work: Work, head_lr: float) -> RunResult:
 
 def train_one(work: Work, run: Run, task: Callable[[Run, Any], RunResult]) -> RunRow:
     "The row of a run, which is trained if the folder lacks it."
-    store = work.study.store
-    done = store.complete().get(run.run_id)
-    if done is None:
-        work.journal.now(f"{run.arm}, seed {run.seed}")
-        result = attempt(run, None, task, work.study.question.threads)
-        store.write_run(result)
-        done = result.row
-    return done
+    work.journal.now(f"{run.arm}, seed {run.seed}")
+    return work.study.train_one(run, task)
 
 
 def judge(rows: list[RunRow]) -> pd.DataFrame:

@@ -1,11 +1,13 @@
 """1cycle by the clock: the LR reaches its end when the time does, on a slow machine as on a fast one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from fastai.callback.core import CancelFitException
+from fastai.basics import Learner
+from fastai.callback.core import Callback, CancelFitException
 
-from lrlab.callbacks import OneCycle
+from lrlab.callbacks import OneCycle, StopOnDivergence
 from lrlab.callbacks.events import QuickCallback
+from lrlab.recipes.kitchen.learner.out_of_memory import is_out_of_memory
 
 POINTS = 1000  # of the curve
 
@@ -36,3 +38,22 @@ class CycleByTheClock(QuickCallback):
         self.opt.set_hypers(lr=[float(lr * multiplier) for lr in self.lrs])
         self.steps += 1
         self.tell(share)
+
+
+def fit_until(
+    learn: Learner, lr: float | slice, epochs: int, cycle: CycleByTheClock, cbs: Sequence[Callback] = ()
+) -> tuple[float, str | None]:
+    """Train until the time of the `cycle` is up, and at most `epochs`. Returns the epochs done, and why it failed.
+
+    It fails if it diverges or if there is too little memory. Else the reason is None.
+    """
+    divergence, reason = StopOnDivergence(), None
+    try:
+        with learn.no_bar(), learn.no_logging():
+            learn.fit(epochs, lr=lr, cbs=[cycle, divergence, *cbs])
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = "out of memory"
+    reason = divergence.reason if divergence.diverged else reason
+    return cycle.steps / len(learn.dls.train), reason

@@ -1,0 +1,1 @@
+"""`lrlab best --learner`: the best training of a Learner of the user's own."""
