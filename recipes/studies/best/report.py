@@ -40,9 +40,12 @@ class Answer:
 
 
 def redraw(store: Store) -> Answer | learner_report.Answer:
+    "The answer about images, or about a Learner of the user's own."
+    return learner_report.redraw(store) if "learner" in store.manifest.question else redraw_images(store)
+
+
+def redraw_images(store: Store) -> Answer:
     "Text, figure and page from the stored steps and tables alone. Raises NothingFinished without a final model."
-    if "learner" in store.manifest.question:
-        return learner_report.redraw(store)
     missing = [name for name in FILES if not (store.out / name).exists()]
     if missing:
         raise NothingFinished(f"{store.out}: the final model is not finished yet; the same command continues")

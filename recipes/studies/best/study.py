@@ -31,7 +31,7 @@ from lrlab.recipes.studies.best.head import compute_features, train_head
 from lrlab.recipes.studies.best.journal import Journal, Step, stored_steps
 from lrlab.recipes.studies.best.layers import put_head, train_layers
 from lrlab.recipes.studies.best.measure import measure_speed
-from lrlab.recipes.studies.best.report import Answer, redraw
+from lrlab.recipes.studies.best.report import Answer, redraw_images
 from lrlab.recipes.studies.best.work import Work
 
 CHOSEN = ("head_epochs", "head_lr")  # fields of a workload that this recipe chooses by itself
@@ -82,7 +82,7 @@ def answer(
                 journal.add(first)
             if not journal.find(FINAL):
                 take_steps(study, journal)
-            return redraw(study.store)
+            return redraw_images(study.store)
 
 
 def choose_size(question: Question, budget: Budget) -> Step:

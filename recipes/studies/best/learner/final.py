@@ -48,7 +48,7 @@ def train_final(work: Work, lr: LearningRate, before: float) -> None:
         if not work.best.is_there:
             raise NothingFinished(f"no training finished: {'; '.join(tried)}")
         step.evidence = "; ".join(tried) or "no time for another training"
-        step.decision = f"{work.best.how}, is the best on the items that decide"
+        step.decision = f"{work.best.how}: the best on the items that decide"
         step.facts = {"how": work.best.how, "value": work.best.value}
 
 

@@ -1,7 +1,8 @@
 """What `lrlab best --learner` tries, in which order, and how much of it fits. Arithmetic; nothing here trains.
 
 1. **Speed.** A few training batches and a validation are timed. Less time than one epoch needs is refused.
-2. **LR range tests** in RANGE_SHARE of the time, of as many seeds as fit; else the Learner's own LR.
+2. **LR range tests** in RANGE_SHARE of the time, of as many seeds as fit, or a single one in MOST_RANGE_SHARE; else the
+   Learner's own LR.
 3. **Trials** in TRIAL_SHARE of the time that is left: the LR and its neighbours by FACTORS, all seeds, judged by
    `lrlab.recipes.decide` with the Learner's own metric. Where the time is too short for them, the LR is as suggested.
 4. **Final training** of a new Learner until the time is up. Where the trials took little of it, longer trainings follow
@@ -21,7 +22,7 @@ TEST_FROM = {
     SAME: "the validation set, which also decided, because its loader cannot be divided",
 }
 SEEDS = (0, 1, 2)  # of the range tests and the trials
-RANGE_SHARE, TRIAL_SHARE = 0.15, 0.4  # of the time that is left
+RANGE_SHARE, MOST_RANGE_SHARE, TRIAL_SHARE = 0.15, 0.3, 0.4  # of the time that is left
 FACTORS = (1 / 3, 1.0, 3.0)  # of the suggested LR, in the trials
 TRIAL_STEPS, LEAST_STEPS = 300, 30  # of a trial at least: of several seeds, and of a single one
 TRIAL_EPOCHS = 50  # of a trial at most
@@ -60,7 +61,7 @@ def minutes_needed(speed: Speed, used: float) -> float:
     """The `minutes` in which one epoch fits, rounded up to a tenth, if the start took `used` seconds.
 
     >>> minutes_needed(Speed(make=2, epoch=60, valid=10, test=10, batches=100), used=20)
-    2.1
+    2.0
     """
     seconds = (used + speed.least + speed.after + REPORT_SECONDS) / (1 - REPORT_SHARE)
     return math.ceil(10 * 1.05 * seconds / 60) / 10
@@ -70,11 +71,12 @@ def seeds_to_test(left: float, speed: Speed, step: float, steps: int) -> tuple[i
     """The seeds whose range tests fit, if a step takes `step` seconds: so many that an epoch still fits after them.
 
     >>> speed = Speed(make=1, epoch=10, valid=1, test=1, batches=100)
-    >>> [seeds_to_test(left, speed, step=0.1, steps=100) for left in (1000, 150, 40)]
-    [(0, 1, 2), (0, 1), ()]
+    >>> [seeds_to_test(left, speed, step=0.1, steps=100) for left in (1000, 150, 40, 30)]
+    [(0, 1, 2), (0, 1), (0,), ()]
     """
-    fitting = min(RANGE_SHARE * left, left - speed.least) / (speed.make + steps * step)
-    return SEEDS[: max(0, int(fitting))]
+    cost = speed.make + steps * step
+    several, single = (int(min(share * left, left - speed.least) / cost) for share in (RANGE_SHARE, MOST_RANGE_SHARE))
+    return SEEDS[: max(several, min(single, 1), 0)]
 
 
 class Trials(NamedTuple):

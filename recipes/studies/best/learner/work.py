@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from fastai.basics import Learner
@@ -21,8 +22,10 @@ class BestModel:
 
     def __init__(self, file: Path, measure: Measure):
         self.file, self.measure = file, measure
-        stored = torch.load(file, map_location="cpu") if file.exists() else {"value": math.nan, "how": ""}
-        self.value, self.how = float(stored["value"]), str(stored["how"])
+        self.value, self.how = math.nan, ""
+        if file.exists():
+            stored = self._read()
+            self.value, self.how = stored["value"], stored["how"]
 
     @property
     def is_there(self) -> bool:
@@ -38,7 +41,10 @@ class BestModel:
         return is_better
 
     def put_into(self, learn: Learner) -> None:
-        learn.model.load_state_dict(torch.load(self.file, map_location="cpu")["model"])
+        learn.model.load_state_dict(self._read()["model"])
+
+    def _read(self) -> dict[str, Any]:
+        return torch.load(self.file, map_location="cpu", weights_only=True)
 
 
 @dataclass
