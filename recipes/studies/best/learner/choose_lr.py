@@ -6,11 +6,10 @@ from typing import Any
 
 from lrlab.callbacks import OneCycle
 from lrlab.recipes.kitchen.errors import UserCodeError
-from lrlab.recipes.kitchen.grid.range_tests import PROBE_STEPS, seconds_per_step
+from lrlab.recipes.kitchen.grid.range_tests import PROBE_STEPS, STEPS, THREADS, seconds_per_step
 from lrlab.recipes.kitchen.grid.study import LR_FIND
 from lrlab.recipes.kitchen.learner_workload import users_code
 from lrlab.recipes.kitchen.learning_rates import LearningRate
-from lrlab.recipes.kitchen.runs.lr_range_test import STEPS, THREADS
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.runs.train import fit_run
