@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from . import arguments
 from .arguments import Budget, Length
-from .schedule import Curve, Schedule, between
+from .schedule import Curve, Schedule, between, checked
 
 
 def warmup(schedule: Schedule, length: Length, start: float = 0.0) -> Warmup:
@@ -38,9 +39,7 @@ def join(parts: Iterable[tuple[Schedule, Length | None]]) -> Join:
     >>> join([(Constant(), "2 steps"), (PolynomialDecay(), None)]).multipliers(6, 1)
     array([1.  , 1.  , 1.  , 0.75, 0.5 , 0.25])
     """
-    if not isinstance(parts, Iterable):
-        raise ValueError(f"parts must be pairs (schedule, length), got {parts!r}")
-    return Join(tuple(parts))
+    return Join(parts)  # type: ignore[arg-type]  # its check makes a tuple of any iterable
 
 
 def scaled(schedule: Schedule, factor: float) -> Scaled:
@@ -55,16 +54,18 @@ def scaled(schedule: Schedule, factor: float) -> Scaled:
     return Scaled(schedule, factor)
 
 
+def _schedule(name: str, value: Any) -> Schedule:
+    if not isinstance(value, Schedule):
+        raise ValueError(f"{name} must be a Schedule, got {value!r}; a function f(p) becomes one as Custom(f)")
+    return value
+
+
 @dataclass(frozen=True)
 class Scaled(Schedule):
     "The result of `scaled`."
 
-    schedule: Schedule
-    factor: float
-
-    def __post_init__(self) -> None:
-        _check_schedule("schedule", self.schedule)
-        self._number("factor", "(0, inf)")
+    schedule: Schedule = checked(_schedule)
+    factor: float = checked(arguments.number, "(0, inf)")
 
     def _curve(self, budget: Budget) -> Curve:
         curve = self.schedule._curve(budget)
@@ -84,14 +85,9 @@ class Scaled(Schedule):
 class Warmup(Schedule):
     "The result of `warmup`."
 
-    schedule: Schedule
-    length: Length
-    start: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check_schedule("schedule", self.schedule)
-        self._length("length")
-        self._number("start", "[0, 1]")
+    schedule: Schedule = checked(_schedule)
+    length: Length = checked(arguments.length)
+    start: float = checked(arguments.number, "[0, 1]", default=0.0)
 
     def _rest(self, budget: Budget) -> tuple[int, Budget]:
         steps = arguments.whole_steps("length", self.length, budget)
@@ -120,24 +116,25 @@ class Warmup(Schedule):
         return [(self, budget), *self.schedule._parts(rest)]
 
 
+def _parts(name: str, value: Any) -> tuple[tuple[Schedule, Length | None], ...]:
+    try:
+        parts = [(schedule, length) for schedule, length in value]
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be pairs (schedule, length), got {value!r}") from None
+    if not parts:
+        raise ValueError(f"{name} must be at least one pair (schedule, length), got none")
+    for i, (schedule, length) in enumerate(parts):
+        _schedule(f"{name}[{i}]", schedule)
+        if length is not None or i < len(parts) - 1:
+            arguments.length(f"length of {name}[{i}]", length)
+    return tuple((schedule, arguments.plain(length)) for schedule, length in parts)
+
+
 @dataclass(frozen=True)
 class Join(Schedule):
     "The result of `join`."
 
-    parts: tuple[tuple[Schedule, Length | None], ...]
-
-    def __post_init__(self) -> None:
-        try:
-            parts = tuple((schedule, length) for schedule, length in self.parts)
-        except (TypeError, ValueError):
-            raise ValueError(f"parts must be pairs (schedule, length), got {self.parts!r}") from None
-        if not parts:
-            raise ValueError("parts must be at least one pair (schedule, length), got none")
-        for i, (schedule, length) in enumerate(parts):
-            _check_schedule(f"parts[{i}]", schedule)
-            if length is not None or i < len(parts) - 1:
-                arguments.length(f"length of parts[{i}]", length)
-        self._keep("parts", tuple((schedule, arguments.plain(length)) for schedule, length in parts))
+    parts: tuple[tuple[Schedule, Length | None], ...] = checked(_parts)
 
     def _lengths(self) -> dict[str, Length]:
         return {f"length of parts[{i}]": length for i, (_, length) in enumerate(self.parts) if length is not None}
@@ -184,11 +181,6 @@ class Join(Schedule):
             (self, budget),
             *(part for _, schedule, share in self._shares(budget) for part in schedule._parts(share)),
         ]
-
-
-def _check_schedule(name: str, value: object) -> None:
-    if not isinstance(value, Schedule):
-        raise ValueError(f"{name} must be a Schedule, got {value!r}; a function f(p) becomes one as Custom(f)")
 
 
 def _in_turn(starts: Sequence[int], curves: Sequence[Curve]) -> Curve:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import arguments
-from .arguments import Budget, Length
+from .arguments import Budget, Length, choice, length, number
 from .cycle_bounds import Cycles
-from .schedule import Curve, Schedule, between, half_cosine, quiet
+from .schedule import Curve, Schedule, between, checked, half_cosine
 
 
 class _Cyclic(Schedule):
@@ -58,17 +58,8 @@ class _Triangles(_Cyclic):
 
 
 class _DecayingTops(_Cyclic):
-    cycle_mult: float
     gamma: float
     decay: str
-
-    def __post_init__(self) -> None:
-        self._length("cycle_len")
-        self._number("cycle_mult", "(0, inf)")
-        self._number("gamma", "(0, 1]")
-        arguments.choice("decay", self.decay, ("peak", "amplitude"))
-        arguments.choice("rounding", self.rounding, ("sum", "each"))
-        self._number("floor", "[0, 1)")
 
     def _top(self, index: np.ndarray, t: np.ndarray) -> np.ndarray:
         decayed = self.gamma ** index.astype(float)
@@ -90,12 +81,12 @@ class Triangular(_Triangles, _DecayingTops):
     array([0.  , 0.5 , 1.  , 0.5 , 0.  , 0.25, 0.5 , 0.25])
     """
 
-    cycle_len: Length = 2
-    cycle_mult: float = 1
-    gamma: float = 1.0
-    decay: str = "amplitude"
-    floor: float = 0.1
-    rounding: str = quiet("sum")
+    cycle_len: Length = checked(length, default=2)
+    cycle_mult: float = checked(number, "(0, inf)", default=1)
+    gamma: float = checked(number, "(0, 1]", default=1.0)
+    decay: str = checked(choice, ("peak", "amplitude"), default="amplitude")
+    floor: float = checked(number, "[0, 1)", default=0.1)
+    rounding: str = checked(choice, ("sum", "each"), default="sum", quiet=True)
 
 
 @dataclass(frozen=True)
@@ -109,14 +100,9 @@ class ExpRange(_Triangles):
     array([0.    , 0.25  , 0.25  , 0.0625])
     """
 
-    cycle_len: Length = 2
-    gamma: float = 0.9994
-    floor: float = 0.1
-
-    def __post_init__(self) -> None:
-        self._length("cycle_len")
-        self._number("gamma", "(0, 1]")
-        self._number("floor", "[0, 1)")
+    cycle_len: Length = checked(length, default=2)
+    gamma: float = checked(number, "(0, 1]", default=0.9994)
+    floor: float = checked(number, "[0, 1)", default=0.1)
 
     def _curve(self, budget: Budget) -> Curve:
         arguments.refuse_time(f"ExpRange's gamma={self.gamma!r}", budget)
@@ -140,12 +126,12 @@ class CosineRestarts(_DecayingTops):
     array([1.   , 0.5  , 1.   , 0.854, 0.5  , 0.146])
     """
 
-    cycle_len: Length = 1
-    cycle_mult: float = 2
-    gamma: float = 1.0
-    decay: str = "peak"
-    floor: float = 0.0
-    rounding: str = quiet("sum")
+    cycle_len: Length = checked(length, default=1)
+    cycle_mult: float = checked(number, "(0, inf)", default=2)
+    gamma: float = checked(number, "(0, 1]", default=1.0)
+    decay: str = checked(choice, ("peak", "amplitude"), default="peak")
+    floor: float = checked(number, "[0, 1)", default=0.0)
+    rounding: str = checked(choice, ("sum", "each"), default="sum", quiet=True)
 
     def _wave(self, position: np.ndarray) -> np.ndarray:
         return half_cosine(position)

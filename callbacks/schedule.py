@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import arguments
 from .arguments import Budget, Length
 from .lint import lint
 
@@ -37,6 +36,11 @@ class Schedule:
     >>> Halving().multipliers(6, 1)
     array([1.  , 1.  , 0.5 , 0.5 , 0.25, 0.25])
     """
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            if "check" in f.metadata:
+                object.__setattr__(self, f.name, f.metadata["check"](f.name, getattr(self, f.name)))
 
     def multipliers(self, total_steps: int, steps_per_epoch: int) -> np.ndarray:
         "The LR used at every 0-based step, divided by lr_max: float64, shape [total_steps]."
@@ -110,19 +114,15 @@ class Schedule:
         "Warnings of this kind of schedule for `lint`."
         return []
 
-    def _number(self, name: str, interval: str) -> None:
-        self._keep(name, arguments.number(name, getattr(self, name), interval))
 
-    def _length(self, name: str, zero: bool = False) -> None:
-        self._keep(name, arguments.length(name, getattr(self, name), zero))
+def checked(check: Callable, *allowed: Any, default: Any = MISSING, quiet: bool = False, **options: Any) -> Any:
+    """A field of a schedule that holds `check(name, value, *allowed, **options)`, which raises `ValueError`.
 
-    def _keep(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
-
-
-def quiet(default: Any) -> Any:
-    "A field that the repr leaves out while it has its default."
-    return field(default=default, metadata={"quiet": True})
+    `number`, `length` and `choice` of arguments.py are such checks. The repr leaves out a `quiet` field that has its
+    default.
+    """
+    own = {"check": lambda name, value: check(name, value, *allowed, **options), "quiet": quiet}
+    return field(default=default, metadata=own)
 
 
 def sample(curve: Curve, total_steps: int) -> np.ndarray:

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from . import arguments
-from .arguments import Budget, Length
+from .arguments import Budget, Length, choice, length, number
 from .cyclic import SGDR, CosineRestarts, ExpRange, Triangular
-from .schedule import Curve, Schedule, between, half_cosine
+from .schedule import Curve, Schedule, between, checked, half_cosine
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,8 @@ class StepDecay(Schedule):
     array([1.  , 1.  , 0.5 , 0.5 , 0.25])
     """
 
-    every: Length = 1
-    gamma: float = 0.5
-
-    def __post_init__(self) -> None:
-        self._length("every")
-        self._number("gamma", "(0, 1]")
+    every: Length = checked(length, default=1)
+    gamma: float = checked(number, "(0, 1]", default=0.5)
 
     def _curve(self, budget: Budget) -> Curve:
         every = arguments.in_steps("every", self.every, budget)
@@ -58,6 +55,15 @@ class StepDecay(Schedule):
             raise ValueError(f"every={self.every!r} is {every:g} steps; it must be at least 1 step")
         # A billionth of a stair forgives float noise in t / every where `every` is no whole number of steps.
         return lambda t: self.gamma ** np.floor(t / every + 1e-9)
+
+
+def _milestones(name: str, value: Any) -> tuple[Length, ...]:
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        raise ValueError(f"{name} must be a list of lengths, each {arguments.LENGTHS}; got {value!r}")
+    milestones = tuple(length(f"{name}[{i}]", at) for i, at in enumerate(value))
+    if not milestones:
+        raise ValueError(f"{name} must be at least one length, got none")
+    return milestones
 
 
 @dataclass(frozen=True)
@@ -71,17 +77,8 @@ class MultiStep(Schedule):
     array([1.  , 1.  , 0.5 , 0.25, 0.25])
     """
 
-    milestones: tuple[Length, ...] = ("50%", "75%")
-    gamma: float = 0.1
-
-    def __post_init__(self) -> None:
-        given = self.milestones
-        if isinstance(given, str) or not hasattr(given, "__iter__"):
-            raise ValueError(f"milestones must be a list of lengths, each {arguments.LENGTHS}; got {given!r}")
-        self._keep("milestones", tuple(arguments.length(f"milestones[{i}]", at) for i, at in enumerate(given)))
-        if not self.milestones:
-            raise ValueError("milestones must be at least one length, got none")
-        self._number("gamma", "(0, 1]")
+    milestones: tuple[Length, ...] = checked(_milestones, default=("50%", "75%"))
+    gamma: float = checked(number, "(0, 1]", default=0.1)
 
     def _lengths(self) -> dict[str, Length]:
         return {f"milestones[{i}]": at for i, at in enumerate(self.milestones)}
@@ -103,12 +100,8 @@ class ExponentialDecay(Schedule):
     array([1.   , 0.5  , 0.25 , 0.125])
     """
 
-    gamma: float = 0.9
-    every: Length = 1
-
-    def __post_init__(self) -> None:
-        self._number("gamma", "(0, 1]")
-        self._length("every")
+    gamma: float = checked(number, "(0, 1]", default=0.9)
+    every: Length = checked(length, default=1)
 
     def _curve(self, budget: Budget) -> Curve:
         every = arguments.in_steps("every", self.every, budget)
@@ -126,12 +119,8 @@ class PolynomialDecay(Schedule):
     array([1.  , 0.75, 0.5 , 0.25])
     """
 
-    power: float = 1.0
-    floor: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._number("power", "(0, inf)")
-        self._number("floor", "[0, 1)")
+    power: float = checked(number, "(0, inf)", default=1.0)
+    floor: float = checked(number, "[0, 1)", default=0.0)
 
     def _curve(self, budget: Budget) -> Curve:
         return lambda t: between(self.floor, 1.0, (1 - t / budget.total_steps) ** self.power)
@@ -148,10 +137,7 @@ class CosineDecay(Schedule):
     array([1.   , 0.854, 0.5  , 0.146])
     """
 
-    floor: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._number("floor", "[0, 1)")
+    floor: float = checked(number, "[0, 1)", default=0.0)
 
     def _curve(self, budget: Budget) -> Curve:
         return lambda t: between(self.floor, 1.0, half_cosine(t / budget.total_steps))
@@ -168,10 +154,7 @@ class InverseSqrt(Schedule):
     array([0.   , 0.5  , 1.   , 0.816, 0.707, 0.632, 0.577, 0.535, 0.5  ])
     """
 
-    warmup: Length = "10%"
-
-    def __post_init__(self) -> None:
-        self._length("warmup")
+    warmup: Length = checked(length, default="10%")
 
     def _curve(self, budget: Budget) -> Curve:
         w = max(1, arguments.whole_steps("warmup", self.warmup, budget))
@@ -189,10 +172,7 @@ class Rex(Schedule):
     array([1.   , 0.857, 0.667, 0.4  ])
     """
 
-    floor: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._number("floor", "[0, 1)")
+    floor: float = checked(number, "[0, 1)", default=0.0)
 
     def _curve(self, budget: Budget) -> Curve:
         def curve(t: np.ndarray) -> np.ndarray:
@@ -215,14 +195,9 @@ class OneCycle(Schedule):
     array([0.04, 0.52, 1.  , 0.5 ])
     """
 
-    pct_start: float = 0.25
-    div: float = 25.0
-    div_final: float = 1e5
-
-    def __post_init__(self) -> None:
-        self._number("pct_start", "[0, 1]")
-        self._number("div", "[1, inf)")
-        self._number("div_final", "[1, inf)")
+    pct_start: float = checked(number, "[0, 1]", default=0.25)
+    div: float = checked(number, "[1, inf)", default=25.0)
+    div_final: float = checked(number, "[1, inf)", default=1e5)
 
     def _curve(self, budget: Budget) -> Curve:
         shape, peak = self._shape(budget), self.pct_start * budget.total_steps
@@ -251,12 +226,8 @@ class FlatCosine(Schedule):
     array([1. , 1. , 1. , 0.5])
     """
 
-    pct_start: float = 0.75
-    div_final: float = 1e5
-
-    def __post_init__(self) -> None:
-        self._number("pct_start", "[0, 1]")
-        self._number("div_final", "[1, inf)")
+    pct_start: float = checked(number, "[0, 1]", default=0.75)
+    div_final: float = checked(number, "[1, inf)", default=1e5)
 
     def _curve(self, budget: Budget) -> Curve:
         shape = self._shape(budget)
@@ -297,16 +268,10 @@ class Trapezoid(Schedule):
     array([0. , 0.5, 1. , 1. , 1. , 0.5])
     """
 
-    warmup: Length = "10%"
-    decay: Length = "20%"
-    shape: str = "linear"
-    floor: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._length("warmup", zero=True)
-        self._length("decay", zero=True)
-        arguments.choice("shape", self.shape, _FALLS)
-        self._number("floor", "[0, 1)")
+    warmup: Length = checked(length, zero=True, default="10%")
+    decay: Length = checked(length, zero=True, default="20%")
+    shape: str = checked(choice, _FALLS, default="linear")
+    floor: float = checked(number, "[0, 1)", default=0.0)
 
     def _curve(self, budget: Budget) -> Curve:
         rise = arguments.in_steps("warmup", self.warmup, budget)
@@ -328,6 +293,18 @@ class Trapezoid(Schedule):
         return curve
 
 
+def _points(name: str, value: Any) -> tuple[tuple[float, float], ...]:
+    try:
+        pairs = [(p, multiplier) for p, multiplier in value]
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be pairs (p, multiplier), got {value!r}") from None
+    at = [number(f"p in {name}", p, "[0, 1]") for p, _ in pairs]
+    values = [number(f"multiplier in {name}", multiplier, "[0, 1]") for _, multiplier in pairs]
+    if not pairs or any(left >= right for left, right in zip(at, at[1:], strict=False)):
+        raise ValueError(f"{name} must be at least one pair, with p rising from pair to pair, got {value!r}")
+    return tuple(zip(at, values, strict=True))
+
+
 @dataclass(frozen=True)
 class Points(Schedule):
     """Straight lines through (p, multiplier) points; flat before the first and after the last.
@@ -338,24 +315,17 @@ class Points(Schedule):
     array([0. , 0.5, 1. , 0.5])
     """
 
-    points: tuple[tuple[float, float], ...] = ((0, 0.0), (0.3, 1.0), (1.0, 0.0))
-
-    def __post_init__(self) -> None:
-        try:
-            points = tuple((p, m) for p, m in self.points)
-        except (TypeError, ValueError):
-            raise ValueError(f"points must be pairs (p, multiplier), got {self.points!r}") from None
-        points = tuple(
-            (arguments.number("p in points", p, "[0, 1]"), arguments.number("multiplier in points", m, "[0, 1]"))
-            for p, m in points
-        )
-        if not points or any(left >= right for (left, _), (right, _) in zip(points, points[1:], strict=False)):
-            raise ValueError(f"points must be at least one pair, with p rising from pair to pair, got {self.points!r}")
-        self._keep("points", points)
+    points: tuple[tuple[float, float], ...] = checked(_points, default=((0, 0.0), (0.3, 1.0), (1.0, 0.0)))
 
     def _curve(self, budget: Budget) -> Curve:
         at, values = np.array(self.points, dtype=float).T
         return lambda t: np.interp(t / budget.total_steps, at, values)
+
+
+def _function(name: str, value: Any) -> Callable[[float], float]:
+    if not callable(value):
+        raise ValueError(f"{name} must be a function of p in [0, 1), got {value!r}")
+    return value
 
 
 @dataclass(frozen=True, repr=False)
@@ -369,11 +339,7 @@ class Custom(Schedule):
     array([1.  , 0.75])
     """
 
-    f: Callable[[float], float]
-
-    def __post_init__(self) -> None:
-        if not callable(self.f):
-            raise ValueError(f"f must be a function of p in [0, 1), got {self.f!r}")
+    f: Callable[[float], float] = checked(_function)
 
     def __repr__(self) -> str:
         return f"Custom({getattr(self.f, '__qualname__', None) or repr(self.f)})"
@@ -382,7 +348,7 @@ class Custom(Schedule):
         def curve(t: np.ndarray) -> np.ndarray:
             values = [self.f(p) for p in (t / budget.total_steps).tolist()]
             for step, value in zip(t, values, strict=True):
-                arguments.number(f"{self!r} at step {step:.0f}", value, "[0, inf)")
+                number(f"{self!r} at step {step:.0f}", value, "[0, inf)")
             return np.array(values, dtype=float)
 
         return curve
