@@ -14,12 +14,13 @@ from torch import nn
 from . import _fastai
 from .arguments import whole
 from .cycle_callback import CycleCallback
+from .events import SavedState
 from .random_state import kept_random_state
 
 BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
-class CycleAverage(CycleCallback):
+class CycleAverage(SavedState, CycleCallback):
     """At the end of the fit, put the mean of the weights at every cycle's minimum into the model.
 
     Stochastic weight averaging: Izmailov et al. 2018 (arXiv:1803.05407). The statistics of batch-norm layers cannot be
@@ -35,6 +36,8 @@ class CycleAverage(CycleCallback):
     >>> average.n_averaged
     3
     """
+
+    _saved = ("n_averaged", "_seen", "_mean", "_modes", "missing")
 
     def __init__(
         self,
@@ -78,18 +81,6 @@ class CycleAverage(CycleCallback):
                 for name, parameter in get_model(self.learn.model).named_parameters():
                     parameter.copy_(self._mean[name])
             measure_batchnorm(self.learn, self._modes)
-
-    def state_dict(self) -> dict[str, Any]:
-        "What a resumed fit needs to continue with this average."
-        names = ("n_averaged", "seen", "mean", "modes", "missing")
-        values = (self.n_averaged, self._seen, self._mean, self._modes, self.missing)
-        return dict(zip(names, values, strict=True))
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        "Make the fit that starts continue with an earlier average."
-        self._resumed = True
-        self.n_averaged, self._seen, self._mean = state["n_averaged"], state["seen"], state["mean"]
-        self._modes, self.missing = state["modes"], state["missing"]
 
 
 def measure_batchnorm(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .events import find
 from .hypers import by_group
 from .plateau import Plateau
 from .schedule_lr import ScheduleLR
@@ -17,8 +18,8 @@ from .steps import StepPlan, plan_in_steps
 class CooldownOnPlateau(Plateau):
     """Begin the cooldown of the schedule when `monitor` has not improved for `patience` epochs.
 
-    Early stopping for schedules with a plateau and a cooldown, such as `Trapezoid` and `FlatCosine`. The epochs between
-    are left out: the fit continues with the epoch in which its cooldown begins, and keeps that epoch's number. fastai's
+    Early stopping for schedules with a plateau and a cooldown, such as `Trapezoid` and `FlatCosine`. The fit skips the
+    rest of the plateau and continues with the epoch in which its cooldown begins; that epoch keeps its number. fastai's
     EarlyStoppingCallback would end the fit while its LR is still high, without the gain of the cooldown.
 
     >>> from fastai.test_utils import synth_learner
@@ -29,6 +30,8 @@ class CooldownOnPlateau(Plateau):
     >>> len(learn.recorder.values), learn.epoch
     (4, 19)
     """
+
+    _saved = ("best", "wait", "skip_to")
 
     def __init__(
         self,
@@ -59,7 +62,7 @@ class CooldownOnPlateau(Plateau):
 
     def _first_step_of_cooldown(self, plan: StepPlan) -> int:
         "The last step on the plateau of the schedule."
-        scheduler = next((cb for cb in self.learn.cbs if isinstance(cb, ScheduleLR)), None)
+        scheduler = find(self.learn, ScheduleLR)
         if scheduler is None:
             raise ValueError("CooldownOnPlateau needs a schedule in the same fit: call learn.fit_schedule")
         schedule = by_group(scheduler.schedule, len(self.learn.opt.hypers))[-1]
@@ -72,11 +75,3 @@ class CooldownOnPlateau(Plateau):
                 f"got {schedule!r}"
             )
         return int(flat[-1]) + 1
-
-    def state_dict(self) -> dict[str, Any]:
-        "What a resumed fit needs to continue."
-        return {"best": self.best, "wait": self.wait, "skip_to": self.skip_to}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        "Make the fit that starts continue an earlier one."
-        self.__dict__.update(state)

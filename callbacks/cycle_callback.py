@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .arguments import whole_or_none
+from .events import find
 from .hypers import by_group
 from .schedule_lr import ScheduleLR
 from .steps import PlannedCallback, plan_in_steps
@@ -42,8 +43,8 @@ class CycleCallback(PlannedCallback):
         self._latest: float | None = None  # position of the latest step of the current cycle
 
     def begin(self) -> None:
-        firsts, total = plan_in_steps(self.learn, type(self).__name__).firsts, self._steps.total
-        self._multipliers = None
+        plan, self._multipliers = plan_in_steps(self.learn, type(self).__name__), None
+        firsts, total = plan.firsts, plan.budget().total_steps
         ends = [first - 1 for first in firsts[self.every :: self.every]] if self.every else self._scheduled_ends()
         if not ends:
             raise ValueError(f"no cycle ends within the {total} steps of this fit, so {type(self).__name__} gets none")
@@ -59,7 +60,7 @@ class CycleCallback(PlannedCallback):
             self._cycles = [cycle for cycle in self._cycles if cycle.end >= step]
 
     def _scheduled_ends(self) -> list[int]:
-        scheduler = next((cb for cb in self.learn.cbs if isinstance(cb, ScheduleLR)), None)
+        scheduler = find(self.learn, ScheduleLR)
         if scheduler is None:
             raise ValueError(
                 f"{type(self).__name__} finds the cycles in the ScheduleLR of the same fit, and there is none; use "

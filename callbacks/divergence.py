@@ -114,8 +114,8 @@ class StopOnDivergence(StepCallback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         "Make the fit that starts use an earlier limit."
-        self._resumed, self._found = True, None
-        self._limit, self._row = state["limit"], [Divergence(*batch) for batch in state["row"]]
+        self._found, self._limit = None, state["limit"]
+        self._row = [Divergence(*batch) for batch in state["row"]]
 
     def _judge(self, now: Divergence) -> Divergence | None:
         "The divergence that `now` reveals, or None."

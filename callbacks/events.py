@@ -67,6 +67,25 @@ class FitCallback(Callback):
         "Called after the last event of the fit, or after the exception that ended it: undo what is only for the fit."
 
 
+class SavedState:
+    "Mixin of callbacks that a resumed fit continues: `_saved` names the attributes that make up their state."
+
+    _saved: tuple[str, ...] = ()
+
+    def state_dict(self) -> dict[str, Any]:
+        "What a resumed fit needs to continue; the names have no underscore in front."
+        return {name.lstrip("_"): getattr(self, name) for name in self._saved}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        "Make the fit that starts continue an earlier one."
+        vars(self).update({name: state[name.lstrip("_")] for name in self._saved})
+
+
+def find(learn: Learner, kind: type[Callback]) -> Any:
+    "The Learner's first callback of this kind, or None."
+    return next((cb for cb in learn.cbs if isinstance(cb, kind)), None)
+
+
 def _around(learn: Learner, event_type: str, go: Callable[[], None]) -> None:
     if event_type == "fit":
         _fit(learn, go)

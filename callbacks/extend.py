@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from fastai.basics import Callback, L, Learner, get_model, noop, to_device
+from fastai.basics import Callback, L, Learner, get_model, to_device
 from fastai.callback.fp16 import NonNativeMixedPrecision
 from fastai.callback.progress import CSVLogger, ProgressCallback, ShowGraphCallback
 from fastai.callback.schedule import ParamScheduler
+from fastai.callback.training import GradientAccumulation
 
 from . import _fastai
 from .arguments import whole
-from .events import FitCallback
+from .events import FitCallback, find
 from .random_state import random_state, set_random_state
 from .resume import (
     Resumable,
@@ -37,7 +38,7 @@ from .resume import (
 )
 from .schedule_lr import ScheduleLR
 from .start_at import StartAt
-from .steps import PlannedCallback, StepPlan, accumulation_of, length_of
+from .steps import PlannedCallback, StepPlan, length_of
 from .stored_schedule import from_plain, to_plain
 from .trunk import curves_of_run, end_of_trunk, name_schedules, shared_steps
 from .unfreeze import GradualUnfreeze
@@ -116,11 +117,8 @@ class Extendable(PlannedCallback):
 
     def before_train(self) -> None:
         super().before_train()
-        counter = accumulation_of(self.learn)
-        self._at_epoch = {
-            "random_of_epoch": random_state(self.learn.dls),
-            "accumulated": getattr(counter, "count", None),
-        }
+        accumulated = getattr(find(self.learn, GradientAccumulation), "count", None)
+        self._at_epoch = {"random_of_epoch": random_state(self.learn.dls), "accumulated": accumulated}
 
     def _within_epoch(self) -> dict[str, Any]:
         return {**self._at_epoch, "recurrent": _fastai.recurrent_state(get_model(self.learn.model))}
@@ -171,7 +169,6 @@ class _Continue(FitCallback):
     def __init__(self, path: Path, stored: dict[str, Any]) -> None:
         self.path, self.stored = path, stored
         self._state: dict[str, Any] = {}
-        self._stop_skipping: Callable[[], None] = noop
 
     def epochs_start(self) -> None:
         learn = self.learn
@@ -184,7 +181,7 @@ class _Continue(FitCallback):
                 cb.continue_after(self._state["step"])
         if not self._state["batch"]:
             load_fit_state(learn, self._state)
-        elif (counter := accumulation_of(learn)) is not None:
+        elif (counter := find(learn, GradientAccumulation)) is not None:
             counter.count = self._state["accumulated"]
 
     def before_train(self) -> None:
@@ -193,30 +190,23 @@ class _Continue(FitCallback):
             self._skip_batches()
 
     def fit_ends(self, failed: bool) -> None:
-        self._stop_skipping()
+        vars(self.learn).pop("one_batch", None)
         self._state, self.stored = {}, {}
 
     def _skip_batches(self) -> None:
         "Draw the batches of the epoch that the state is after, without training on them, then load the state."
-        learn, original = self.learn, vars(self.learn).get("one_batch")
-
-        def stop() -> None:
-            del learn.one_batch
-            if original is not None:
-                learn.one_batch = original
-            self._stop_skipping = noop
+        learn = self.learn
 
         def one_batch(i: int, b: Any) -> None:
-            if "pct_train" in vars(learn):
-                learn.pct_train += 1.0 / (learn.n_iter * learn.n_epoch)
+            learn.pct_train += 1.0 / (learn.n_iter * learn.n_epoch)
             if i == self._state["batch"] - 1:
-                stop()
+                del learn.one_batch
                 load_fit_state(learn, self._state)
                 model = get_model(learn.model)
                 recurrent = to_device(self._state["recurrent"], next(model.parameters()).device)
                 _fastai.set_recurrent_state(model, recurrent)
 
-        learn.one_batch, self._stop_skipping = one_batch, stop
+        learn.one_batch = one_batch
 
     def _choose(self) -> dict[str, Any]:
         before, now = self.stored["n_epoch"], self.learn.n_epoch
@@ -330,20 +320,20 @@ def _read(path: Path) -> dict[str, Any]:
     return stored
 
 
+_CANNOT_EXTEND: dict[type[Callback], str] = {
+    ParamScheduler: "follows the share of the run that is done, which an extension would change",
+    NonNativeMixedPrecision: "keeps master weights of its own",
+}
+
+
 def _header(learn: Learner, budgets: list[int]) -> dict[str, Any]:
     "What the file says about the fit, beside its states."
-    scheduler = next((cb for cb in learn.cbs if isinstance(cb, ScheduleLR)), None)
-    if scheduler is None:
+    if (scheduler := find(learn, ScheduleLR)) is None:
         raise ValueError("Extendable needs a schedule in the same fit: call learn.fit_schedule")
     if (length := length_of(learn)) is not None:
         raise ValueError(f"Extendable extends a fit by epochs, and this one has {length.in_words}; give it n_epoch")
-    for cb in learn.cbs:
-        if isinstance(cb, (ParamScheduler, NonNativeMixedPrecision)):
-            reason = (
-                "keeps master weights of its own"
-                if isinstance(cb, NonNativeMixedPrecision)
-                else "follows the share of the run that is done, which an extension would change"
-            )
+    for kind, reason in _CANNOT_EXTEND.items():
+        if (cb := find(learn, kind)) is not None:
             raise ValueError(f"Extendable cannot extend a fit with {type(cb).__name__}, which {reason}")
     return {
         "fit": _fit_of(learn),

@@ -104,7 +104,7 @@ class HyperHistory(StepCallback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         "Make the fit that starts continue an earlier history."
         self._clear()
-        self._resumed, self.skipped = True, list(state["skipped"])
+        self.skipped = list(state["skipped"])
         self._rows = {name: array(code, state[name]) for name, code in _COLUMNS.items()}
         # Batches of a step that is not complete yet: accumulation continues across epochs.
         device = next(self.learn.model.parameters()).device

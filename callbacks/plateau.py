@@ -10,14 +10,14 @@ from fastai.callback.tracker import TrackerCallback
 
 from . import _fastai
 from .arguments import number, whole
-from .events import FitCallback
+from .events import FitCallback, SavedState
 from .hypers import read_hypers
 
 LOWER_IS_BETTER = ("loss", "error", "mae", "mse", "rmse", "msle", "rmspe", "mape", "perplexity", "brier")
 "A metric with one of these in its name gets better as it falls."
 
 
-class Plateau(FitCallback, TrackerCallback):
+class Plateau(SavedState, FitCallback, TrackerCallback):
     "Base of the callbacks that act when a loss or metric of the fit has stopped improving."
 
     def __init__(
@@ -95,6 +95,7 @@ class ReduceOnPlateau(Plateau):
     """
 
     order = 62  # after every callback that sets the LR (ParamScheduler: 60), and after the Recorder
+    _saved = ("best", "wait", "cooling", "lr_scale")
 
     def __init__(
         self,
@@ -145,11 +146,3 @@ class ReduceOnPlateau(Plateau):
 
     def fit_ends(self, failed: bool) -> None:
         self.after_batch()  # a batch that ended the fit had no `after_batch`
-
-    def state_dict(self) -> dict[str, Any]:
-        "What a resumed fit needs to continue with these reductions."
-        return {name: vars(self)[name] for name in ("best", "wait", "cooling", "lr_scale")}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        "Make the fit that starts continue with earlier reductions."
-        self.__dict__.update(state)

@@ -13,6 +13,7 @@ from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau
 
 from . import _fastai
 from .arguments import Budget, is_number, number, plain, whole, whole_or_none
+from .events import find
 from .fit_length import StepLimit, TimeLimit
 from .hypers import (
     LR,
@@ -146,8 +147,7 @@ class ScheduleLR(ScheduleHyper):
         self.moms = check_moms(moms)
 
     def after_fit(self) -> None:
-        recorder = next((cb for cb in self.learn.cbs if isinstance(cb, Recorder)), None)
-        if recorder is not None:
+        if (recorder := find(self.learn, Recorder)) is not None:
             # For `learn.recorder.plot_sched()`, with one value per batch.
             recorder.hps = {"lr": list(recorder.lrs)}
             if self.moms is not None and self._plan is not None:
@@ -272,8 +272,7 @@ def preview_schedule(
     19    19      1      0  0.0006  NaN
     """
     n_epoch, _ = check_epochs(_length_of_fit(n_epoch, steps)[0])
-    limit, schedule = whole_or_none("steps", steps), check_schedules(schedule)
-    moms = ScheduleLR(schedule, moms).moms  # which checks both
+    limit, schedule, moms = whole_or_none("steps", steps), check_schedules(schedule), check_moms(moms)
     groups = n_groups(learn)
     lrs = spread_lr("lr_max", learn.lr if lr_max is None else lr_max, groups)
     run = StepPlan(learn, n_epoch if limit is None else epochs_for(learn, limit), limit=limit)
@@ -307,10 +306,10 @@ def check_moms(moms: Any) -> tuple[float, float] | None:
 
 def check_epochs(n_epoch: Any, start_epoch: Any = 0) -> tuple[int, int]:
     "Both as ints, if 0 <= start_epoch < n_epoch."
-    n_epoch = whole("n_epoch", n_epoch)
-    if whole("start_epoch", start_epoch, least=0) >= n_epoch:
+    n_epoch, start_epoch = whole("n_epoch", n_epoch), whole("start_epoch", start_epoch, least=0)
+    if start_epoch >= n_epoch:
         raise ValueError(f"start_epoch must be below n_epoch={n_epoch}, got {start_epoch!r}")
-    return n_epoch, whole("start_epoch", start_epoch, least=0)
+    return n_epoch, start_epoch
 
 
 # Assigned rather than patched: `@patch` would leave None under the functions' names.

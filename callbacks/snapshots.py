@@ -9,9 +9,10 @@ from fastai.basics import Learner, get_model
 
 from .arguments import whole, whole_or_none
 from .cycle_callback import CycleCallback
+from .events import SavedState
 
 
-class SnapshotEnsemble(CycleCallback):
+class SnapshotEnsemble(SavedState, CycleCallback):
     """Keep the weights at every cycle's minimum; `ensemble_preds` averages their predictions.
 
     Huang et al. 2017 (arXiv:1704.00109). A snapshot holds parameters and buffers in CPU memory, as they are after the
@@ -27,6 +28,8 @@ class SnapshotEnsemble(CycleCallback):
     >>> ensemble.steps, preds.shape
     ([9, 19, 29], torch.Size([32, 1]))
     """
+
+    _saved = ("snapshots", "steps", "missing")
 
     def __init__(
         self,
@@ -76,15 +79,6 @@ class SnapshotEnsemble(CycleCallback):
         finally:
             model.load_state_dict(before)
         return _each(lambda sums: sums / last, total), targs
-
-    def state_dict(self) -> dict[str, Any]:
-        "What a resumed fit needs to continue with these snapshots."
-        return {"snapshots": self.snapshots, "steps": self.steps, "missing": self.missing}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        "Make the fit that starts continue with earlier snapshots."
-        self._resumed = True
-        self.snapshots, self.steps, self.missing = state["snapshots"], state["steps"], state["missing"]
 
 
 def _each(f: Any, *outputs: Any) -> Any:

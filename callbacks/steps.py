@@ -19,7 +19,7 @@ from fastai.callback.training import GradientAccumulation
 
 from . import _fastai
 from .arguments import Budget, TimeBudget
-from .events import FitCallback
+from .events import FitCallback, find
 
 
 class StepCallback(FitCallback):
@@ -29,7 +29,7 @@ class StepCallback(FitCallback):
     # steps that overflow.
     order, run_valid = GradientAccumulation.order + 1, False
     _steps: Steps | None = None
-    _resumed = False  # whether `load_state_dict` was called for this fit
+    _resumed = False  # whether the fit continues an earlier one
     _first_step: int | None = None  # of a resumed fit
 
     def before_train(self) -> None:
@@ -50,7 +50,7 @@ class StepCallback(FitCallback):
 
     def continue_from(self, step: int | None) -> None:
         "Continue the count of an earlier fit, which would make this step next."
-        self._first_step = step
+        self._resumed, self._first_step = True, step
         if self._steps is not None and step is not None:
             self._steps.next = step
 
@@ -97,8 +97,7 @@ class FitLength(PlannedCallback):
         raise CancelTrainException
 
     def after_cancel_train(self) -> None:
-        recorder = next((cb for cb in self.learn.cbs if isinstance(cb, Recorder)), None)
-        if self._ends and recorder is not None:
+        if self._ends and (recorder := find(self.learn, Recorder)) is not None:
             _fastai.keep_train_metrics(recorder)
 
     def fit_ends(self, failed: bool) -> None:
@@ -156,11 +155,6 @@ class PlannedSteps(Steps):
         return self.plan.position(self.epoch, min(self.batch + 1, self.batches), self.batches)
 
     @property
-    def total(self) -> int:
-        "Planned steps of the fit."
-        return self.plan.budget().total_steps
-
-    @property
     def per_epoch(self) -> int:
         return self.plan.per_epoch
 
@@ -174,7 +168,7 @@ class StepPlan:
 
     def __init__(self, learn: Learner, n_epoch: int, start_epoch: int = 0, limit: int | None = None) -> None:
         self.batches, self.announced = n_batches(learn.dls.train), len(learn.dls.train)
-        accumulation = accumulation_of(learn)
+        accumulation = find(learn, GradientAccumulation)
         sizes = None if accumulation is None else batch_sizes(learn.dls.train)
         self.firsts, self._before = [0], []
         count: float = 0
@@ -307,14 +301,9 @@ def n_batches(dl: Any) -> int:
 
 def batches_per_step(learn: Learner) -> int:
     "Batches that share an optimizer step, rounded up."
-    accumulation = accumulation_of(learn)
+    accumulation = find(learn, GradientAccumulation)
     sizes = None if accumulation is None else batch_sizes(learn.dls.train)
     return -(-accumulation.n_acc * len(sizes) // sum(sizes)) if sizes else 1
-
-
-def accumulation_of(learn: Learner) -> Any:
-    "The GradientAccumulation of the fit, or None."
-    return next((cb for cb in learn.cbs if isinstance(cb, GradientAccumulation)), None)
 
 
 def batch_sizes(dl: Any) -> list[int] | None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from fastai.basics import get_model
+from fastai.basics import get_model, to_device
 from fastai.callback.tracker import SaveModelCallback
 
 from . import arguments
 from .arguments import Length
 from .evaluation_weights import EvaluationWeights
+from .events import SavedState
 from .steps import PlannedCallback
 
 
-class TailAverage(EvaluationWeights, PlannedCallback):
+class TailAverage(SavedState, EvaluationWeights, PlannedCallback):
     """Average the weights of every step from `start` on. Validation, saving and the end of the fit use the average.
 
     Polyak and Juditsky 1992. Along a constant LR an average does much of what a cooldown would: Hägele et al. 2024
@@ -35,6 +36,7 @@ class TailAverage(EvaluationWeights, PlannedCallback):
     """
 
     order = PlannedCallback.order
+    _saved = ("n_averaged", "_mean", "_trained")
 
     def __init__(
         self,
@@ -116,12 +118,5 @@ class TailAverage(EvaluationWeights, PlannedCallback):
     def _values(self) -> list[torch.Tensor]:
         return [*self._parameters(), *get_model(self.learn.model).buffers()]
 
-    def state_dict(self) -> dict[str, Any]:
-        "What a resumed fit needs to continue this average."
-        return {"n_averaged": self.n_averaged, "mean": self._mean, "trained": self._trained}
-
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        "Make the fit that starts continue an earlier average."
-        device = next(get_model(self.learn.model).parameters()).device
-        self._resumed, self.n_averaged = True, state["n_averaged"]
-        self._mean, self._trained = ([value.to(device) for value in state[name]] for name in ("mean", "trained"))
+        super().load_state_dict(to_device(state, self._parameters()[0].device))
