@@ -85,9 +85,9 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     return int(number)
 
 
-def whole_or_none(name: str, value: Any, least: int = 1) -> int | None:
-    "`value` as an int of at least `least`, or None."
-    return None if value is None else whole(name, value, least)
+def whole_or_none(name: str, value: Any) -> int | None:
+    "`value` as an int of at least 1, or None."
+    return None if value is None else whole(name, value)
 
 
 def choice(name: str, value: Any, allowed: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ Each part is a schedule over its own share of the run: its p, its percentages an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,69 +54,78 @@ def scaled(schedule: Schedule, factor: float) -> Scaled:
     return Scaled(schedule, factor)
 
 
-def _schedule(name: str, value: Any) -> Schedule:
+def _check_schedule(name: str, value: Any) -> Schedule:
     if not isinstance(value, Schedule):
         raise ValueError(f"{name} must be a Schedule, got {value!r}; a function f(p) becomes one as Custom(f)")
     return value
 
 
+class _Composite(Schedule):
+    "The base of schedules made of schedules."
+
+    def _shares(self, budget: Budget) -> list[tuple[int, Schedule, Budget]]:
+        "Every part with its first step and its share of the run."
+        raise NotImplementedError
+
+    def _curve(self, budget: Budget) -> Curve:
+        return self._in_turn([(start, part._curve(share)) for start, part, share in self._shares(budget)])
+
+    def _shape(self, budget: Budget) -> Curve:
+        return self._in_turn([(start, part._shape(share)) for start, part, share in self._shares(budget)])
+
+    def _in_turn(self, curves: list[tuple[int, Curve]]) -> Curve:
+        "One curve after the other, each on steps counted from its own start. The steps `t` must rise."
+        starts = [start for start, _ in curves]
+
+        def curve(t: np.ndarray) -> np.ndarray:
+            pieces = np.split(t, np.searchsorted(t, starts[1:]))
+            return np.concatenate([f(piece - start) for (start, f), piece in zip(curves, pieces, strict=True)])
+
+        return curve
+
+    def _ends(self, budget: Budget) -> list[int]:
+        return [start + end for start, part, share in self._shares(budget) for end in part._ends(share)]
+
+    def _parts(self, budget: Budget) -> list[tuple[Schedule, Budget]]:
+        return [(self, budget), *(pair for _, part, share in self._shares(budget) for pair in part._parts(share))]
+
+
 @dataclass(frozen=True)
-class Scaled(Schedule):
+class Scaled(_Composite):
     "The result of `scaled`."
 
-    schedule: Schedule = checked(_schedule)
+    schedule: Schedule = checked(_check_schedule)
     factor: float = checked(arguments.number, "(0, inf)")
+
+    def _shares(self, budget: Budget) -> list[tuple[int, Schedule, Budget]]:
+        return [(0, self.schedule, budget)]
 
     def _curve(self, budget: Budget) -> Curve:
         curve = self.schedule._curve(budget)
         return lambda t: self.factor * curve(t)
 
-    def _shape(self, budget: Budget) -> Curve:
-        return self.schedule._shape(budget)
-
-    def _ends(self, budget: Budget) -> list[int]:
-        return self.schedule._ends(budget)
-
-    def _parts(self, budget: Budget) -> list[tuple[Schedule, Budget]]:
-        return [(self, budget), *self.schedule._parts(budget)]
-
 
 @dataclass(frozen=True)
-class Warmup(Schedule):
+class Warmup(_Composite):
     "The result of `warmup`."
 
-    schedule: Schedule = checked(_schedule)
+    schedule: Schedule = checked(_check_schedule)
     length: Length = checked(arguments.length)
     start: float = checked(arguments.number, "[0, 1]", default=0.0)
 
-    def _rest(self, budget: Budget) -> tuple[int, Budget]:
+    def _shares(self, budget: Budget) -> list[tuple[int, Schedule, Budget]]:
         steps = arguments.whole_steps("length", self.length, budget)
         if steps == budget.total_steps:
             raise ValueError(f"a warm-up of length={self.length!r} takes all of the run's {steps} steps")
-        return steps, budget._replace(total_steps=budget.total_steps - steps)
+        return [(steps, self.schedule, budget._replace(total_steps=budget.total_steps - steps))]
 
-    def _curve(self, budget: Budget) -> Curve:
-        steps, rest = self._rest(budget)
-        return self._rise_into(self.schedule._curve(rest), steps)
-
-    def _shape(self, budget: Budget) -> Curve:
-        steps, rest = self._rest(budget)
-        return self._rise_into(self.schedule._shape(rest), steps)
-
-    def _rise_into(self, then: Curve, steps: int) -> Curve:
-        first = then(np.zeros(1)).item()
-        return _in_turn([0, steps], [lambda t: between(self.start, first, t / steps), then])
-
-    def _ends(self, budget: Budget) -> list[int]:
-        steps, rest = self._rest(budget)
-        return [steps + end for end in self.schedule._ends(rest)]
-
-    def _parts(self, budget: Budget) -> list[tuple[Schedule, Budget]]:
-        _, rest = self._rest(budget)
-        return [(self, budget), *self.schedule._parts(rest)]
+    def _in_turn(self, curves: list[tuple[int, Curve]]) -> Curve:
+        [(steps, after)] = curves
+        first = after(np.zeros(1)).item()
+        return super()._in_turn([(0, lambda t: between(self.start, first, t / steps)), (steps, after)])
 
 
-def _parts(name: str, value: Any) -> tuple[tuple[Schedule, Length | None], ...]:
+def _check_parts(name: str, value: Any) -> tuple[tuple[Schedule, Length | None], ...]:
     try:
         parts = [(schedule, length) for schedule, length in value]
     except (TypeError, ValueError):
@@ -124,23 +133,22 @@ def _parts(name: str, value: Any) -> tuple[tuple[Schedule, Length | None], ...]:
     if not parts:
         raise ValueError(f"{name} must be at least one pair (schedule, length), got none")
     for i, (schedule, length) in enumerate(parts):
-        _schedule(f"{name}[{i}]", schedule)
+        _check_schedule(f"{name}[{i}]", schedule)
         if length is not None or i < len(parts) - 1:
             arguments.length(f"length of {name}[{i}]", length)
     return tuple((schedule, arguments.plain(length)) for schedule, length in parts)
 
 
 @dataclass(frozen=True)
-class Join(Schedule):
+class Join(_Composite):
     "The result of `join`."
 
-    parts: tuple[tuple[Schedule, Length | None], ...] = checked(_parts)
+    parts: tuple[tuple[Schedule, Length | None], ...] = checked(_check_parts)
 
     def _lengths(self) -> dict[str, Length]:
         return {f"length of parts[{i}]": length for i, (_, length) in enumerate(self.parts) if length is not None}
 
     def _shares(self, budget: Budget) -> list[tuple[int, Schedule, Budget]]:
-        "Every part with its first step and its share of the run."
         lengths = [arguments.in_steps(name, length, budget) for name, length in self._lengths().items()]
         bounds = [0, *(round(end) for end in np.cumsum(lengths).round(6).tolist())]
         if len(lengths) < len(self.parts):
@@ -156,38 +164,12 @@ class Join(Schedule):
             for start, share, (schedule, _) in zip(bounds, steps, self.parts, strict=False)
         ]
 
-    def _curve(self, budget: Budget) -> Curve:
-        starts, schedules, shares = zip(*self._shares(budget), strict=True)
-        return _in_turn(starts, [schedule._curve(share) for schedule, share in zip(schedules, shares, strict=True)])
-
-    def _shape(self, budget: Budget) -> Curve:
-        starts, schedules, shares = zip(*self._shares(budget), strict=True)
-        return _in_turn(starts, [schedule._shape(share) for schedule, share in zip(schedules, shares, strict=True)])
-
     def _ends(self, budget: Budget) -> list[int]:
         "The ends of all parts. A part after which the LR does not rise ends no cycle."
-        curve = self._curve(budget)
-        ends = [start + end for start, schedule, share in self._shares(budget) for end in schedule._ends(share)]
+        curve, last = self._curve(budget), budget.total_steps - 1
 
         def before_a_rise(end: int) -> bool:
             now, following = curve(np.array([end, end + 1.0]))
             return following > now
 
-        last = budget.total_steps - 1
-        return [end for end in ends if end == last or before_a_rise(end)]
-
-    def _parts(self, budget: Budget) -> list[tuple[Schedule, Budget]]:
-        return [
-            (self, budget),
-            *(part for _, schedule, share in self._shares(budget) for part in schedule._parts(share)),
-        ]
-
-
-def _in_turn(starts: Sequence[int], curves: Sequence[Curve]) -> Curve:
-    "One curve after the other, each on steps counted from its own start. The steps `t` must rise."
-
-    def curve(t: np.ndarray) -> np.ndarray:
-        pieces = np.split(t, np.searchsorted(t, starts[1:]))
-        return np.concatenate([f(piece - start) for f, piece, start in zip(curves, pieces, starts, strict=True)])
-
-    return curve
+        return [end for end in super()._ends(budget) if end == last or before_a_rise(end)]

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from . import arguments
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from .hypers import Schedules
-    from .schedule import Schedule
 
 
 class SchedulePreview:
@@ -62,14 +59,6 @@ class SchedulePreview:
         figure.savefig(png, format="png", dpi=150)
         plt.close(figure)
         return png.getvalue()
-
-
-def plot(schedule: Schedule, epochs: float, steps_per_epoch: int, lr_max: float, ax: Axes | None) -> Axes:
-    "Draw the LR of `schedule` against epochs."
-    arguments.number("epochs", epochs, "(0, inf)")
-    arguments.number("lr_max", lr_max, "(0, inf)")
-    lrs = lr_max * schedule.multipliers(max(1, round(epochs * steps_per_epoch)), steps_per_epoch)
-    return draw([lrs], steps_per_epoch, repr(schedule), ax)
 
 
 def draw(groups: Sequence[np.ndarray], steps_per_epoch: float, title: str, ax: Axes | None) -> Axes:

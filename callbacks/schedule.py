@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arguments import Budget, Length
+from .arguments import Budget, Length, number
 from .lint import lint
+from .preview import draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,9 +73,10 @@ class Schedule:
 
     def plot(self, epochs: float, steps_per_epoch: int, lr_max: float = 1.0, ax: Axes | None = None) -> Axes:
         "Draw the schedule over `epochs` on `ax`, or on new axes, which it returns."
-        from .preview import plot
-
-        return plot(self, epochs, steps_per_epoch, lr_max, ax)
+        number("epochs", epochs, "(0, inf)")
+        number("lr_max", lr_max, "(0, inf)")
+        lrs = lr_max * self.multipliers(max(1, round(epochs * steps_per_epoch)), steps_per_epoch)
+        return draw([lrs], steps_per_epoch, repr(self), ax)
 
     def lint(self, total_steps: int, steps_per_epoch: int) -> list[str]:
         """Warnings about what is probably not meant, in a run of this length; empty if all is well.

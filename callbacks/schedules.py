@@ -57,7 +57,7 @@ class StepDecay(Schedule):
         return lambda t: self.gamma ** np.floor(t / every + 1e-9)
 
 
-def _milestones(name: str, value: Any) -> tuple[Length, ...]:
+def _check_milestones(name: str, value: Any) -> tuple[Length, ...]:
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         raise ValueError(f"{name} must be a list of lengths, each {arguments.LENGTHS}; got {value!r}")
     milestones = tuple(length(f"{name}[{i}]", at) for i, at in enumerate(value))
@@ -77,7 +77,7 @@ class MultiStep(Schedule):
     array([1.  , 1.  , 0.5 , 0.25, 0.25])
     """
 
-    milestones: tuple[Length, ...] = checked(_milestones, default=("50%", "75%"))
+    milestones: tuple[Length, ...] = checked(_check_milestones, default=("50%", "75%"))
     gamma: float = checked(number, "(0, 1]", default=0.1)
 
     def _lengths(self) -> dict[str, Length]:
@@ -293,7 +293,7 @@ class Trapezoid(Schedule):
         return curve
 
 
-def _points(name: str, value: Any) -> tuple[tuple[float, float], ...]:
+def _check_points(name: str, value: Any) -> tuple[tuple[float, float], ...]:
     try:
         pairs = [(p, multiplier) for p, multiplier in value]
     except (TypeError, ValueError):
@@ -315,14 +315,14 @@ class Points(Schedule):
     array([0. , 0.5, 1. , 0.5])
     """
 
-    points: tuple[tuple[float, float], ...] = checked(_points, default=((0, 0.0), (0.3, 1.0), (1.0, 0.0)))
+    points: tuple[tuple[float, float], ...] = checked(_check_points, default=((0, 0.0), (0.3, 1.0), (1.0, 0.0)))
 
     def _curve(self, budget: Budget) -> Curve:
         at, values = np.array(self.points, dtype=float).T
         return lambda t: np.interp(t / budget.total_steps, at, values)
 
 
-def _function(name: str, value: Any) -> Callable[[float], float]:
+def _check_function(name: str, value: Any) -> Callable[[float], float]:
     if not callable(value):
         raise ValueError(f"{name} must be a function of p in [0, 1), got {value!r}")
     return value
@@ -339,7 +339,7 @@ class Custom(Schedule):
     array([1.  , 0.75])
     """
 
-    f: Callable[[float], float] = checked(_function)
+    f: Callable[[float], float] = checked(_check_function)
 
     def __repr__(self) -> str:
         return f"Custom({getattr(self.f, '__qualname__', None) or repr(self.f)})"
