@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -95,15 +96,14 @@ def measure_batchnorm(
     keeps its statistics. `limit` is the number of batches to measure them on, by default all. Batches pass the
     callbacks that prepare batches for prediction, as in `learn.get_preds`.
     """
-    model = get_model(learn.model)
-    modules = list(model.modules())
+    modules = list(get_model(learn.model).modules())
     modes = modes or [True] * len(modules)
     trained = [module for module, training in zip(modules, modes, strict=True) if training]
     layers = [layer for layer in trained if isinstance(layer, BATCH_NORM) and layer.running_mean is not None]
     if not layers:
         return
-    momenta, modes_before, learner = [m.momentum for m in layers], [m.training for m in modules], dict(vars(learn))
-    try:
+    dl = learn.dls.train if batches is None else batches
+    with _settings_kept(learn, modules, layers), torch.no_grad(), kept_random_state(learn.dls):
         # Not model.train(): a model may keep some of its layers in eval mode, and others must not be switched on.
         for module, training in zip(modules, modes, strict=True):
             module.training = training
@@ -112,11 +112,17 @@ def measure_batchnorm(
             layer.momentum = None  # the plain mean over all batches
         learn.cbs = L(cb for cb in learn.cbs if cb.run_valid and hasattr(type(cb), "before_batch"))
         learn.loss_func = _no_loss  # a callback that prepares predictions for the loss may be missing
-        dl = learn.dls.train if batches is None else batches
         learn.training, learn.dl, learn.n_iter = False, dl, len(dl)
-        with torch.no_grad(), kept_random_state(learn.dls):
-            for i, batch in enumerate(islice(dl, limit)):
-                learn.one_batch(i, batch)
+        for i, batch in enumerate(islice(dl, limit)):
+            learn.one_batch(i, batch)
+
+
+@contextmanager
+def _settings_kept(learn: Learner, modules: list[nn.Module], layers: list[nn.Module]) -> Iterator[None]:
+    "Restore on exit the Learner's attributes, the modes of all modules and the momenta of the batch-norm layers."
+    momenta, modes_before, learner = [m.momentum for m in layers], [m.training for m in modules], dict(vars(learn))
+    try:
+        yield
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
