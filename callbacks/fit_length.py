@@ -36,16 +36,13 @@ class StepLimit(FitLength):
 
     def before_train(self) -> None:
         super().before_train()
-        self._tell_fastai(self._steps.plan.first_of(self._epoch))
+        self.learn.pct_train = self._steps.start / self.steps  # what fastai's own schedules follow
 
     def after_batch(self) -> None:
         done = self._steps.next_position
-        self._tell_fastai(done)
+        self.learn.pct_train = done / self.steps
         if done >= self.steps and not self._steps.waiting and self._steps.batch + 1 < self._steps.batches:
             self.end_training()
-
-    def _tell_fastai(self, position: float) -> None:
-        self.learn.pct_train = position / self.steps  # what fastai's own schedules follow
 
 
 class TimeLimit(FitLength):

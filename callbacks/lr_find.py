@@ -99,9 +99,9 @@ def lr_range_test(
     if isinstance(suggest, str) or not isinstance(suggest, Iterable):
         raise ValueError(f"suggest must be a list of some of {', '.join(SUGGESTIONS)}, got {suggest!r}")
     suggest = list(suggest)
-    unknown = [name for name in suggest if name not in SUGGESTIONS]
-    if unknown:
-        raise ValueError(f"suggest must be some of {', '.join(SUGGESTIONS)}, got {unknown[0]!r}")
+    for name in suggest:
+        if name not in SUGGESTIONS:
+            raise ValueError(f"suggest must be some of {', '.join(SUGGESTIONS)}, got {name!r}")
     batches = n_batches(learn.dls.train)
     if batches == 0:
         raise ValueError("the training data give no full batch")
@@ -167,10 +167,6 @@ def _limit(losses: list[float]) -> float:
     return 4 * best if best > 0 else best + 3 * max(-best, losses[0] - best)
 
 
-def _is_lazy(model: torch.nn.Module) -> bool:
-    return any(isinstance(tensor, UninitializedTensorMixin) for _, tensor in _tensors(model))
-
-
 @contextmanager
 def untouched(learn: Learner) -> Iterator[None]:
     "Undo on exit all that training inside the block does to `learn` and to the random state."
@@ -178,12 +174,13 @@ def untouched(learn: Learner) -> Iterator[None]:
     holders = [o for o in (learn, learn.dls, *learn.cbs, *learn.metrics, *recorder) if hasattr(o, "__dict__")]
     attributes = [(holder, dict(vars(holder))) for holder in holders]
     cbs, loaders = list(learn.cbs), list(learn.dls.loaders)
-    weights = {} if _is_lazy(learn.model) else {name: _to_cpu(tensor) for name, tensor in _tensors(learn.model)}
-    grads = {name: _to_cpu(parameter.grad) for name, parameter in learn.model.named_parameters()}
-    modes = [(module, module.training) for module in learn.model.modules()]
-    optimizer = _optimizer_state(learn.opt or learn.opt_func)
     model = learn.model
-    if _is_lazy(model):  # the first batch would give it its shapes for good
+    is_lazy = any(isinstance(tensor, UninitializedTensorMixin) for _, tensor in _tensors(model))
+    weights = {} if is_lazy else {name: _to_cpu(tensor) for name, tensor in _tensors(model)}
+    grads = {name: _to_cpu(parameter.grad) for name, parameter in model.named_parameters()}
+    modes = [(module, module.training) for module in model.modules()]
+    optimizer = _optimizer_state(learn.opt or learn.opt_func)
+    if is_lazy:  # the first batch would give it its shapes for good
         learn.model, learn.opt = copy.deepcopy(model), None
     try:
         with kept_random_state(learn.dls):

@@ -65,10 +65,12 @@ class Resumable(FitCallback):
         self._path = Path(file)  # absolute, and of this process and fit, once a fit has begun
 
     def epochs_start(self) -> None:
-        self._path = self._path_of_fit()
-        self._fit = fingerprint(self.learn)
+        number = f"-{self._fits_done + 1}" if self._fits_done else ""
+        self._path, self._fit = path_of(self.learn, self.file, number), fingerprint(self.learn)
         if self._path.exists():
-            self._load(self._read())
+            state = self._read()
+            load_fit_state(self.learn, state)
+            self.skip_to = state["epoch"]
         else:
             try_to_write(self._path, self._state(0))
 
@@ -79,10 +81,6 @@ class Resumable(FitCallback):
 
     def fit_ends(self, failed: bool) -> None:
         self._fits_done += not failed
-
-    def _path_of_fit(self) -> Path:
-        number = f"-{self._fits_done + 1}" if self._fits_done else ""
-        return path_of(self.learn, self.file, number)
 
     def _state(self, done: int) -> dict[str, Any]:
         return {"fit": self._fit, "epoch": done, **fit_state(self.learn)}
@@ -102,10 +100,6 @@ class Resumable(FitCallback):
                 "give every fit a file of its own, or delete this one to start over"
             )
         return state
-
-    def _load(self, state: dict[str, Any]) -> None:
-        load_fit_state(self.learn, state)
-        self.skip_to = state["epoch"]
 
 
 def fit_state(learn: Learner) -> dict[str, Any]:
@@ -187,15 +181,11 @@ def write(path: Path, state: dict[str, Any]) -> None:
 
 
 def first_difference(stored: dict[str, Any], now: dict[str, Any]) -> str:
-    "The first of the values in `now` that is another one in `stored`, in words; empty if there is none."
-    return next(
-        (
-            f"its {name} is {stored.get(name)!r}, this one's {value!r}"
-            for name, value in now.items()
-            if stored.get(name) != value
-        ),
-        "",
-    )
+    "The first value of `now` that differs from the one in `stored`, in words; empty if there is none."
+    for name, value in now.items():
+        if stored.get(name) != value:
+            return f"its {name} is {stored.get(name)!r}, this one's {value!r}"
+    return ""
 
 
 def fingerprint(learn: Any) -> dict[str, Any]:

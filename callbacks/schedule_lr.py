@@ -80,8 +80,9 @@ class ScheduleHyper(PlannedCallback):
         self._plan.write(learn.opt, self._steps.start_batch(learn))
 
     def after_train(self) -> None:
-        planned, made = self._steps.plan.steps_in(self._epoch), self._steps.made_in_epoch
-        if planned not in (made, None) and not self._warned:
+        planned = self._steps.plan.first_of(self._epoch + 1) - self._steps.start
+        made = self._steps.next - self._steps.first_of_epoch
+        if planned and planned != made and not self._warned:  # a fit of `minutes` plans 0
             self._warned = True
             warnings.warn(
                 f"epoch {self._epoch} made {made} optimizer steps, and {planned} were planned; {self!r} follows the "
@@ -271,7 +272,7 @@ def preview_schedule(
     10    10      1      0  0.0500  NaN
     19    19      1      0  0.0006  NaN
     """
-    n_epoch, _ = check_epochs(_length_of_fit(n_epoch, steps)[0])
+    n_epoch = whole("n_epoch", _length_of_fit(n_epoch, steps)[0])
     limit, schedule, moms = whole_or_none("steps", steps), check_schedules(schedule), check_moms(moms)
     groups = n_groups(learn)
     lrs = spread_lr("lr_max", learn.lr if lr_max is None else lr_max, groups)
@@ -304,7 +305,7 @@ def check_moms(moms: Any) -> tuple[float, float] | None:
     return float(pair[0]), float(pair[1])
 
 
-def check_epochs(n_epoch: Any, start_epoch: Any = 0) -> tuple[int, int]:
+def check_epochs(n_epoch: Any, start_epoch: Any) -> tuple[int, int]:
     "Both as ints, if 0 <= start_epoch < n_epoch."
     n_epoch, start_epoch = whole("n_epoch", n_epoch), whole("start_epoch", start_epoch, least=0)
     if start_epoch >= n_epoch:

@@ -158,10 +158,6 @@ class PlannedSteps(Steps):
     def per_epoch(self) -> int:
         return self.plan.per_epoch
 
-    @property
-    def made_in_epoch(self) -> int:
-        return self.next - self.first_of_epoch
-
 
 class StepPlan:
     "How many optimizer steps a fit will make before each of its batches, as far as it can be known."
@@ -193,10 +189,6 @@ class StepPlan:
     def first_of(self, epoch: int) -> int:
         "Planned steps before an epoch."
         return self.firsts[epoch]
-
-    def steps_in(self, epoch: int) -> int:
-        "Planned steps of an epoch."
-        return self.firsts[epoch + 1] - self.firsts[epoch]
 
     @property
     def is_even(self) -> bool:
@@ -239,9 +231,6 @@ class TimePlan:
     def first_of(self, epoch: int) -> int:
         "Not known before: 0."
         return 0
-
-    def steps_in(self, epoch: int) -> None:
-        "Not known before: None."
 
     def budget(self) -> Budget:
         "The length of the fit, in shares of its time."
