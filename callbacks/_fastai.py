@@ -143,7 +143,7 @@ def has_state(cb: Callback) -> bool:
 
 
 def callback_state(cb: Callback) -> dict[str, Any]:
-    "That state."
+    "What `cb` has for which `has_state` is true: the values of the attributes in `_STATE`, by name."
     names = next(names for kind, names in _STATE.items() if isinstance(cb, kind))
     return {name: vars(cb)[name] for name in names if name in vars(cb)}
 

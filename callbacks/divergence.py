@@ -63,7 +63,7 @@ class StopOnDivergence(StepCallback):
     step = property(lambda self: self._found and self._found.step, doc="The 0-based optimizer step, or None.")
     lr = property(lambda self: self._found and self._found.lr, doc="The last parameter group's LR there, or None.")
     loss = property(lambda self: self._found and self._found.loss, doc="The loss there, or None.")
-    reason = property(lambda self: self._found.reason if self._found else "", doc="All of it in words.")
+    reason = property(lambda self: self._found.reason if self._found else "", doc="All of these, in words.")
 
     def begin(self) -> None:
         if not self._resumed:

@@ -10,10 +10,10 @@ from .events import FitCallback
 
 
 class EvaluationWeights(FitCallback):
-    """While a batch is trained on, the model has the weights of training. At all other times it has those to evaluate.
+    """Give the model one set of weights while an epoch trains, and another at all other times.
 
-    So validation, predictions, saved and exported models all have the weights to evaluate. The statistics of batch-norm
-    layers are measured anew for them, before an epoch is validated.
+    So validation, predictions, and saved and exported models all use the weights to evaluate. Before each validation
+    the statistics of batch-norm layers are measured again, for these weights.
     """
 
     order = TrainEvalCallback.order + 1

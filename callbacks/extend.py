@@ -27,6 +27,7 @@ from .events import FitCallback, find
 from .random_state import random_state, set_random_state
 from .resume import (
     Resumable,
+    check_file,
     fingerprint,
     first_difference,
     fit_state,
@@ -85,13 +86,11 @@ class Extendable(PlannedCallback):
         file: str | Path,  # Where to save, in `learn.path/learn.model_dir` unless absolute; ".pth" is added
         budgets: Sequence[int] = (),  # Shorter lengths of the run in epochs, whose states are kept too
     ) -> None:
-        if not isinstance(file, (str, Path)) or not str(file):
-            raise ValueError(f"file must be a path, got {file!r}")
+        self.file = check_file(file)
         if isinstance(budgets, str) or not isinstance(budgets, Iterable):
             raise ValueError(f"budgets must be a list of numbers of epochs, got {budgets!r}")
-        self.file = file
         self.budgets = [whole(f"budgets[{i}]", budget) for i, budget in enumerate(budgets)]
-        self._path = Path(file)  # absolute, and of this process, once a fit has begun
+        self._path = self.file  # absolute, and of this process, once a fit has begun
         self._header: dict[str, Any] = {}
         self._targets: list[int] = []  # steps that a state is kept before, and that are still to come
         self._kept: set[int] = set()
@@ -148,7 +147,7 @@ class Extendable(PlannedCallback):
         write(self._path, {**self._header, "states": states})
 
     def _earlier_states(self) -> list[dict[str, Any]]:
-        "The states in the file that are of this trunk: with the losses of this fit."
+        "The states in the file that belong to this trunk: their losses are those of this fit."
         if len(self._kept) == 1 or not self._path.exists():
             return []
         now = self.learn.recorder.losses
@@ -162,7 +161,7 @@ class Extendable(PlannedCallback):
 
 
 class _Continue(FitCallback):
-    "Starts a fit from the latest state in the file of an Extendable that is before the cooldown of this fit."
+    "Start a fit from the file of an Extendable: from its latest state before the cooldown of this fit."
 
     order = 98  # after Extendable, which looks at the optimizer before; before Resumable, whose state may be later
 
@@ -190,11 +189,11 @@ class _Continue(FitCallback):
             self._skip_batches()
 
     def fit_ends(self, failed: bool) -> None:
-        vars(self.learn).pop("one_batch", None)
+        self.learn.__dict__.pop("one_batch", None)  # left by an exception in the skipped batches
         self._state, self.stored = {}, {}
 
     def _skip_batches(self) -> None:
-        "Draw the batches of the epoch that the state is after, without training on them, then load the state."
+        "Draw those batches of the epoch that come before the state, without training on them; then load the state."
         learn = self.learn
 
         def one_batch(i: int, b: Any) -> None:

@@ -18,9 +18,9 @@ _COLUMNS = {"step": "q", "epoch": "q", "groups": "q", "loss": "d", "lr": "d", "m
 class HyperHistory(StepCallback):
     """Record every group's LR and momentum, and the loss, at every optimizer step.
 
-    If several batches share a step, as under `GradientAccumulation`, its loss is their mean. `skipped` lists the steps
-    that were cancelled, for example by the loss scaler of mixed precision. Every fit starts a new history; LR range
-    tests are not recorded.
+    The loss of a step is the mean over its batches; under `GradientAccumulation` it has several. `skipped` lists the
+    steps that were cancelled, for example by the loss scaler of mixed precision. Every fit starts a new history. LR
+    range tests are not recorded.
 
     >>> from fastai.test_utils import synth_learner
     >>> from lrlab.callbacks import HyperHistory

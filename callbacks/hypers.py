@@ -67,13 +67,13 @@ def uses(opt: Any, name: str) -> bool:
 
 def check_schedules(schedules: Any) -> Schedules:
     "A schedule, or a dict of schedules by group index."
-    by_group = schedules if isinstance(schedules, Mapping) else {0: schedules}
-    for group, schedule in by_group.items():
+    named = schedules if isinstance(schedules, Mapping) else {0: schedules}
+    for group, schedule in named.items():
         if not isinstance(schedule, Schedule):
             raise ValueError(f"schedule must be a Schedule such as CosineDecay(), got {schedule!r}")
         if not isinstance(group, int) or isinstance(group, bool):
             raise ValueError(f"schedule must have whole numbers of parameter groups as keys, got {group!r}")
-    if not by_group:
+    if not named:
         raise ValueError("schedule must be a Schedule or a dict with at least one, got {}")
     return schedules
 
@@ -96,7 +96,7 @@ def by_group(schedules: Schedules, groups: int) -> list[Schedule]:
 
 
 def per_group(schedules: Schedules, curve_of: Callable[[Schedule], Curve]) -> Callable[[int], list[Curve]]:
-    "From a number of parameter groups to the curve of each; groups of one schedule share its curve."
+    "A function from the number of parameter groups to the curve of each. Groups of one schedule share its curve."
     curves: dict[int, Curve] = {}
 
     def of_groups(groups: int) -> list[Curve]:
@@ -169,7 +169,7 @@ class Plan:
 
 
 class WrappedPlan(Plan):
-    "The same for an optimizer of torch's in an OptimWrapper, whose `hypers` are copies."
+    "A Plan for an optimizer of torch's in an OptimWrapper, whose `hypers` are copies."
 
     __slots__ = ()
 

@@ -96,18 +96,13 @@ def lr_range_test(
     if not 0 < starts.min() or not starts[-1] < end_lr:
         raise ValueError(f"start_lr must be above 0 and below end_lr={end_lr!r}, got {start_lr!r}")
     num_it = whole("num_it", num_it, least=6)
-    if isinstance(suggest, str) or not isinstance(suggest, Iterable):
-        raise ValueError(f"suggest must be a list of some of {', '.join(SUGGESTIONS)}, got {suggest!r}")
-    suggest = list(suggest)
-    for name in suggest:
-        if name not in SUGGESTIONS:
-            raise ValueError(f"suggest must be some of {', '.join(SUGGESTIONS)}, got {name!r}")
+    suggest = _check_methods(suggest)
     batches = n_batches(learn.dls.train)
     if batches == 0:
         raise ValueError("the training data give no full batch")
     longest_step = LONGEST_STEP * batches_per_step(learn)
     test = RangeTest(starts, starts / starts[-1] * end_lr, num_it, stop_div, longest_step)
-    # Most callbacks stand aside by themselves; CSVLogger would start a new file.
+    # Most callbacks do nothing in a range test; CSVLogger would start a new file.
     loggers = [cb for cb in learn.cbs if isinstance(cb, CSVLogger)]
     with untouched(learn), learn.no_logging(), learn.removed_cbs(loggers):
         learn.fit(num_it * longest_step // batches + 1, cbs=test)
@@ -115,11 +110,21 @@ def lr_range_test(
     return LRRange(np.array(test.tested), np.array(test.smoothed), suggestions, reasons, test.stopped)
 
 
+def _check_methods(suggest: Any) -> list[str]:
+    if isinstance(suggest, str) or not isinstance(suggest, Iterable):
+        raise ValueError(f"suggest must be a list of some of {', '.join(SUGGESTIONS)}, got {suggest!r}")
+    methods = list(suggest)
+    for name in methods:
+        if name not in SUGGESTIONS:
+            raise ValueError(f"suggest must be some of {', '.join(SUGGESTIONS)}, got {name!r}")
+    return methods
+
+
 class RangeTest(Callback):
     "Grow the LR of every parameter group exponentially, step by step."
 
     order = 60  # after the Recorder, whose smoothed loss it reads
-    name = "lr_finder"  # This name tells fastai's callbacks, and ours, to stand aside.
+    name = "lr_finder"  # This name tells fastai's callbacks, and ours, to do nothing.
 
     def __init__(self, starts: np.ndarray, ends: np.ndarray, num_it: int, stop_div: bool, longest_step: int) -> None:
         self.starts, self.ends, self.num_it, self.stop_div = starts, ends, num_it, stop_div

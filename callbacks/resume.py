@@ -57,12 +57,10 @@ class Resumable(FitCallback):
         file: str | Path,  # Where to save, in `learn.path/learn.model_dir` unless absolute; ".pth" is added
         every: int = 1,  # Epochs between saves; the last epoch is always saved
     ) -> None:
-        if not isinstance(file, (str, os.PathLike)) or not str(file):
-            raise ValueError(f"file must be a path, got {file!r}")
-        self.file, self.every = file, whole("every", every)
+        self.file, self.every = check_file(file), whole("every", every)
         self._fits_done = 0
         self._fit: dict[str, Any] = {}
-        self._path = Path(file)  # absolute, and of this process and fit, once a fit has begun
+        self._path = self.file  # absolute, and of this process and fit, once a fit has begun
 
     def epochs_start(self) -> None:
         number = f"-{self._fits_done + 1}" if self._fits_done else ""
@@ -143,6 +141,13 @@ def load_fit_state(learn: Learner, state: dict[str, Any]) -> None:
     learn.train_iter = state["train_iter"]
     getattr(learn.dls, "n_inp", None)  # at the first batch fastai may draw an item, with its augmentation, to find out
     set_random_state(learn.dls, state["random"])
+
+
+def check_file(file: Any) -> Path:
+    "`file` as a Path; `ValueError` if it is not a path or empty."
+    if not isinstance(file, (str, os.PathLike)) or not str(file):
+        raise ValueError(f"file must be a path, got {file!r}")
+    return Path(file)
 
 
 def path_of(learn: Learner, file: str | Path, number: str = "") -> Path:

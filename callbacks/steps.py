@@ -160,7 +160,7 @@ class PlannedSteps(Steps):
 
 
 class StepPlan:
-    "How many optimizer steps a fit will make before each of its batches, as far as it can be known."
+    "How many optimizer steps a fit will make before each of its batches, as far as this is known before the fit."
 
     def __init__(self, learn: Learner, n_epoch: int, start_epoch: int = 0, limit: int | None = None) -> None:
         self.batches, self.announced = n_batches(learn.dls.train), len(learn.dls.train)
@@ -169,19 +169,17 @@ class StepPlan:
         self.firsts, self._before = [0], []
         count: float = 0
         for epoch in range(n_epoch):
-            steps = self.firsts[-1]
-            if sizes is not None:
-                # Items that make no step yet are carried over to the next epoch, so epochs may differ by a step.
-                count = getattr(accumulation, "count", 0) if epoch == start_epoch else count
-                before = [steps]
-                for size in sizes:
-                    count += size
-                    steps, count = (steps + 1, 0) if count >= accumulation.n_acc else (steps, count)
-                    before.append(steps)
-                self._before.append(before)
-            else:
-                steps += self.batches
-            self.firsts.append(steps)
+            if sizes is None:
+                self.firsts.append(self.firsts[-1] + self.batches)
+                continue
+            # Items that make no step yet are carried over to the next epoch, so epochs may differ by a step.
+            count = getattr(accumulation, "count", 0) if epoch == start_epoch else count
+            before = [self.firsts[-1]]
+            for size in sizes:
+                steps, count = (1, 0) if count + size >= accumulation.n_acc else (0, count + size)
+                before.append(before[-1] + steps)
+            self._before.append(before)
+            self.firsts.append(before[-1])
         self._whole = self.firsts[-1]  # of whole epochs; the fit may end within the last one
         if limit is not None:
             self.firsts = [min(first, limit) for first in self.firsts]
@@ -306,7 +304,7 @@ def batch_sizes(dl: Any) -> list[int] | None:
 
 
 def _n_items(dl: Any) -> list[int]:
-    "What may be the number of items in an epoch of `dl`."
+    "Numbers that may be the number of items in an epoch of `dl`, the most reliable first."
     found = [_fastai.items_per_process(dl), getattr(dl, "partial_n", None), getattr(dl, "n", None)]
     for sampler in (getattr(dl, "sampler", None), getattr(getattr(dl, "batch_sampler", None), "sampler", None)):
         found += [len(sampler)] if isinstance(sampler, Sized) else []

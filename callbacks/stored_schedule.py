@@ -1,4 +1,4 @@
-"""Schedules as plain values, for a file that is read without running what stands in it."""
+"""Schedules as plain values, so that a file that holds them can be read without running code."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ class TailAverage(SavedState, EvaluationWeights, PlannedCallback):
     (arXiv:2405.18392). The plain mean imitates a linear cooldown over the averaged part (Tian et al. 2025, WSM,
     arXiv:2507.17634). So `Constant` can be read at its end: `fit_schedule(8, Constant(), cbs=TailAverage())`.
 
-    With `decay` it is an exponential moving average: each step has the weight `1 - decay`, and the first steps that of
-    a plain mean. Statistics of batch-norm layers are measured anew for the average after every epoch. Training itself
-    is not changed. `n_averaged` counts the steps in the average.
+    With `decay` it is an exponential moving average: step n enters with the weight max(1 - decay, 1 / n), so it begins
+    as the plain mean. The statistics of batch-norm layers are measured again for the average after every epoch.
+    Training itself does not change. `n_averaged` counts the steps in the average.
 
     >>> from fastai.test_utils import synth_learner
     >>> from lrlab.callbacks import Constant, TailAverage

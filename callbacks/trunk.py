@@ -11,7 +11,7 @@ from .steps import StepPlan
 
 
 def end_of_trunk(learn: Learner, run: list[np.ndarray], longer: list[np.ndarray]) -> int:
-    "The latest step before which `run` is surely as the longer run, and whose state is worth keeping."
+    "The latest step at which the state of `run` is surely that of the longer run: where its cooldown begins."
     shared = shared_steps(run, longer)
     if shared == len(run[0]):
         return shared

@@ -12,8 +12,8 @@ class GradualUnfreeze(FitCallback):
     """Train the last `start` parameter groups first, and one more after every `every` epochs.
 
     Howard & Ruder 2018 (arXiv:1801.06146, section 3.3). Unlike `learn.freeze_to` it keeps the optimizer's averages of
-    the groups that train already. After the fit the groups stay unfrozen as far as it came; after an exception they
-    are frozen as before the fit.
+    the groups that train already. After the fit, what it has unfrozen stays unfrozen. After an exception, the same
+    groups are frozen as before the fit.
 
     >>> from fastai.basics import nn
     >>> from fastai.test_utils import synth_learner
