@@ -46,7 +46,7 @@ def main(
     "Train the best model that fits into the time, test it once on images put aside, and export it."
     began = time.monotonic()
 
-    from lrlab.recipes.kitchen.learner_workload import choose_workload
+    from lrlab.recipes.kitchen.learner_workload import LearnerWorkload, choose_workload
 
     images = {
         "data": data,
@@ -58,7 +58,7 @@ def main(
         "aug": aug,
     }
     workload = choose_workload(learner, **images, cache=not no_cache)
-    if learner is not None:
+    if isinstance(workload, LearnerWorkload):
         from lrlab.recipes.studies.best.learner import study as of_learner
 
         question = of_learner.Question(workload, minutes, seed, threads, judge)

@@ -29,13 +29,15 @@ from lrlab.recipes.kitchen.stage import print_note, stage
 from lrlab.recipes.kitchen.stats.measures import Measure, lower_is_better
 from lrlab.recipes.kitchen.store.tables import by_column
 from lrlab.recipes.kitchen.text import printable, shorten
-from lrlab.recipes.kitchen.workloads import Workload, make_workload
+from lrlab.recipes.kitchen.workloads import ImageWorkload, Workload, make_workload
 
 SPLITS = ("train", "valid", "test")
 CHECKED_SEED = 0
 
 
-def choose_workload(learner: FromFile | None, *, cache: bool = True, **image_options: Any) -> Workload:
+def choose_workload(
+    learner: FromFile | None, *, cache: bool = True, **image_options: Any
+) -> "LearnerWorkload | ImageWorkload":
     """The workload of `learner`, or that of the `image_options`, which a Learner excludes.
 
     Raises UserError for bad options.
