@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -24,6 +24,8 @@ from lrlab.callbacks.random_state import seed_loaders
 from lrlab.recipes.kitchen.errors import UserCodeError, UserError
 from lrlab.recipes.kitchen.from_file import FromFile
 from lrlab.recipes.kitchen.learner.classification import class_names, is_classification, is_plain
+from lrlab.recipes.kitchen.learner.out_of_memory import is_out_of_memory
+from lrlab.recipes.kitchen.learner.shared_weights import changed_weights, share_weights
 from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.stage import print_note, stage
 from lrlab.recipes.kitchen.stats.measures import Measure, lower_is_better
@@ -92,15 +94,22 @@ class LearnerWorkload(Workload):
         return self.name
 
     def load(self) -> OwnData:
-        """Make the Learner twice, train one batch, and tell what it is.
+        """Make the Learner, train one batch, make it again, and tell what it is.
 
         What is odd about it is printed. Raises UserCodeError for what the user's code raises, and UserError for a
         Learner that cannot be used.
         """
         stage("Making the Learner twice")
-        first, second = identity(self.learner(CHECKED_SEED)), identity(learn := self.learner(CHECKED_SEED))
+        first = identity(trained := self.learner(CHECKED_SEED))
+        n_classes = try_one_batch(trained)
+        with changed_weights(trained.model):
+            second = identity(learn := self.learner(CHECKED_SEED))
+        if first["weights"] != second["weights"] and share_weights(trained.model, learn.model):
+            raise UserCodeError(
+                f"{self.name} returns the same model in every call, so every run would continue the one before; make "
+                "the model inside the function"
+            )
         changed = [key for key in first if first[key] != second[key]]
-        n_classes = try_one_batch(learn)
         classes = class_names(learn.dls, n_classes) if n_classes else ()
         facts = {"images": dict(zip(SPLITS, map(count_items, learn.dls.loaders), strict=False))}
         known = {key: value for key, value in first.items() if key not in changed}
@@ -119,12 +128,14 @@ class LearnerWorkload(Workload):
         return {"learner": self.name, **data.identity}
 
     def learner(self, seed: int = 0, data: OwnData | None = None) -> Learner:
-        set_seed(seed)
-        learn = call(self.make_learner)
+        learn = call(self.make_learner, seed)
         set_seed(seed)
         seed_loaders(learn.dls, seed)
         learn.model_dir = scratch_folder()  # callbacks that save the model would overwrite each other's files
         return learn
+
+    def naming_errors(self, doing: str) -> AbstractContextManager:
+        return users_code(f"while {doing}")
 
 
 def _prepared() -> LearnerWorkload:
@@ -133,10 +144,12 @@ def _prepared() -> LearnerWorkload:
     return object.__new__(LearnerWorkload)
 
 
-def call(make_learner: Callable[[], Learner]) -> Learner:
-    "The Learner. Raises UserCodeError, with file and line, for anything that the function raises."
+def call(make_learner: Callable[[], Learner], seed: int) -> Learner:
+    "The Learner of a seed. Raises UserCodeError, with file and line, for anything that the function raises."
     try:
-        learn = make_learner()
+        function = load_function(make_learner)
+        set_seed(seed)
+        learn = function()
     except UserError:
         raise
     except (Exception, SystemExit) as error:  # a file that reads the command line on import may exit
@@ -153,13 +166,32 @@ def call(make_learner: Callable[[], Learner]) -> Learner:
 
 @contextmanager
 def users_code(when: str) -> Iterator[None]:
-    "Raise whatever the block raises as UserCodeError: `when`, the place in the user's code, and what it says."
+    """Raise whatever the block raises as UserCodeError: `when`, the place in the user's code, and what it says.
+
+    Too little memory is not the fault of the code, and stays what it is.
+    """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise UserCodeError(f"{when}: {place_of(error)}") from error
+
+
+def load_function(make_learner: Callable) -> Callable:
+    """The function itself. Its file is run once in a process, always with the same random numbers.
+
+    So data that the file splits at random are split alike in every process, and no call of the function draws other
+    random numbers because its file was run just before. Raises UserError for a Learner in place of the function.
+    """
+    set_seed(CHECKED_SEED)
+    function = make_learner.function() if isinstance(make_learner, FromFile) else make_learner
+    if isinstance(function, Learner):
+        name = make_learner.name if isinstance(make_learner, FromFile) else "this"
+        raise UserError(f"`learner`: {name} is a Learner; expected a function that makes one, anew in every call")
+    return function
 
 
 def place_of(error: BaseException) -> str:

@@ -5,7 +5,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -87,6 +87,10 @@ class Workload(ABC):
     def warm_up_head(self, learn: Any) -> None:
         "What a run trains before its schedule starts."
         return
+
+    def naming_errors(self, doing: str) -> AbstractContextManager:
+        "A block in which errors of the user's own code, if there is any, become UserCodeErrors that name their place."
+        return nullcontext()
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ import pickle
 import random
 import sys
 import textwrap
+from copy import deepcopy
 from functools import partial
 from importlib.machinery import PathFinder
 from itertools import count
 
 import pytest
 import torch
-from fastai.basics import DataLoaders, Learner, Metric, nn
+from fastai.basics import Callback, DataLoaders, Learner, Metric, nn
 from fastai.callback.tracker import EarlyStoppingCallback, SaveModelCallback
 from fastai.data.load import DataLoader
 from fastai.losses import CrossEntropyLossFlat, MSELossFlat
@@ -18,6 +19,8 @@ from fastai.metrics import accuracy, error_rate, rmse
 
 from lrlab.recipes.kitchen.errors import UserCodeError, UserError
 from lrlab.recipes.kitchen.from_file import FromFile
+from lrlab.recipes.kitchen.grid.place import Place
+from lrlab.recipes.kitchen.grid.range_tests import range_tests
 from lrlab.recipes.kitchen.learner_workload import LearnerWorkload, choose_workload, identity
 from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.runs.train import train_run
@@ -106,6 +109,55 @@ def test_a_learner_that_stops_early_is_tested_on_its_third_loader():
     workload = LearnerWorkload(lambda: classifier(dls, cbs=[EarlyStoppingCallback("accuracy"), SaveModelCallback()]))
     row = train_run(plan_runs(parse_schedules("cosine", 1), 1e-2, [0], 1)[0], None, workload).row
     assert row.status == "ok" and 0 <= row.test_accuracy <= 1
+
+
+def test_a_model_that_was_made_once_is_refused_unless_its_weights_are_put_back():
+    made_once = classifier()
+    weights = deepcopy(made_once.model.state_dict())
+    with pytest.raises(UserCodeError, match="the same model in every call, so every run would continue the one before"):
+        LearnerWorkload(lambda: Learner(loaders(), made_once.model, CrossEntropyLossFlat(), metrics=accuracy)).load()
+
+    def put_back():
+        made_once.model.load_state_dict(weights)
+        return made_once
+
+    assert LearnerWorkload(put_back).load().warnings == ()
+
+
+def test_a_file_is_run_with_the_same_random_numbers_and_changes_none_of_a_run(tmp_path):
+    "Two processes that start with different seeds split the data of the file alike, and a first call is as the later."
+    here = "import torch\nfrom tests.kitchen.tasks import classifier\nsplit = torch.rand(1)\n"
+    weights, splits = [], []
+    for number, seed in enumerate((5, 5, 6)):
+        file = tmp_path / f"of_process_{number}.py"
+        file.write_text(f"{here}def make():\n    return classifier()\n")
+        workload = LearnerWorkload(FromFile.parse(f"{file}:make"))
+        weights.append([identity(workload.learner(seed))["weights"] for _ in range(2)])
+        splits.append(float(sys.modules[file.stem].split))
+    assert weights[0] == weights[1] != weights[2] and all(first == later for first, later in weights)
+    assert len(set(splits)) == 1
+
+
+def test_a_learner_in_place_of_the_function_is_refused(tmp_path):
+    file = tmp_path / "with_learner.py"
+    file.write_text("from tests.kitchen.tasks import classifier\nlearn = classifier()\n")
+    for maker in (FromFile.parse(f"{file}:learn"), classifier()):
+        with pytest.raises(UserError, match="is a Learner; expected a function that makes one") as raised:
+            LearnerWorkload(maker).load()
+        assert raised.value.exit_code == 2
+
+
+class FailsInTheThirdBatch(Callback):
+    def after_batch(self):
+        if self.training and self.iter == 2:
+            raise RuntimeError("no third batch")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_error_in_a_range_test_names_the_place_in_the_users_code(jobs):
+    workload = LearnerWorkload(partial(classifier, cbs=FailsInTheThirdBatch()))
+    with pytest.raises(UserCodeError, match="while testing learning rates: .*, in after_batch: RuntimeError: no third"):
+        range_tests(workload, workload.load(), place=Place(jobs=jobs), start=0.0)
 
 
 def raises_in_metric(preds, targets):

@@ -70,7 +70,7 @@ def range_tests(
 def one_test(test: SeedTest, data: Any, workload: Workload, num_it: int) -> LRRange:
     "The LR range test of one seed, in one thread."
     try:
-        with using_threads(THREADS):
+        with using_threads(THREADS), workload.naming_errors("testing learning rates"):
             return range_test(workload, test.seed, data, num_it)
     finally:
         gc.collect()  # a Learner and its callbacks refer to each other
@@ -109,7 +109,7 @@ def jobs_worth_it(workload: Workload, data: Any, seeds: Sequence[int], num_it: i
     is_possible = place.engine == "local" and place.jobs != 1 and len(seeds) > 1 and train_device().type == "cpu"
     if not is_possible or (place.jobs is None and fitting_jobs(THREADS, 1.0) == 1):
         return 1
-    with using_threads(THREADS):
+    with using_threads(THREADS), workload.naming_errors("testing learning rates"):
         seconds = num_it * seconds_per_step(workload, seeds[0], data)
     gc.collect()
     jobs = min(place.jobs or fitting_jobs(THREADS, peak_memory()), len(seeds))

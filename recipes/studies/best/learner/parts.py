@@ -10,7 +10,6 @@ import numpy as np
 from fastai.basics import Learner
 from fastai.data.load import DataLoader
 
-from lrlab.recipes.kitchen.learner_workload import call
 from lrlab.recipes.studies.best.learner.plan import HALVES, SAME, THIRD
 
 
@@ -23,7 +22,7 @@ class WithoutTest:
     seed: int
 
     def __call__(self) -> Learner:
-        learn = call(self.make_learner)
+        learn = self.make_learner()
         train, valid = learn.dls.loaders[:2]
         learn.dls = copy(learn.dls)  # the function may return the same DataLoaders again
         learn.dls.loaders = [train, halve(valid, self.seed)[0] if self.parts == HALVES else valid]

@@ -104,7 +104,9 @@ def load_code(answer: Answer) -> str:
     "The lines that load the model, or its weights."
     if answer.model is None:
         weights = str(answer.report.with_name("weights.pth"))
-        return f"learn = make_learner()\nlearn.model.load_state_dict(torch.load({weights!r})['model'])"
+        return (
+            f"learn = make_learner()\nlearn.model.load_state_dict(torch.load({weights!r}, weights_only=True)['model'])"
+        )
     return (
         "from lrlab.recipes import load_model\n\n"
         "# Where the file of make_learner can be imported. fastai's load_learner does the same.\n"
