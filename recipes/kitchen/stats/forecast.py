@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS
+from lrlab.recipes.kitchen.text import plural
 
 ASSUMED = 0.8  # accuracy, before anything is known
 # The gap that five seeds showed, in units of what independent runs would show: the lowest and the highest of the data
@@ -27,6 +28,27 @@ def forecast_gap(n_images: int, seeds: int, accuracy: float = ASSUMED) -> tuple[
     """
     gap = independent_gap(n_images, seeds, accuracy)
     return SHARES[0] * gap, SHARES[1] * gap
+
+
+def describe_forecast(n_images: int, seeds: int) -> str:
+    """The forecast near the accuracy `ASSUMED` as a sentence. No gap is wider than that accuracy.
+
+    >>> print("\\n".join(describe_forecast(*few) for few in ((655, 5), (10, 2), (2, 2))))
+    ... # doctest: +NORMALIZE_WHITESPACE
+    5 seeds on 655 validation images can show gaps of 1.0 to 1.6 points near 80 % accuracy, and half of that near 95 %;
+    smaller ones stay open.
+    2 seeds on 10 validation images can show gaps of 55.9 points near 80 % accuracy at best; smaller ones stay open.
+    2 seeds on 2 validation images can show no gap near 80 % accuracy.
+    """
+    what = f"{plural(seeds, 'seed')} on {n_images:,} validation {'image' if n_images == 1 else 'images'} can show"
+    near = f"near {100 * ASSUMED:.0f} % accuracy"
+    low, high = forecast_gap(n_images, seeds)
+    if low > ASSUMED:
+        return f"{what} no gap {near}."
+    if high > ASSUMED:
+        return f"{what} gaps of {100 * low:.1f} points {near} at best; smaller ones stay open."
+    gaps = f"gaps of {100 * low:.1f} to {100 * high:.1f} points"
+    return f"{what} {gaps} {near}, and half of that near 95 %; smaller ones stay open."
 
 
 def independent_gap(n_images: int, seeds: int, accuracy: float) -> float:

@@ -143,6 +143,8 @@ def gaps(results: Results, ranked: pd.DataFrame) -> str:
     gap, n = shown_gap(ranked), int(ranked.n.max())
     if math.isnan(gap):
         return ""
+    if results.measure.is_share and gap >= 1:
+        return "These runs show no gap: they are too few, or validated on too few images."
     later = f" With {2 * n} seeds it would be about {_gap_words(later_gap(gap, n, 2 * n), results)}."
     has_equal_seeds = ranked.n.nunique() == 1 and gap > 0
     return f"These runs show gaps of about {_gap_words(gap, results)}; smaller stay open.{later * has_equal_seeds}"

@@ -27,7 +27,7 @@ from lrlab.recipes.kitchen.grid.tuning import Tuning, tune_schedules
 from lrlab.recipes.kitchen.learning_rates import LearningRate, acting_lr, parse_lr
 from lrlab.recipes.kitchen.machine.environment import peak_memory
 from lrlab.recipes.kitchen.runs.plan import plan_runs
-from lrlab.recipes.kitchen.stats.forecast import ASSUMED, forecast_gap
+from lrlab.recipes.kitchen.stats.forecast import describe_forecast
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.text import plural
@@ -174,11 +174,7 @@ def tell_plan(study: Study) -> None:
     count = n_seeds * sum(map(len, question.schedules.values()))
     plan = f"Plan: {'at most ' * question.has_stages}{plural(count, 'run')}."
     if question.judge.name == "accuracy" and n_seeds > 1 and n_images:
-        low, high = (100 * gap for gap in forecast_gap(n_images, n_seeds))
-        plan += (
-            f" {plural(n_seeds, 'seed')} on {n_images:,} validation images can show gaps of {low:.1f} to {high:.1f} "
-            f"points near {100 * ASSUMED:.0f} % accuracy, and half of that near 95 %; smaller ones stay open."
-        )
+        plan += f" {describe_forecast(n_images, n_seeds)}"
     if is_for_a_pretrained_model(study.image_set, study.workload):
         plan += f" {HINT}"
     print(plan, flush=True)
