@@ -88,6 +88,8 @@ def read_table(file: Path, is_file: Callable[[str], bool]) -> Table:
     first, *others = ((row + [""] * width)[:width] for row in rows)
     if any(map(is_file, first)) and not {_plain(name) for name in first} & {*FILES, *LABELS}:
         return Table(file, tuple(str(i + 1) for i in range(width)), [first, *others])
+    if not others:
+        raise bad_table(file, f"there are no rows below the header ({name_some(first, 12)})")
     return Table(file, tuple(first), others)
 
 

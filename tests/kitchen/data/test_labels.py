@@ -102,6 +102,7 @@ BAD_TABLES = {
     "one class": ("file,label\ncat_00,a\ncat_01,a\n", "holds 1 class"),
     "numbers": ("file,label\n{numbers}", "different values for 12 images, which are no classes"),
     "empty": ("", "cannot be read as a table"),
+    "a header alone": ("file,label\n", "there are no rows below the header (file, label)"),
     "split": ("file,label,split\n{trained}", "or none to validate on"),
 }
 
