@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lrlab.recipes import cli
 from lrlab.recipes.kitchen.data import catalog as data
 from lrlab.recipes.kitchen.data import decode, image_folder
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.store.manifest import Manifest
 from tests.conftest import write_images
 
 
@@ -92,6 +94,7 @@ def only_train(folder: Path) -> None:
     (folder.parent / "train").rename(folder / "train")
 
 
+PAIR = ["cat", "dog"]
 REFUSED = {  # what is done to a healthy folder, and the sentence that it gives
     "missing": (shutil.rmtree, "no such folder"),
     "a file": (file_instead, "a file; expected a folder of images"),
@@ -102,6 +105,10 @@ REFUSED = {  # what is done to a healthy folder, and the sentence that it gives
     "one class": (lambda f: shutil.rmtree(f / "left"), r"only one class \(right\) has images"),
     "one class and an empty one": (lambda f: [x.unlink() for x in left(f).glob("*")], "only one class"),
     "one folder around it": (wrapped, "did you mean `data` .*/dataset"),
+    "folders around splits": (
+        lambda f: split_of(f, **{"a/b/train": PAIR, "a/b/val": PAIR}),
+        "did you mean `data` .*/a/b\\?",
+    ),
     "one image per class": (
         lambda f: [x.unlink() for x in f.rglob("*.png") if not x.stem.endswith("000")],
         "leaves none for validation",
@@ -187,6 +194,21 @@ def counts(image_set: data.ImageSet) -> dict[str, int]:
     return {name: sum(image_set.class_counts(part)[name] for part in image_set.splits) for name in image_set.classes}
 
 
+def results_in(folder: Path) -> None:
+    "A results folder with a figure."
+    write_images(folder, 1)
+    Manifest("compare", {"data": "."}, {}).write(folder)
+
+
+@pytest.mark.parametrize("out", [".", "left", "../", "left/results"])
+def test_results_never_lie_among_the_images(folder_to_spoil, out, capsys):
+    argv = ["lr-find", "--data", str(folder_to_spoil), "--size", "16", "--seeds", "1", "--arch", "small"]
+    is_among = out != "left/results"
+    assert cli.main([*argv, "--fresh", "--out", str(folder_to_spoil / out)]) == 2 * is_among
+    assert ("holds the images that are trained on (left/" in capsys.readouterr().err) is is_among
+    assert counts(load(folder_to_spoil)) == BOTH and (folder_to_spoil / "left" / "results").exists() is not is_among
+
+
 BOTH = {"left": 24, "right": 24}
 USED = {  # what is done to a healthy folder, the images per class that are then used, and what is remarked
     "nothing": (lambda f: None, BOTH, None),
@@ -203,6 +225,13 @@ USED = {  # what is done to a healthy folder, the images per class that are then
     "what archivers leave": (
         lambda f: (write_images(f / "__MACOSX", 2), (f / "left" / "Thumbs.db").touch(), (f / "labels.csv").touch()),
         BOTH,
+        None,
+    ),
+    "results": (lambda f: (results_in(f / "results" / "a"), results_in(f / "results" / "b" / "c")), BOTH, None),
+    "results in a class": (lambda f: results_in(left(f) / "results"), BOTH, None),
+    "a config.json of others": (
+        lambda f: (write_images(left(f) / "x", 3, seed=9), (left(f) / "x" / "config.json").write_text("{}")),
+        {"left": 27, "right": 24},
         None,
     ),
     "an empty class": (lambda f: (f / "none").mkdir(), BOTH, "none has no images and is no class"),

@@ -10,7 +10,14 @@ from pathlib import Path
 from lrlab.recipes.kitchen.data.decode import SUFFIXES
 from lrlab.recipes.kitchen.data.image_set import Card, ImageSet
 from lrlab.recipes.kitchen.data.listing import WHOLE, Listing, load_listing
-from lrlab.recipes.kitchen.data.split_folders import NOT_DATA, find_splits, rest_of_name, split_name, subfolders
+from lrlab.recipes.kitchen.data.split_folders import (
+    find_splits,
+    is_results,
+    is_shown,
+    rest_of_name,
+    split_name,
+    subfolders,
+)
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.text import name_some, printable
 
@@ -104,7 +111,10 @@ def images_below(folder: Path) -> Iterator[Path]:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    "All files at any depth, through links. A link that leads back to a folder above is followed once."
+    """All files at any depth, through links, but for hidden ones and those of results folders.
+
+    A link that leads back to a folder above is followed once.
+    """
     seen = {str(parent) for parent in Path(os.path.realpath(folder)).parents}
     for where, folders, files in os.walk(folder, followlinks=True, onerror=_raise):
         real = os.path.realpath(where)
@@ -112,7 +122,7 @@ def files_below(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if name[0] != "." and name not in NOT_DATA]
+        folders[:] = [name for name in folders if is_shown(name) and not is_results(Path(where, name))]
         yield from (Path(where, name) for name in files if name[0] != ".")
 
 
@@ -125,8 +135,9 @@ def _check(folder: Path, splits: dict[str, Path], found: dict[str, FilesByClass]
     if not classes:
         raise UserError(f"`data` {folder}: no images found; {_describe_contents(folder)}{_name_table(folder)}")
     if len(classes) == 1:
-        inside = subfolders(folder / classes[0]) if (folder / classes[0]).is_dir() else []
-        hint = f"; did you mean `data` {folder / classes[0]}?" if len(inside) > 1 else _name_table(folder)
+        inside = Path(os.path.commonpath([file.parent for by_class in found.values() for file in by_class[classes[0]]]))
+        has_more = WHOLE in found and len(subfolders(inside)) > 1
+        hint = f"; did you mean `data` {printable(inside)}?" if has_more else _name_table(folder)
         raise UserError(
             f"`data` {folder}: only one class ({classes[0]}) has images; a classifier needs at least two{hint}"
         )

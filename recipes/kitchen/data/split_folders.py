@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.store.manifest import FILE
 from lrlab.recipes.kitchen.text import name_some
 
+RECIPE = b'"recipe":'  # the first key of a results folder's manifest
 NOT_DATA = {"__MACOSX", "@eaDir", "lost+found"}  # made by archivers, network disks and file systems
 SPLIT_WORDS = {
     "train": {"train", "training"},
@@ -25,8 +27,24 @@ TARGETS |= {"targets", "trimap", "trimaps", "gt", "groundtruth", "ground_truth",
 
 
 def subfolders(folder: Path) -> list[Path]:
-    "The folders in `folder`, sorted, without hidden ones."
-    return sorted(f for f in folder.iterdir() if f.name not in NOT_DATA and f.name[0] != "." and f.is_dir())
+    "The folders in `folder`, sorted, without hidden ones and those of results."
+    return sorted(f for f in folder.iterdir() if is_shown(f.name) and f.is_dir() and not is_results(f))
+
+
+def is_shown(name: str) -> bool:
+    "Whether a folder of this name may hold data."
+    return name not in NOT_DATA and name[0] != "."
+
+
+def is_results(folder: Path) -> bool:
+    """Whether lrlab wrote this folder, or all folders in it, and nothing else lies there: its figures are no data.
+
+    So data may lie in the folder where a command is run, which writes to results/ there.
+    """
+    if (folder / FILE).is_file():
+        return RECIPE in (folder / FILE).read_bytes()[: len(RECIPE) + 20]
+    inside = [f for f in folder.iterdir() if f.name[0] != "."]
+    return bool(inside) and all(not f.is_symlink() and f.is_dir() and is_results(f) for f in inside)
 
 
 def find_splits(folder: Path) -> dict[str, Path]:

@@ -24,6 +24,7 @@ from fastai.basics import Learner
 from lrlab.callbacks import LRRange
 from lrlab.callbacks.hypers import n_groups
 from lrlab.recipes.kitchen.data.dataloaders import train_device
+from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.progress import show_progress
@@ -198,6 +199,7 @@ def open_study(
     question = replace(question, workload=question.workload.resolve(image_set))
     learn = question.workload.learner(question.seeds[0], image_set)
     question = settle(question, image_set, learn)
+    refuse_folder_of_images(Path(out), image_set)
     with Store(out) as store:
         manifest = Manifest(
             recipe,
@@ -212,3 +214,13 @@ def open_study(
         for hint in question.workload.hints(image_set):
             print(f"Note: {hint}", file=sys.stderr)
         yield Study(store, question, question.workload, image_set, place or Place(jobs=None), place is not None)
+
+
+def refuse_folder_of_images(out: Path, image_set: Any) -> None:
+    "Raise UserError if images of the data lie in `out`: a figure would be one of them, and `fresh` would move them."
+    if not isinstance(image_set, ImageSet):
+        return
+    root, out_at = Path(image_set.card.source), out.resolve()
+    inside = next((name for name in image_set.files if (root / name).is_relative_to(out_at)), None)
+    if inside is not None:
+        raise UserError(f"`out` {out}: holds the images that are trained on ({inside}); choose a folder of its own")
