@@ -92,7 +92,7 @@ def test_processes_are_started_where_they_save_more_than_they_cost(
     monkeypatch.setattr("joblib.cpu_count", lambda: cores)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1e12))
     monkeypatch.setattr(module, "seconds_per_step", lambda *_: seconds)
-    assert jobs_worth_it(None, None, range(seeds), 100, place, start) == jobs
+    assert jobs_worth_it(ImageWorkload("digits"), None, range(seeds), 100, place, start) == jobs
 
 
 def test_a_gpu_makes_one_test_after_the_other(monkeypatch):
