@@ -24,6 +24,7 @@ LAYERS = [  # of recipes/kitchen, from the top; a layer imports from itself and 
         "options",
         "from_file",
         "image_source",
+        "training_code",
         "command_line",
     },
     {"learning_rates"},

@@ -1,5 +1,6 @@
 """Rebuilds the tables, the figure and the text of `lrlab epochs` from its stored runs. Never trains."""
 
+import textwrap
 from dataclasses import dataclass
 
 import pandas as pd
@@ -12,6 +13,7 @@ from lrlab.recipes.kitchen.stats.summary import measured_on, value_header
 from lrlab.recipes.kitchen.store.reading import extra_table, failures, rewrite_runs
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import plural, text_table
+from lrlab.recipes.kitchen.training_code import training_code
 from lrlab.recipes.studies.epochs import figure
 from lrlab.recipes.studies.epochs.enough import COOLDOWN, beside, enough, finding, judge_budgets
 
@@ -120,11 +122,11 @@ def use(summary: pd.DataFrame, shortest: int | None, store: Store) -> list[str]:
     "How to train with the shortest budget that is enough, else with the best one, and how to go on."
     question, best = store.manifest.question, summary[summary.verdict == "best"].iloc[0]
     epochs, lr = shortest or int(best.budget), acting_lr(LearningRate.parse(best.lr_max), store.manifest.groups)
-    line = f"learn.fit_schedule({epochs}, {question['schedule']}, lr_max={lr}, cbs=Extendable('run.pth'))"
+    code = training_code(store.manifest.to_dict(), question["schedule"], epochs, lr, "Extendable('run.pth')")
     size = sum(file.stat().st_size for file in (store.out / "trunks").glob("*.pth")) / 1e6
     kept = f" the trunks in {store.out / 'trunks'} ({size:.0f} MB; it may be deleted)" if size else ""
     more = f"--seeds {2 * len(question['seeds'])} adds seeds, --epochs {2 * max(question['epochs'])} continues{kept}."
-    return [f"To train with it:\n    {line}", f"The same command with {more}"]
+    return ["To train with it:", "", textwrap.indent(code, "    "), "", f"The same command with {more}"]
 
 
 def _unfinished(question: dict, runs: pd.DataFrame) -> list[str]:

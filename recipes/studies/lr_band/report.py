@@ -1,5 +1,6 @@
 """Rebuilds the tables, the figure and the text of `lrlab lr-band` from its stored runs. Never trains."""
 
+import textwrap
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from lrlab.recipes.kitchen.stats.summary import judged, measured_on, value_heade
 from lrlab.recipes.kitchen.store.reading import failures, not_failed, rewrite_runs, stored_runs
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import plural, text_table
+from lrlab.recipes.kitchen.training_code import training_code
 from lrlab.recipes.studies.lr_band import figure, words
 
 
@@ -87,9 +89,10 @@ def use(bands: pd.DataFrame, store: Store) -> list[str]:
     "How to train with the best LR of the schedule with the widest safe band, and how to add seeds."
     question, row = store.manifest.question, bands.loc[(bands.high / bands.low).idxmax()]
     lr = acting_lr(LearningRate.parse(row.best), store.manifest.groups)
-    line = f"learn.fit_schedule({question['epochs']}, {question['schedules'][row.schedule]}, lr_max={lr})"
+    schedule, cbs = question["schedules"][row.schedule], "StopOnDivergence()"
+    code = training_code(store.manifest.to_dict(), schedule, question["epochs"], lr, cbs)
     more = f"The same command with --seeds {2 * len(question['seeds'])} adds seeds, which decide what is open."
-    return [f"To train with {row.schedule} at its best LR:\n    {line}", more]
+    return [f"To train with {row.schedule} at its best LR:", "", textwrap.indent(code, "    "), "", more]
 
 
 def _unfinished(question: dict, tuned: dict, runs: pd.DataFrame) -> list[str]:

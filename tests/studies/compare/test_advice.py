@@ -14,6 +14,7 @@ from lrlab.recipes import compare
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.summary import summarize
+from lrlab.recipes.kitchen.training_code import _own_learner
 from lrlab.recipes.studies.compare import advice as answer
 from lrlab.recipes.studies.compare import protocol, ranking
 from lrlab.recipes.studies.compare.advice import Advice
@@ -282,7 +283,7 @@ def test_the_code_of_your_own_learner_runs_whatever_its_file_is_called(file, tmp
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "train", raising=False)
-    imports, lines = answer._own_learner(f"make of {file}")
+    imports, lines = _own_learner(f"make of {file}")
     found = {}
     exec("\n".join([*imports, *lines]), found)
     assert found["learn"] == "a Learner"

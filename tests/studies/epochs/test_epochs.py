@@ -19,6 +19,7 @@ from lrlab.recipes.kitchen.workloads import ImageWorkload
 from lrlab.recipes.studies.epochs import branch, enough, report, study
 from tests.kitchen.test_learner_workload import classifier
 from tests.studies.drawing import check_words, drawn
+from tests.studies.pasted import run_printed_code
 
 OWN = LearnerWorkload(classifier)  # eight steps an epoch
 IMAGES = ImageWorkload("digits:60", size=8, precision="fp32", bs=8)
@@ -124,6 +125,12 @@ def test_the_answer_has_every_budget_and_the_schedule_beside_it(answered):
     for words in ("At 2 epochs the cooldown reaches", "separate runs take 21", "learn.fit_schedule("):
         assert words in found.text, found.text
     assert found.text.count(enough.finding(cooled, Measure(), 0.2)) == 1
+
+
+def test_the_code_that_trains_with_the_answer_runs_as_pasted(answered, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    learn = run_printed_code(answered[1].text, classifier=classifier)
+    assert len(learn.recorder.values) in (1, 2, 4) and (learn.path / learn.model_dir / "run.pth").exists()
 
 
 def test_the_figure_shows_every_budget_and_can_be_redrawn(answered, capsys):

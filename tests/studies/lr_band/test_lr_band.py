@@ -20,6 +20,7 @@ from lrlab.recipes.studies.lr_band import report, study, words
 from tests.kitchen.stats.test_band import NOISE, runs_of
 from tests.kitchen.test_learner_workload import classifier
 from tests.studies.drawing import check_words, drawn
+from tests.studies.pasted import run_printed_code
 
 OWN = LearnerWorkload(classifier)
 SCHEDULES = {"constant": Constant(), "linear": PolynomialDecay(power=1.0)}
@@ -48,6 +49,11 @@ def test_the_answer_has_every_schedule_at_every_lr(answered):
     for name in ("band", "lrs", "runs"):
         assert (out / f"{name}.csv").exists()
     assert "LR sensitivity" in found.text and "learn.fit_schedule(1, " in found.text and "lr_find" in found.text
+
+
+def test_the_code_that_trains_with_the_best_lr_runs_as_pasted(answered):
+    learn = run_printed_code(answered[1].text, classifier=classifier)
+    assert len(learn.recorder.values) == 1 and max(learn.recorder.lrs) <= 1.05 * max(answered[1].lrs.lr)
 
 
 def test_the_grid_ends_where_lrs_are_costly_or_no_more_are_added(answered):
