@@ -150,7 +150,12 @@ class Study:
         start = time.perf_counter()
         worker_start = 0.0 if self.has_workers else WORKER_START
         tests = range_tests(self.workload, self.image_set, seeds, num_it, self.place, worker_start)
-        seconds, table, found = time.perf_counter() - start, curves(tests), suggest(tests)
+        self.keep_tests(tests, time.perf_counter() - start)
+        return tests
+
+    def keep_tests(self, tests: dict[int, LRRange], seconds: float) -> None:
+        "Write the LR range tests, by seed, into lr_find.csv, and what they suggest and cost into the manifest."
+        table, found = curves(tests), suggest(tests)
         self.store.update(
             lr_find=found.lr,
             lr_find_range=found.range,
@@ -158,7 +163,6 @@ class Study:
             lr_find_cost={"tests": len(tests), "steps": len(table), "seconds": round(seconds, 2)},
         )
         write_atomically(self.store.out / LR_FIND, table.to_csv(index=False))
-        return tests
 
     def choose_lr(self, given: LearningRate | None) -> LearningRate:
         "The LR `given`, or what the LR range tests suggest. They are made either way, once per folder."

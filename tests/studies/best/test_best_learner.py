@@ -314,6 +314,18 @@ def test_with_time_for_them_range_tests_and_three_seeds_choose_the_lr(tmp_path, 
     assert trials["evidence"].startswith("3 epochs, 3 seeds: accuracy: LR") and trials["evidence"].count("LR") == 3
 
 
+def test_range_tests_that_take_longer_than_planned_end_after_a_seed(tmp_path, monkeypatch):
+    clock, real = Clock(0.01), choose_lr.one_test
+
+    def slow(*arguments):
+        clock.now += 20.0
+        return real(*arguments)
+
+    monkeypatch.setattr(choose_lr, "one_test", slow)
+    found = ask(exportable, tmp_path, clock=clock)
+    assert "(1 seed)" in found.steps[1].evidence and clock.now < 60
+
+
 @pytest.mark.parametrize("option", [["--arch", "resnet18"], ["--data", "digits"], ["--size", "32"], ["--bs", "8"]])
 def test_options_of_images_are_refused_with_a_learner(option, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -4,9 +4,9 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-from lrlab.callbacks import OneCycle
+from lrlab.callbacks import LRRange, OneCycle
 from lrlab.recipes.kitchen.errors import UserCodeError
-from lrlab.recipes.kitchen.grid.range_tests import PROBE_STEPS, STEPS, THREADS, seconds_per_step
+from lrlab.recipes.kitchen.grid.range_tests import STEPS, THREADS, SeedTest, one_test, seconds_per_step
 from lrlab.recipes.kitchen.grid.study import LR_FIND
 from lrlab.recipes.kitchen.learner_workload import users_code
 from lrlab.recipes.kitchen.learning_rates import LearningRate
@@ -30,9 +30,8 @@ def suggest_lr(work: Work) -> LearningRate:
     if done := work.journal.find(RANGE):
         return LearningRate.parse(done.facts["lr"])
     with work.journal.step(RANGE) as step:
-        if not (work.study.store.out / LR_FIND).exists() and (seeds := seeds_that_fit(work)):
-            with users_code("in an LR range test"):
-                work.study.test_lrs(seeds, STEPS)
+        if not (work.study.store.out / LR_FIND).exists():
+            make_range_tests(work)
         found = LRSuggestion.of_config(work.study.store.manifest.to_dict())
         if found.lr:
             step.evidence, lr = f"they suggest {found}", work.study.workload.spread(found.lr)
@@ -44,15 +43,25 @@ def suggest_lr(work: Work) -> LearningRate:
     return lr
 
 
-def seeds_that_fit(work: Work) -> tuple[int, ...]:
-    "The seeds whose range tests fit. These take one thread, in which a step may be slower than it was so far."
-    steps = STEPS + PROBE_STEPS  # some are made to see whether the tests are worth processes of their own
-    seeds = plan.seeds_to_test(work.left(), work.speed, work.speed.step, steps)
-    if seeds:
-        with users_code("in an LR range test"), using_threads(THREADS):
-            step = seconds_per_step(work.deciding, work.seed, work.study.image_set)
-        seeds = plan.seeds_to_test(work.left(), work.speed, step, steps)
-    return seeds
+def make_range_tests(work: Work) -> None:
+    """The LR range tests of as many seeds as fit, one after another, so that the clock can end them.
+
+    They take one thread, as in every recipe, in which a step may be slower than it was so far.
+    """
+    clock, began, step = work.journal.budget.clock, work.journal.budget.clock(), work.speed.step
+    least_left = max(work.speed.least, (1 - plan.MOST_RANGE_SHARE) * work.left())
+    tests: dict[int, LRRange] = {}
+    with users_code("in an LR range test"):
+        if plan.seeds_to_test(work.left(), work.speed, step, STEPS):
+            with using_threads(THREADS):
+                step = max(step, seconds_per_step(work.deciding, work.seed, work.study.image_set))
+        for seed in plan.seeds_to_test(work.left(), work.speed, step, STEPS):
+            if tests and work.left() - (clock() - began) / len(tests) < least_left:
+                break
+            work.journal.now(f"LR range test, seed {seed}")
+            tests[seed] = one_test(SeedTest(str(seed), seed), work.study.image_set, work.deciding, STEPS)
+    if tests:
+        work.study.keep_tests(tests, clock() - began)
 
 
 def try_lrs(work: Work, suggested: LearningRate) -> tuple[LearningRate, float]:

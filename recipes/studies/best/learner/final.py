@@ -28,7 +28,7 @@ def train_final(work: Work, lr: LearningRate, before: float) -> None:
         tried, failures = [], 0
         while failures < plan.MOST_FAILURES:
             left = work.left() - work.speed.make
-            if work.best.is_there and left < work.speed.epoch:
+            if work.best.is_there and left < max(work.speed.epoch, before):
                 break
             seconds = max(plan.next_seconds(left, before), work.speed.epoch)
             try:

@@ -27,7 +27,7 @@ FACTORS = (1 / 3, 1.0, 3.0)  # of the suggested LR, in the trials
 TRIAL_STEPS, LEAST_STEPS = 300, 30  # of a trial at least: of several seeds, and of a single one
 TRIAL_EPOCHS = 50  # of a trial at most
 GROWTH = 4  # of one training to the next
-HEADROOM = 1.5  # epochs of a training at most, times those that are expected
+HEADROOM = 5  # epochs of a training at most, times those that are expected: the clock ends it, not their number
 MOST_FAILURES = 3  # trainings that diverge, before the search ends
 SMALLER = 1 / 5  # the LR after a training that diverged
 
