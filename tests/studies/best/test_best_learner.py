@@ -292,15 +292,17 @@ def test_what_cannot_be_pickled_is_told_and_its_weights_are_kept(tmp_path):
     assert measures_on(learn, loader_for_test(learn, HALVES, 0))["accuracy"] == pytest.approx(found.value)
 
 
-def test_longer_trainings_follow_each_other_while_they_gain(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("values", "shown", "best"), [((0.95, 0.9, 0.96), 3, 0.96), ((0.2, 0.1, 0.96), 2, None)])
+def test_longer_trainings_follow_each_other_until_two_gain_nothing(values, shown, best, tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "TRIAL_EPOCHS", 1)
-    values = iter([0.95, 0.96, 0.5])
-    monkeypatch.setattr(final, "measures_on", lambda *_: {"accuracy": next(values)})
+    measured = iter(values)
+    monkeypatch.setattr(final, "measures_on", lambda *_: {"accuracy": next(measured)})
     monkeypatch.setattr(study, "test_and_export", _killed)
     with pytest.raises(KeyboardInterrupt):
         ask(exportable, tmp_path, minutes=10.0, tick=0.5)
     training = Manifest.read(tmp_path).other["steps"][-1]
-    assert training["facts"]["value"] == 0.96 and training["evidence"].count("epochs of 1cycle") == 3
+    assert training["evidence"].count("epochs of 1cycle") == shown
+    assert training["facts"]["value"] == best if best else training["decision"].startswith("the trial of 1 epoch ")
 
 
 def test_with_time_for_them_range_tests_and_three_seeds_choose_the_lr(tmp_path, monkeypatch):

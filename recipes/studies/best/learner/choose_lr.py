@@ -72,9 +72,11 @@ def try_lrs(work: Work, suggested: LearningRate) -> tuple[LearningRate, float]:
         lr, seconds = suggested, 0.0
         step.evidence, step.decision = "no time for trials", f"LR {lr}, as it is"
         if trials := planned_trials(work):
-            lr, step.evidence = judge_trials(work, train_trials(work, suggested, trials))
+            rows = train_trials(work, suggested, trials)
+            lr, step.evidence = judge_trials(work, rows)
             step.evidence = f"{plural(trials.epochs, 'epoch')}, {plural(len(trials.seeds), 'seed')}: {step.evidence}"
-            step.decision, seconds = f"LR {lr}", trials.epochs * work.speed.epoch
+            step.decision = f"LR {lr}"
+            seconds = max(trials.epochs * work.speed.epoch, *(row.seconds for row in rows))  # as planned, or slower
         step.facts = {"lr": str(lr), "seconds": seconds}
     return lr, seconds
 

@@ -20,13 +20,13 @@ FINAL, TEST = "Final training", "Test and export"  # the steps, by name
 
 
 def train_final(work: Work, lr: LearningRate, before: float) -> None:
-    """Step 4: trainings, each longer than the one of `before` seconds, while they gain; the best model of all stays.
+    """Step 4: trainings, each longer than the one of `before` seconds before it; the best model of all stays.
 
     One that diverged is done again with a smaller LR. Raises UserCodeError or NothingFinished if there is no model.
     """
     with work.journal.step(FINAL) as step:
-        tried, failures = [], 0
-        while failures < plan.MOST_FAILURES:
+        tried, failures, misses = [], 0, 0
+        while failures < plan.MOST_FAILURES and misses < plan.MOST_MISSES:
             left = work.left() - work.speed.make
             if work.best.is_there and left < max(work.speed.epoch, before):
                 break
@@ -41,10 +41,8 @@ def train_final(work: Work, lr: LearningRate, before: float) -> None:
             tried.append(words)
             if is_better is None:
                 lr, failures = lr.scaled(plan.SMALLER), failures + 1
-            elif is_better:
-                before = seconds
             else:
-                break
+                misses, before = (0 if is_better else misses + 1), seconds
         if not work.best.is_there:
             raise NothingFinished(f"no training finished: {'; '.join(tried)}")
         step.evidence = "; ".join(tried) or "no time for another training"

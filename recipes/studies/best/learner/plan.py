@@ -6,7 +6,8 @@
 3. **Trials** in TRIAL_SHARE of the time that is left: the LR and its neighbours by FACTORS, all seeds, judged by
    `lrlab.recipes.decide` with the Learner's own metric. Where the time is too short for them, the LR is as suggested.
 4. **Final training** of a new Learner until the time is up. Where the trials took little of it, longer trainings follow
-   each other, each GROWTH times as long, until one gains nothing. The best model of all stays, that of a trial too.
+   each other, each GROWTH times as long, until MOST_MISSES in a row gain nothing. The best model of all stays, also if
+   it is that of a trial.
 5. **Test**, once.
 """
 
@@ -28,6 +29,7 @@ TRIAL_STEPS, LEAST_STEPS = 300, 30  # of a trial at least: of several seeds, and
 TRIAL_EPOCHS = 50  # of a trial at most
 GROWTH = 4  # of one training to the next
 HEADROOM = 5  # epochs of a training at most, times those that are expected: the clock ends it, not their number
+MOST_MISSES = 2  # trainings in a row that gain nothing: the best of several trials was partly lucky
 MOST_FAILURES = 3  # trainings that diverge, before the search ends
 SMALLER = 1 / 5  # the LR after a training that diverged
 
