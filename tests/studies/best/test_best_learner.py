@@ -328,6 +328,22 @@ def test_range_tests_that_take_longer_than_planned_end_after_a_seed(tmp_path, mo
     assert "(1 seed)" in found.steps[1].evidence and clock.now < 60
 
 
+def test_trials_that_take_longer_than_planned_end_after_a_seed_and_leave_time(tmp_path, monkeypatch):
+    clock, real = Clock(0.15), choose_lr.train_trial
+
+    def slow(run, data, work):
+        clock.now += 200.0
+        return real(run, data, work)
+
+    monkeypatch.setattr(choose_lr, "train_trial", slow)
+    monkeypatch.setattr(study, "train_final", lambda *_: None)
+    monkeypatch.setattr(study, "test_and_export", _killed)
+    monkeypatch.setattr(plan, "TRIAL_EPOCHS", 2)
+    with pytest.raises(KeyboardInterrupt):
+        ask(exportable, tmp_path, minutes=40.0, clock=clock)
+    assert "2 epochs, 1 seed: " in Manifest.read(tmp_path).other["steps"][-1]["evidence"] and clock.now < 1500
+
+
 @pytest.mark.parametrize("option", [["--arch", "resnet18"], ["--data", "digits"], ["--size", "32"], ["--bs", "8"]])
 def test_options_of_images_are_refused_with_a_learner(option, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -74,7 +74,8 @@ def try_lrs(work: Work, suggested: LearningRate) -> tuple[LearningRate, float]:
         if trials := planned_trials(work):
             rows = train_trials(work, suggested, trials)
             lr, step.evidence = judge_trials(work, rows)
-            step.evidence = f"{plural(trials.epochs, 'epoch')}, {plural(len(trials.seeds), 'seed')}: {step.evidence}"
+            n_seeds = len({row.seed for row in rows})
+            step.evidence = f"{plural(trials.epochs, 'epoch')}, {plural(n_seeds, 'seed')}: {step.evidence}"
             step.decision = f"LR {lr}"
             seconds = max(trials.epochs * work.speed.epoch, *(row.seconds for row in rows))  # as planned, or slower
         step.facts = {"lr": str(lr), "seconds": seconds}
@@ -94,10 +95,12 @@ def planned_trials(work: Work) -> plan.Trials | None:
 def train_trials(work: Work, suggested: LearningRate, trials: plan.Trials) -> list[RunRow]:
     "All LRs get a seed, then the next one, while their share of the time lasts."
     lrs = [suggested.scaled(factor) for factor in plan.FACTORS]
-    least_left = (1 - plan.TRIAL_SHARE) * work.left()
+    least_left, before = (1 - plan.TRIAL_SHARE) * work.left(), work.left()
     rows: list[RunRow] = []
     for seed, lr in product(trials.seeds, lrs):
-        if rows and (work.left() <= 0 or (lr == lrs[0] and work.left() < least_left)):
+        left = work.left()
+        each = (before - left) / max(len(rows), 1)  # seconds of a run
+        if rows and (left <= each or (lr == lrs[0] and left - len(lrs) * each < least_left)):
             break
         run = Run(f"LR {lr}", OneCycle(), lr, seed, trials.epochs)
         work.journal.now(f"{run.arm}, seed {seed}")
