@@ -4,6 +4,7 @@ A split that is taken for a class trains a model that looks good and knows nothi
 splits, or that all hold the same folders, are recognised as splits or refused. They are never classes.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,8 +44,10 @@ def is_results(folder: Path) -> bool:
     """
     if (folder / FILE).is_file():
         return RECIPE in (folder / FILE).read_bytes()[: len(RECIPE) + 20]
-    inside = [f for f in folder.iterdir() if f.name[0] != "."]
-    return bool(inside) and all(not f.is_symlink() and f.is_dir() and is_results(f) for f in inside)
+    with os.scandir(folder) as entries:  # a class folder may be large, and its first image is answer enough
+        shown = (entry for entry in entries if entry.name[0] != ".")
+        found = (entry.is_dir(follow_symlinks=False) and is_results(Path(entry.path)) for entry in shown)
+        return next(found, False) and all(found)
 
 
 def find_splits(folder: Path) -> dict[str, Path]:
@@ -111,9 +114,8 @@ def _refuse_what_are_no_classes(folder: Path, folders: Sequence[Path], named: di
     expected = "not like classes; expected train and valid with one folder per class in each, or one folder per class"
     if all(named.values()) and differ_in_split_only(folders):
         raise UserError(f"`data` {folder}: {names} are named like splits and {expected}")
-    for train in folders:
-        inside = subfolders(_unwrap(train))
-        if named[train] == "train" and not rest_of_name(train.name) and len(inside) > 1:
+    for train in (f for f in folders if named[f] == "train" and not rest_of_name(f.name)):
+        if len(inside := subfolders(_unwrap(train))) > 1:
             holds = f"is {train.name} a class, or does it hold the classes ({name_some([f.name for f in inside])})?"
             raise UserError(f"`data` {folder}: {holds} Choose `data` {train}, or move the other folders away")
     if all(PARTS.fullmatch(f.name) for f in folders):
