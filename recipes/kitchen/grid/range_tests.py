@@ -109,7 +109,7 @@ def jobs_worth_it(workload: Workload, data: Any, seeds: Sequence[int], num_it: i
     is_possible = place.engine == "local" and place.jobs != 1 and len(seeds) > 1 and train_device().type == "cpu"
     if not is_possible or (place.jobs is None and fitting_jobs(THREADS, 1.0) == 1):
         return 1
-    with using_threads(THREADS), workload.naming_errors("testing learning rates"):
+    with using_threads(THREADS):
         seconds = num_it * seconds_per_step(workload, seeds[0], data)
     gc.collect()
     jobs = min(place.jobs or fitting_jobs(THREADS, peak_memory()), len(seeds))
@@ -120,7 +120,8 @@ def jobs_worth_it(workload: Workload, data: Any, seeds: Sequence[int], num_it: i
 def seconds_per_step(workload: Workload, seed: int, data: Any) -> float:
     "Processor seconds of one step of the range test: the median, because the first one takes longer."
     learn, clock = workload.learner(seed, data), StepClock()
-    with learn.no_bar(), learn.no_logging(), learn.added_cbs(clock):
+    naming = workload.naming_errors("testing learning rates")
+    with naming, learn.no_bar(), learn.no_logging(), learn.added_cbs(clock):
         lr_range_test(learn, num_it=PROBE_STEPS, stop_div=False)
     steps = np.diff(clock.ends)
     return float(np.median(steps)) if len(steps) else 0.0  # the loss is not finite from the first step on

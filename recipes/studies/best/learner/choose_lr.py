@@ -51,15 +51,14 @@ def make_range_tests(work: Work) -> None:
     clock, began, step = work.journal.budget.clock, work.journal.budget.clock(), work.speed.step
     least_left = max(work.speed.least, (1 - plan.MOST_RANGE_SHARE) * work.left())
     tests: dict[int, LRRange] = {}
-    with users_code("in an LR range test"):
-        if plan.seeds_to_test(work.left(), work.speed, step, STEPS):
-            with using_threads(THREADS):
-                step = max(step, seconds_per_step(work.deciding, work.seed, work.study.image_set))
-        for seed in plan.seeds_to_test(work.left(), work.speed, step, STEPS):
-            if tests and work.left() - (clock() - began) / len(tests) < least_left:
-                break
-            work.journal.now(f"LR range test, seed {seed}")
-            tests[seed] = one_test(SeedTest(str(seed), seed), work.study.image_set, work.deciding, STEPS)
+    if plan.seeds_to_test(work.left(), work.speed, step, STEPS):
+        with using_threads(THREADS):
+            step = max(step, seconds_per_step(work.deciding, work.seed, work.study.image_set))
+    for seed in plan.seeds_to_test(work.left(), work.speed, step, STEPS):
+        if tests and work.left() - (clock() - began) / len(tests) < least_left:
+            break
+        work.journal.now(f"LR range test, seed {seed}")
+        tests[seed] = one_test(SeedTest(str(seed), seed), work.study.image_set, work.deciding, STEPS)
     if tests:
         work.study.keep_tests(tests, clock() - began)
 
