@@ -21,22 +21,12 @@ from lrlab.recipes.studies.best.budget import Budget
 from lrlab.recipes.studies.best.measure import measure_speed
 from lrlab.recipes.studies.best.timed import CycleByTheClock
 from tests.conftest import write_images
+from tests.studies.best.clock import Clock
 from tests.studies.drawing import check_words, drawn
 
 prepare_torchvision()  # timm imports torchvision
 timm = pytest.importorskip("timm")
 STEPS = ["Speed and image size", "Head on the frozen body", "All layers", "Final model"]
-
-
-class Clock:
-    "A clock that moves on by `tick` seconds whenever it is read."
-
-    def __init__(self, tick: float):
-        self.tick, self.now = tick, 0.0
-
-    def __call__(self) -> float:
-        self.now += self.tick
-        return self.now
 
 
 @pytest.fixture(scope="module")

@@ -28,20 +28,10 @@ from lrlab.recipes.studies.best.learner.parts import (
 )
 from tests.kitchen import tasks
 from tests.kitchen.tasks import LABELS, SCRIPT, X, classifier
+from tests.studies.best.clock import Clock
 from tests.studies.drawing import check_words, drawn
 
 STEPS = ["Speed and test part", "LR range tests", "Trials around that LR", "Final training", "Test and export"]
-
-
-class Clock:
-    "A clock that moves on by `tick` seconds whenever it is read."
-
-    def __init__(self, tick: float):
-        self.tick, self.now = tick, 0.0
-
-    def __call__(self) -> float:
-        self.now += self.tick
-        return self.now
 
 
 class Items(list):
