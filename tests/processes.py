@@ -45,7 +45,7 @@ def end(process: BaseProcess) -> int:
 
 
 class Command(kill_grid.Command):
-    "A recipe in such a process: as from a shell, and five seconds of imports sooner."
+    "Run a recipe in such a process. It behaves as from a shell, and starts five seconds earlier: all is imported."
 
     @staticmethod
     def start(argv: list[str], output: Path) -> Recipe:

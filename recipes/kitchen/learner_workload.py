@@ -25,6 +25,7 @@ from lrlab.recipes.kitchen.errors import UserCodeError, UserError
 from lrlab.recipes.kitchen.from_file import FromFile
 from lrlab.recipes.kitchen.learner.classification import class_names, is_classification, is_plain
 from lrlab.recipes.kitchen.learner.out_of_memory import is_out_of_memory
+from lrlab.recipes.kitchen.learner.saved_model import save_model
 from lrlab.recipes.kitchen.learner.shared_weights import changed_weights, share_weights
 from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.stage import print_note, stage
@@ -166,7 +167,7 @@ def call(make_learner: Callable[[], Learner], seed: int) -> Learner:
 
 @contextmanager
 def users_code(when: str) -> Iterator[None]:
-    """Raise whatever the block raises as UserCodeError: `when`, the place in the user's code, and what it says.
+    """Turn an error of the block into a UserCodeError that says `when`, where in the user's code, and what went wrong.
 
     Too little memory is not the fault of the code, and stays what it is.
     """
@@ -192,6 +193,24 @@ def load_function(make_learner: Callable) -> Callable:
         name = make_learner.name if isinstance(make_learner, FromFile) else "this"
         raise UserError(f"`learner`: {name} is a Learner; expected a function that makes one, anew in every call")
     return function
+
+
+def export_learner(learn: Learner, file: Path) -> str:
+    """Write the Learner with fastai's `learn.export`, completely or not at all. Its data and optimizer stay.
+
+    Returns why it cannot be pickled, or an empty text. Raises OSError where the disk is full.
+    """
+    dls, opt = learn.dls, learn.opt
+    learn.model_dir = "models"  # where fastai would save; the training used a temporary folder
+    try:
+        save_model(learn, file)
+    except OSError:
+        raise
+    except Exception as error:  # data and callbacks may raise anything when they are pickled
+        return place_of(error)
+    finally:
+        learn.dls, learn.opt = dls, opt
+    return ""
 
 
 def place_of(error: BaseException) -> str:
@@ -269,7 +288,7 @@ def identity(learn: Learner) -> dict:
 
 
 def _leaves(value: Any) -> list:
-    "The tensors, and whatever else there is, in nested lists and dictionaries."
+    "The values in nested lists and dictionaries, in one list."
     parts = list(value.values()) if isinstance(value, dict) else value
     return [leaf for part in parts for leaf in _leaves(part)] if isinstance(parts, (list, tuple)) else [value]
 

@@ -18,7 +18,7 @@ def replacing(file: Path) -> Iterator[Path]:
 
 
 def write_atomically(file: Path, text: str) -> None:
-    "Replace the file by one with this text. Whatever happens in between, the file is the old one or the new one."
+    "Replace the file with this text. If that is interrupted, the file has its old text or the new one, never a part."
     with replacing(file) as part:
         write_synced(part, text.encode("utf-8"))
 

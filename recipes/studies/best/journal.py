@@ -26,6 +26,10 @@ def stored_steps(manifest: Manifest | None) -> list[Step]:
     return [Step(**step) for step in (manifest.other.get("steps", []) if manifest else [])]
 
 
+def find_step(steps: list[Step], name: str) -> Step | None:
+    return next((step for step in steps if step.name == name), None)
+
+
 class Journal:
     "The finished steps of a folder, and what happens now."
 
@@ -36,7 +40,7 @@ class Journal:
         self.ended = budget.zero  # when the last step did
 
     def find(self, name: str) -> Step | None:
-        return next((step for step in self.steps if step.name == name), None)
+        return find_step(self.steps, name)
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:

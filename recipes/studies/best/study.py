@@ -28,7 +28,7 @@ from lrlab.recipes.studies.best.budget import Budget
 from lrlab.recipes.studies.best.data import count_for_training, count_images, put_aside, take_part
 from lrlab.recipes.studies.best.final import FINAL, train_final
 from lrlab.recipes.studies.best.head import compute_features, train_head
-from lrlab.recipes.studies.best.journal import Journal, Step, stored_steps
+from lrlab.recipes.studies.best.journal import Journal, Step, find_step, stored_steps
 from lrlab.recipes.studies.best.layers import put_head, train_layers
 from lrlab.recipes.studies.best.measure import measure_speed
 from lrlab.recipes.studies.best.report import Answer, redraw_images
@@ -72,7 +72,7 @@ def answer(
     busy = time.thread_time if clock is time.monotonic else None
     budget = Budget(60 * question.minutes, clock, sum(step.seconds for step in steps), began, busy)
     with using_threads(question.threads):
-        first = next((step for step in steps if step.name == SIZE), None) or choose_size(question, budget)
+        first = find_step(steps, SIZE) or choose_size(question, budget)
         size = question.workload.size or first.facts["size"]
         question = replace(question, workload=replace(question.workload, size=size))
         settle = partial(check_parts, share=first.facts["share"])

@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from fastai.basics import Learner
 
 from lrlab.recipes.kitchen.errors import UserCodeError, UserError
-from lrlab.recipes.kitchen.learner.saved_model import save_model
-from lrlab.recipes.kitchen.learner_workload import place_of
+from lrlab.recipes.kitchen.learner_workload import export_learner
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.recording import Recording
@@ -38,19 +36,6 @@ def export_again(file: Path, row: pd.Series, question: Any, data: Any) -> Path:
     loss = recording.epochs.rows[-1]["valid_loss"]
     if not math.isclose(loss, row.valid_loss, rel_tol=SAME):
         print_note(data.name, f"trained again its validation loss is {loss:.6g}, in the table {row.valid_loss:.6g}")
-    export(learn, file)
+    if why_not := export_learner(learn, file):
+        raise UserCodeError(f"fastai cannot export this Learner: {why_not}")
     return file
-
-
-def export(learn: Learner, file: Path) -> None:
-    "Write the Learner completely or not at all, and leave its data and optimizer as they are."
-    dls, opt = learn.dls, learn.opt
-    learn.model_dir = "models"  # where fastai would save; the training used a temporary folder
-    try:
-        save_model(learn, file)
-    except OSError:
-        raise
-    except Exception as error:  # data and callbacks may raise anything when they are pickled
-        raise UserCodeError(f"fastai cannot export this Learner: {place_of(error)}") from error
-    finally:
-        learn.dls, learn.opt = dls, opt

@@ -1,14 +1,11 @@
 """Steps 4 and 5 of `lrlab best --learner`: the final training, the test, and model.pkl."""
 
 import math
-from pathlib import Path
 
 import pandas as pd
-from fastai.basics import Learner
 
 from lrlab.recipes.kitchen.errors import NothingFinished, UserCodeError
-from lrlab.recipes.kitchen.learner.saved_model import save_model
-from lrlab.recipes.kitchen.learner_workload import count_items, place_of, users_code
+from lrlab.recipes.kitchen.learner_workload import count_items, export_learner, users_code
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.train import measures_on
 from lrlab.recipes.studies.best.learner import plan
@@ -77,7 +74,7 @@ def test_and_export(work: Work) -> None:
             loader = loader_for_test(learn, work.parts, work.seed)
             measures = measures_on(learn, loader)
         store.write_tables(test=pd.DataFrame({"measure": measures.keys(), "value": measures.values()}))
-        why_not = export(learn, store.out / "model.pkl")
+        why_not = export_learner(learn, store.out / "model.pkl")
         if not why_not:
             work.best.file.unlink()
         value = measures[work.measure.name]
@@ -85,15 +82,3 @@ def test_and_export(work: Work) -> None:
         step.decision = f"model.pkl cannot be written: {why_not}" if why_not else "model.pkl is written"
         is_share = work.measure.name == "accuracy" and bool(work.study.image_set.classes)
         step.facts = {"n": count_items(loader), "is_share_of_items": is_share, "why_not": why_not}
-
-
-def export(learn: Learner, file: Path) -> str:
-    "Write the Learner. Returns why it cannot be pickled, or an empty text."
-    learn.model_dir = "models"  # where fastai would save; the training used a temporary folder
-    try:
-        save_model(learn, file)
-    except OSError:
-        raise
-    except Exception as error:  # data and callbacks may raise anything when they are pickled
-        return place_of(error)
-    return ""

@@ -18,7 +18,7 @@ from lrlab.recipes.kitchen.store.store import check_out
 from lrlab.recipes.kitchen.text import listed
 from lrlab.recipes.kitchen.workloads import using_threads
 from lrlab.recipes.studies.best.budget import Budget
-from lrlab.recipes.studies.best.journal import Journal, Step, stored_steps
+from lrlab.recipes.studies.best.journal import Journal, Step, find_step, stored_steps
 from lrlab.recipes.studies.best.learner.choose_lr import suggest_lr, try_lrs
 from lrlab.recipes.studies.best.learner.final import FINAL, TEST, test_and_export, train_final
 from lrlab.recipes.studies.best.learner.plan import TEST_FROM, Speed
@@ -60,7 +60,7 @@ def answer(
     """
     check_out(Path(out))
     steps = [] if fresh else stored_steps(Manifest.read(Path(out)))
-    first = next((step for step in steps if step.name == SPEED), None)
+    first = find_step(steps, SPEED)
     budget = Budget(60 * question.minutes, clock, sum(step.seconds for step in steps), began)
     settled = partial(settle, budget=budget)
     with using_threads(question.threads):
