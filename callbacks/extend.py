@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from fastai.basics import Callback, L, Learner, get_model, to_device
+from fastai.basics import Callback, L, Learner, get_model, noop, to_device
 from fastai.callback.fp16 import NonNativeMixedPrecision
 from fastai.callback.progress import CSVLogger, ProgressCallback, ShowGraphCallback
 from fastai.callback.schedule import ParamScheduler
@@ -168,6 +168,7 @@ class _Continue(FitCallback):
     def __init__(self, path: Path, stored: dict[str, Any]) -> None:
         self.path, self.stored = path, stored
         self._state: dict[str, Any] = {}
+        self._stop_skipping: Callable[[], None] = noop
 
     def epochs_start(self) -> None:
         learn = self.learn
@@ -189,23 +190,30 @@ class _Continue(FitCallback):
             self._skip_batches()
 
     def fit_ends(self, failed: bool) -> None:
-        self.learn.__dict__.pop("one_batch", None)  # left by an exception in the skipped batches
+        self._stop_skipping()
         self._state, self.stored = {}, {}
 
     def _skip_batches(self) -> None:
         "Draw those batches of the epoch that come before the state, without training on them; then load the state."
-        learn = self.learn
+        learn, original = self.learn, vars(self.learn).get("one_batch")
+
+        def stop() -> None:
+            del learn.one_batch
+            if original is not None:  # the user's own
+                learn.one_batch = original
+            self._stop_skipping = noop
 
         def one_batch(i: int, b: Any) -> None:
-            learn.pct_train += 1.0 / (learn.n_iter * learn.n_epoch)
+            if "pct_train" in vars(learn):
+                learn.pct_train += 1.0 / (learn.n_iter * learn.n_epoch)
             if i == self._state["batch"] - 1:
-                del learn.one_batch
+                stop()
                 load_fit_state(learn, self._state)
                 model = get_model(learn.model)
                 recurrent = to_device(self._state["recurrent"], next(model.parameters()).device)
                 _fastai.set_recurrent_state(model, recurrent)
 
-        learn.one_batch = one_batch
+        learn.one_batch, self._stop_skipping = one_batch, stop
 
     def _choose(self) -> dict[str, Any]:
         before, now = self.stored["n_epoch"], self.learn.n_epoch

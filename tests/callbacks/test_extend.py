@@ -315,3 +315,17 @@ def test_after_an_exception_in_the_skipped_batches_the_learner_trains(make_learn
     learn.dls.train.create_batch = create_batch
     learn.fit(1, 1e-2)
     assert len(learn.recorder.losses) == 10
+
+
+def test_a_batch_method_of_the_user_is_used_and_stays(make_learner):
+    learn = make_learner()
+    learn.fit_schedule(2, Trapezoid(0, "5 steps"), 1e-2, cbs=Extendable("run"))
+    usual, called = learn.one_batch, []
+
+    def counted(i, b):
+        called.append(i)
+        usual(i, b)
+
+    learn.one_batch = counted
+    learn.extend(1)
+    assert learn.one_batch is counted and called
