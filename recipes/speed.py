@@ -14,7 +14,7 @@ from lrlab.recipes.kitchen import options as o
 
 TimedEpochs = Annotated[
     Any,
-    o.Option("Training", "N", "Epochs of every run; times are scaled to 7", o.number(1, 1000)),
+    o.Option("Training", "N", "Epochs of every run; times are scaled to the 4 of compare", o.number(1, 1000)),
 ]
 Repeats = Annotated[Any, o.Option("Comparison", "N", "How often everything is measured, in turns", o.number(1, 100))]
 

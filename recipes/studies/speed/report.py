@@ -6,16 +6,17 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.options import FIRST_SIZE
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
 from lrlab.recipes.kitchen.text import percent, text_table
 
-RUNS, EPOCHS = 24, 7  # of the comparison that is timed: three seeds of eight schedules, at 64 pixels
+RUNS, EPOCHS = 40, 4  # of `lrlab compare`: five seeds of eight schedules
 STOCK, SMALL_FILES, LRLAB = "stock fastai, from files", "stock fastai, from small copies", "lrlab"
 BARE = "bare PyTorch"
 
 
 def minutes(table: pd.DataFrame, epochs: int) -> dict[str, np.ndarray]:
-    "Minutes for 24 runs of 7 epochs by arm, one value per repeat: start-up once, then the runs."
+    "Minutes for the runs of `lrlab compare` by arm, one value per repeat: start-up once, then the runs."
     runs, start = (table[table.part == part] for part in ("run", "start-up"))
     found = {}
     for arm in runs.arm.unique():
@@ -28,7 +29,7 @@ def minutes(table: pd.DataFrame, epochs: int) -> dict[str, np.ndarray]:
 def ratios(table: pd.DataFrame, epochs: int) -> dict[str, np.ndarray]:
     "Every ratio of the report, one value per repeat: how many times as fast, or the share of the limit."
     took = minutes(table, epochs)
-    found = {f"{arm} / lrlab, minutes for {RUNS} runs": took[arm] / took[LRLAB] for arm in (STOCK, SMALL_FILES)}
+    found = {f"{arm} / lrlab, minutes to the decision": took[arm] / took[LRLAB] for arm in (STOCK, SMALL_FILES)}
     for part in [p for p in table.part.unique() if p.startswith("one process")]:
         speed = _by_arm(table, part)
         for arm in (arm for arm in speed if arm.startswith(BARE)):
@@ -65,7 +66,7 @@ def sentences(table: pd.DataFrame, epochs: int) -> list[str]:
     accuracy = table[table.part == "accuracy"]
     for arm, took in minutes(table, epochs).items():
         shown = percent(*mean_interval(accuracy[accuracy.arm == arm].value))
-        lines.append(f"{arm}: {np.median(took):.1f} minutes for {RUNS} runs of {EPOCHS} epochs, accuracy {shown} %")
+        lines.append(f"{arm}: {np.median(took):.1f} minutes to the decision of lrlab compare, accuracy {shown} %")
     return [*lines, same_accuracy(accuracy)]
 
 
@@ -83,11 +84,11 @@ def same_accuracy(accuracy: pd.DataFrame) -> str:
 
 
 def draw(table: pd.DataFrame, config: dict) -> Figure:
-    "Minutes for 24 runs of 7 epochs, images per second of one process by factor, and the cost of a scheduler step."
+    "Minutes to a decision, images per second of one process by factor, and the cost of a scheduler step."
     fig = Figure(figsize=(13, 4.2), layout="constrained")
     grid, factors, steps = fig.subplots(1, 3, width_ratios=(1.1, 1.1, 1))
     took = minutes(table, config["question"]["epochs"])
-    _bars(grid, took, f"minutes for {RUNS} runs of {EPOCHS} epochs", "{:.1f}")
+    _bars(grid, took, f"minutes to the decision: {RUNS} runs of {EPOCHS} epochs", "{:.1f}")
     speeds = pd.concat([_by_arm(table, "factor"), _by_arm(table, "processes").add_prefix("lrlab, ")], axis=1)
     _bars(factors, {arm: speeds[arm].to_numpy() for arm in speeds}, "training images per second", "{:,.0f}")
     cost = table[table.part == "step"].set_index("arm").value
@@ -95,12 +96,13 @@ def draw(table: pd.DataFrame, config: dict) -> Figure:
     shown = [arm for arm in cost.index if arm.startswith(("lrlab", "timm", "fastai"))]
     shown = [shown[0], min(rivals, key=cost.get), max(rivals, key=cost.get), *shown[1:]]
     _bars(steps, {arm: np.array([cost[arm]]) for arm in shown}, "µs per step, four groups (log)", "{:.1f}", log=True)
-    titles = ("the whole comparison", "where it comes from", "one LR + momentum update")
+    titles = ("lrlab compare", "where it comes from", "one LR + momentum update")
     for ax, title in zip((grid, factors, steps), titles, strict=True):
         ax.set_title(title, fontsize=11)
     gain, machine = np.median(took[STOCK] / took[LRLAB]), config["machine"]
     caption = (
-        f"Solar cells, small model, 64 px, batch 64; {machine['cpu']}, {machine['cores']} cores, {config['device']}. "
+        f"Solar cells, small model, {FIRST_SIZE} px, batch 64; {machine['cpu']}, {machine['cores']} cores, "
+        f"{config['device']}. "
         f"Bars: median. Dots: every repeat (n = {config['question']['repeats']}), the arms in turns."
     )
     style.frame(fig, f"lrlab answers {gain:.0f} times faster than a stock fastai loop", caption)

@@ -20,6 +20,7 @@ from lrlab.recipes.kitchen.grid.runner import run_grid
 from lrlab.recipes.kitchen.grid.study import MEMORY_PER_RUN_GB
 from lrlab.recipes.kitchen.machine.environment import environment, fitting_jobs
 from lrlab.recipes.kitchen.machine.optional_packages import require
+from lrlab.recipes.kitchen.options import FIRST_SIZE
 from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
 from lrlab.recipes.kitchen.schedule_names import parse_schedules
 from lrlab.recipes.kitchen.store.files import write_atomically
@@ -33,6 +34,7 @@ from lrlab.recipes.studies.speed.report import BARE, LRLAB, SMALL_FILES, STOCK
 from lrlab.recipes.studies.speed.scheduler_step import microseconds_per_update
 
 COLUMNS = ["part", "arm", "repeat", "value", "unit"]
+DEFAULT = ImageWorkload(size=FIRST_SIZE)  # as in `lrlab compare`
 LARGE, LARGE_SIZE = "efficientnet_lite0", 64  # pixels: enough to tell, and over in seconds
 
 
@@ -67,8 +69,8 @@ def measure(
 
 def _grid(epochs: int, repeats: int, jobs: int) -> list[tuple]:
     "Seconds per run, accuracy and start-up of stock fastai from files and from small copies, and of lrlab."
-    image_set = _one_split(ImageWorkload())
-    workload = ImageWorkload().resolve(image_set)
+    image_set = _one_split(DEFAULT)
+    workload = DEFAULT.resolve(image_set)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         small = rivals.image_table(image_set, rivals.resized_copies(image_set, Path(folder)))
@@ -109,7 +111,7 @@ def _one_split(workload: ImageWorkload) -> ImageSet:
 
 def _factors(repeats: int) -> list[tuple]:
     "What each step from the stock loop to lrlab's brings: one process, one epoch, images per second."
-    image_set = _one_split(ImageWorkload())
+    image_set = _one_split(DEFAULT)
     colour = replace(image_set, images=np.repeat(np.asarray(image_set.images), 3, axis=3))
     files = rivals.image_table(image_set, list(image_set.files))
 
@@ -135,7 +137,7 @@ def _factors(repeats: int) -> list[tuple]:
 def _one_process(repeats: int, large: bool) -> list[tuple]:
     "lrlab in one process of one thread, and the bare loop with the same settings."
     rows = []
-    for arch, size, epochs in [("small", None, 3), *([(LARGE, LARGE_SIZE, 1)] if large else [])]:
+    for arch, size, epochs in [("small", FIRST_SIZE, 3), *([(LARGE, LARGE_SIZE, 1)] if large else [])]:
         image_set = _one_split(ImageWorkload(arch=arch, size=size))
         workload = ImageWorkload(arch=arch, size=size, head_epochs=0).resolve(image_set)
         for repeat in range(repeats):
@@ -164,8 +166,8 @@ def _constant(seeds: Iterable[int], epochs: int) -> list[Run]:
 
 def _processes(repeats: int, jobs: int) -> list[tuple]:
     "The same runs in one process and in several, images per second in all; `jobs` processes exist already."
-    image_set = _one_split(ImageWorkload())
-    workload, seeds, rows = ImageWorkload().resolve(image_set), list(range(2 * jobs)), []
+    image_set = _one_split(DEFAULT)
+    workload, seeds, rows = DEFAULT.resolve(image_set), list(range(2 * jobs)), []
     images = len(seeds) * (len(image_set.splits["train"]) // rivals.BS) * rivals.BS
     arms = {
         f"1 process x {cpu_count()} threads": (1, cpu_count()),

@@ -1,11 +1,16 @@
 """lrlab speed: ratios of a table whose answer is known, and the rivals on a few real images."""
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from lrlab.recipes import compare
 from lrlab.recipes.kitchen.data.catalog import load
+from lrlab.recipes.kitchen.options import parse_seeds
+from lrlab.recipes.kitchen.schedule_names import split_schedules
 from lrlab.recipes.studies.speed import baselines as rivals
 from lrlab.recipes.studies.speed import report as speed_report
 from lrlab.recipes.studies.speed import study as speed
@@ -29,11 +34,18 @@ def table(stock_accuracy=(0.75, 0.77, 0.76)) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=speed.COLUMNS)
 
 
+def test_the_timed_comparison_is_that_of_lrlab_compare():
+    defaults = {name: option.default for name, option in inspect.signature(compare.main).parameters.items()}
+    schedules, seeds = split_schedules(defaults["schedules"]), parse_seeds(defaults["seeds"])
+    assert (len(schedules) * len(seeds), defaults["epochs"]) == (speed_report.RUNS, speed_report.EPOCHS)
+
+
 def test_ratios_of_a_known_table():
-    found = speed_report.ratios(table(), epochs=7)
-    # 24 runs and the start once: (24 * 40 + 5) / (24 * 4 + 12)
-    assert np.allclose(found[f"{STOCK} / lrlab, minutes for 24 runs"], 965 / 108)
-    assert np.allclose(speed_report.ratios(table(), epochs=1)[f"{STOCK} / lrlab, minutes for 24 runs"], 6725 / 684)
+    name = f"{STOCK} / lrlab, minutes to the decision"
+    # 40 runs and the start once: (40 * 40 + 5) / (40 * 4 + 12)
+    assert np.allclose(speed_report.ratios(table(), epochs=4)[name], 1605 / 172)
+    found = speed_report.ratios(table(), epochs=1)
+    assert np.allclose(found[name], 6405 / 652)
     assert np.allclose(found[f"lrlab / {BARE}, images/s in one process, small"], 0.97)
     assert np.allclose(found["factor of decoded once"], 3.0)
     assert found["lrlab / torch's cheapest, one scheduler step"] == pytest.approx(0.7 / 6)
@@ -43,12 +55,15 @@ def test_ratios_of_a_known_table():
     ("stock", "verdict"), [((0.75, 0.77, 0.76), "equal within noise"), ((0.90, 0.901, 0.902), "not equal")]
 )
 def test_the_accuracies_are_compared(stock, verdict):
-    text = speed_report.sentences(table(stock), 7)
-    assert text[-1].endswith(f"{verdict}.") and sum("minutes for 24 runs of 7 epochs" in line for line in text) == 3
+    text = speed_report.sentences(table(stock), 4)
+    assert (
+        text[-1].endswith(f"{verdict}.")
+        and sum("minutes to the decision of lrlab compare" in line for line in text) == 3
+    )
 
 
 def test_the_figure_names_every_arm():
-    config = {"question": {"epochs": 7, "repeats": 3}, "machine": {"cpu": "x", "cores": 2}, "device": "cpu"}
+    config = {"question": {"epochs": 4, "repeats": 3}, "machine": {"cpu": "x", "cores": 2}, "device": "cpu"}
     fig = speed_report.draw(table(), config)
     assert fig.get_suptitle() == "lrlab answers 9 times faster than a stock fastai loop"
     labels = [label.get_text() for ax in fig.axes for label in ax.get_yticklabels()]
