@@ -36,8 +36,10 @@ def main(
         raise UserError("lrlab report needs a results folder, for instance: lrlab report results/compare")
     stores = [Store(folder) for folder in dirs]
     for store in stores:
+        if not store.out.is_dir():
+            raise UserError(f"{store.out}: there is no such folder")
         if Manifest.read(store.out) is None:
-            raise UserError(f"{store.out}: no config.json of lrlab compare there")
+            raise UserError(f"{store.out}: not a results folder of lrlab; it holds no config.json")
     redraw = _redraw_of(stores[0])
     if (len(stores) > 1 or out) and any(store.manifest.recipe != "compare" for store in stores):
         raise UserError("only results of lrlab compare can be merged, or drawn into another folder with `out`")

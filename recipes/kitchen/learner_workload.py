@@ -113,6 +113,8 @@ class LearnerWorkload(Workload):
         changed = [key for key in first if first[key] != second[key]]
         classes = class_names(learn.dls, n_classes) if n_classes else ()
         facts = {"images": dict(zip(SPLITS, map(count_items, learn.dls.loaders), strict=False))}
+        if file := getattr(self.make_learner, "file", None):
+            facts["source"] = file
         known = {key: value for key, value in first.items() if key not in changed}
         metrics = tuple(by_column(dict.fromkeys(learn.metrics.attrgot("name"), 0.0)))
         warnings = tuple(_warnings(learn, changed))

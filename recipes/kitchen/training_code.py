@@ -13,7 +13,7 @@ def training_code(config: dict, schedule: str, epochs: int, lr_max: LearningRate
     `schedule` and `cbs` are constructor calls, such as "CosineDecay()" and "StopOnDivergence()".
     """
     if "learner" in config["question"]:
-        imports, learner = _own_learner(config["question"]["learner"])
+        imports, learner = _own_learner(config["question"]["learner"], config["data"].get("source", ""))
     else:
         imports, learner = ["from lrlab.recipes import build"], _built_learner(config)
     names = ", ".join(sorted(callbacks_in(schedule) | callbacks_in(cbs)))
@@ -21,17 +21,19 @@ def training_code(config: dict, schedule: str, epochs: int, lr_max: LearningRate
     return "\n".join([*imports, f"from lrlab.callbacks import {names}", "", *learner, f"schedule = {schedule}", fit])
 
 
-def _own_learner(name: str) -> tuple[list[str], list[str]]:
-    "Import and call of a function of the user's own; `name` is such as `make_learner of train.py`."
+def _own_learner(name: str, source: str = "") -> tuple[list[str], list[str]]:
+    "Import and call of a function of the user's own: `name` is such as `make_learner of train.py`, `source` the file."
     if name == "learn":  # the Learner at hand
         return [], []
     function, _, file = name.partition(" of ")
     if not function.isidentifier():
         return [], [f"# learn: {function}"]
+    folder = Path(source).parent
+    is_elsewhere = bool(source) and folder != Path.cwd()
+    imports = ["import sys", "", f"sys.path.insert(0, {str(folder)!r})"] if is_elsewhere else []
     if file and not Path(file).stem.isidentifier():  # `import` cannot name my-train.py
-        return ["from runpy import run_path"], [f"learn = run_path({file!r})[{function!r}]()"]
-    imports = [f"from {Path(file).stem} import {function}"] if file else []
-    return imports, [f"learn = {function}()"]
+        return [*imports, "from runpy import run_path"], [f"learn = run_path({source or file!r})[{function!r}]()"]
+    return [*imports, *([f"from {Path(file).stem} import {function}"] if file else [])], [f"learn = {function}()"]
 
 
 def callbacks_in(call: str) -> set[str]:
@@ -42,7 +44,7 @@ def callbacks_in(call: str) -> set[str]:
 def _built_learner(config: dict) -> list[str]:
     question = config["question"] | config["data"].get("options", {}) | {"data": _where(config)}
     question["aug"] = _aug(config)
-    names = ("weights", "scratch", "aug", "wd", "opt", *OPTIONS)
+    names = ("weights", "scratch", "aug", "wd", "opt", "folds", *OPTIONS)
     given = [name for name in names if question.get(name) is not None and question[name] is not False]
     keys = ["data", "arch", "size", "bs", *given]
     if "train" in given:

@@ -217,6 +217,7 @@ def build(
     aug: str | None = None,  # "none", "flips" or "fastai"; default: the flips that are known to keep the label
     wd: float | None = None,  # Weight decay; default: the optimizer's own
     opt: str = DEFAULT_OPTIMIZER,  # A name of fastai's such as "lamb", or an import path such as "torch.optim:NAdam"
+    folds: int | None = None,  # Cross-validation: the split is fold `seed` of so many; default: a random split
     **labelled: str,  # Where labels and splits are, as on the command line: labels, label_re, train, valid, test
 ):
     "Make a fastai Learner. Everything of fastai works with it: `show_batch`, `lr_find`, `fit_one_cycle`, `export`."
@@ -228,8 +229,9 @@ def build(
     if unknown:
         raise TypeError(f"build() got an unexpected keyword argument {unknown!r}")
     source = image_source(None if "train" in labelled and data == "solar" else data, **labelled)
+    folds = None if folds is None else number(3, 100)(folds, "folds")
     knobs: dict[str, Any] = {"scratch": scratch, "aug": aug, "wd": wd, "opt": opt}
-    return make_workload(source, arch, size, bs, precision, weights, cache, **knobs).learner(seed)
+    return make_workload(source, arch, size, bs, precision, weights, cache, folds, **knobs).learner(seed)
 
 
 def make_workload(

@@ -374,7 +374,7 @@ LINES = [  # whole command lines
     (["compare", "--pdb"], "there is no option --pdb"),
     (["compare", "--epochs", "-nan"], "number"),
     (["report"], "needs a results folder"),
-    (["report", "no/such/folder"], "no config.json"),
+    (["report", "no/such/folder"], "no such folder"),
     (["report", "empty"], "no config.json"),
     (["report", "file.txt"], "file.txt"),
     (["report", "a\0b"], "null character"),

@@ -98,7 +98,7 @@ def _read(store: Store) -> Results:
     config = printable_json(store.manifest.to_dict())  # untrusted: control characters are escaped before printing
     question, data = (config.get(key) for key in ("question", "data"))
     if not isinstance(data, dict) or not isinstance(question, dict) or not isinstance(question.get("schedules"), dict):
-        raise UserError(f"{store.out}: no config.json of lrlab compare there")
+        raise UserError(f"{store.out}: its config.json is not one of lrlab compare")
     runs, epochs = (table.map(_shown) for table in store.tables())
     if runs.empty:
         raise UserError(f"{store.out}: no finished run to report")

@@ -10,7 +10,7 @@ from lrlab.recipes.kitchen.data import catalog as data
 from lrlab.recipes.kitchen.data import decode
 from lrlab.recipes.kitchen.data import pixel_cache as cache
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.workloads import ImageWorkload
+from lrlab.recipes.kitchen.workloads import ImageWorkload, build
 from tests.conftest import write_images
 
 
@@ -213,6 +213,7 @@ def test_the_folds_of_a_cross_validation_cover_every_image_once(tmp_path):
     rows = np.concatenate([images.splits[name] for name in ("train", "valid")])
     for fold in (parts[:5], parts[5:]):
         assert sorted(np.concatenate(fold)) == sorted(rows)
+    assert np.array_equal(build("solar:200", size=32, folds=5, seed=1).dls.valid_ds.items, parts[1])
     assert set(parts[0]) != set(parts[5]) and np.ptp([len(part) for part in parts]) <= 1
     defective = [images.labels[part].sum() for part in parts]
     assert np.ptp(defective) <= 4, "of each of the four strata one more or less"

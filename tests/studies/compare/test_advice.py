@@ -218,9 +218,9 @@ def test_the_code_for_pretrained_models():
     question |= {"head_epochs": 2, "head_lr": 3e-3}
     head_alone = "learn.freeze()\nlearn.fit_one_cycle(2, 3e-3)  # the new head alone\nlearn.unfreeze()\nschedule = "
     assert head_alone in answer.code(advice, config)
-    question |= {"scratch": True, "aug": "none", "opt": "lamb", "wd": 0.1}
+    question |= {"scratch": True, "aug": "none", "opt": "lamb", "wd": 0.1, "folds": 5}
     code = answer.code(advice, config)
-    assert "scratch=True, aug='none', wd=0.1, opt='lamb')" in code and "freeze" not in code
+    assert "scratch=True, aug='none', wd=0.1, opt='lamb', folds=5)" in code and "freeze" not in code
     joined = Advice(
         "x", "warmup(join([(Constant(), '50%'), (CosineDecay(), '50%')]), '10%')", LearningRate(1e-3), 3, ""
     )
@@ -278,12 +278,17 @@ def test_the_code_runs_for_the_data_it_was_printed_for(make, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("file", ["train.py", "my-train.py"])
-def test_the_code_of_your_own_learner_runs_whatever_its_file_is_called(file, tmp_path, monkeypatch):
-    (tmp_path / file).write_text("def make():\n    return 'a Learner'\n")
+@pytest.mark.parametrize("folder", [".", "project"])
+def test_the_code_of_your_own_learner_runs_whatever_its_file_is_called(file, folder, tmp_path, monkeypatch):
+    source = tmp_path / folder / file
+    source.parent.mkdir(exist_ok=True)
+    source.write_text("import beside\n\n\ndef make():\n    return beside.LEARNER\n")
+    (source.parent / "beside.py").write_text("LEARNER = 'a Learner'\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "train", raising=False)
-    imports, lines = _own_learner(f"make of {file}")
+    monkeypatch.setattr(sys, "path", ["", *sys.path])  # as in a script that lies here
+    for name in ("train", "beside"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    imports, lines = _own_learner(f"make of {file}", str(source))
     found = {}
     exec("\n".join([*imports, *lines]), found)
     assert found["learn"] == "a Learner"
