@@ -106,7 +106,12 @@ def lr_range_test(
     loggers = [cb for cb in learn.cbs if isinstance(cb, CSVLogger)]
     with untouched(learn), learn.no_logging(), learn.removed_cbs(loggers):
         learn.fit(num_it * longest_step // batches + 1, cbs=test)
-    suggestions, reasons = _suggest(suggest, test.tested, test.smoothed, num_it, test.stopped)
+    steps = len(test.tested)
+    if not test.stopped and steps < num_it:
+        test.stopped = f"a callback of the Learner ended it after {steps} of {num_it} steps"
+        suggestions, reasons = dict.fromkeys(suggest), dict.fromkeys(suggest, test.stopped)
+    else:
+        suggestions, reasons = _suggest(suggest, test.tested, test.smoothed, num_it, test.stopped)
     return LRRange(np.array(test.tested), np.array(test.smoothed), suggestions, reasons, test.stopped)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from fastai.basics import Callback, CancelBatchException, nn
+from fastai.basics import Callback, CancelBatchException, CancelFitException, nn
 from fastai.callback.training import GradientAccumulation
 
 from lrlab.callbacks import (
@@ -62,6 +62,20 @@ def test_a_run_without_steps_has_no_suggestion(make_learner, cb, monkeypatch):
         ValueError, match="the LR range test suggests no LR: valley needs 2 points, and the test gave 0"
     ):
         found.lr()
+
+
+class StopsAfter(Callback):
+    "A callback of the user's own that ends every fit after its third batch."
+
+    def after_batch(self):
+        if self.training and self.iter == 2:
+            raise CancelFitException
+
+
+def test_a_test_that_another_callback_ends_suggests_nothing(make_learner):
+    found = make_learner(cbs=StopsAfter()).lr_range_test()
+    assert set(found.suggestions.values()) == {None}
+    assert found.stopped == found.reasons["valley"] == "a callback of the Learner ended it after 2 of 100 steps"
 
 
 def test_a_suggestion_is_never_none(make_learner):

@@ -159,6 +159,7 @@ class Study:
         self.store.update(
             lr_find=found.lr,
             lr_find_range=found.range,
+            lr_find_none=next((test.reasons["valley"] for test in tests.values() if test.reasons), None),
             lr_find_by_seed={str(seed): lr for seed, lr in found.by_seed.items()},
             lr_find_cost={"tests": len(tests), "steps": len(table), "seconds": round(seconds, 2)},
         )
@@ -175,9 +176,8 @@ class Study:
         "`find_lr`, or UserError where the tests suggest none and the user left `argument` open."
         found = self.find_lr()
         if found is None:
-            raise UserError(
-                f"`{argument}` find: the LR range test suggests no LR on this data; give `{argument}` a number"
-            )
+            why = self.store.manifest.lr_find_none or "the loss never fell"
+            raise UserError(f"`{argument}` find: the LR range test suggests no LR ({why}); give `{argument}` a number")
         return found
 
 

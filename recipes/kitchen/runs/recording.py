@@ -51,6 +51,8 @@ class Recording:
         "The reason why the fit diverged, or None."
         if self.divergence.diverged:
             return self.divergence.reason
+        if not self.epochs.rows:
+            raise RuntimeError("a callback of the Learner ended the fit before its first epoch was over")
         finite = math.isfinite(self.epochs.rows[-1]["valid_loss"])
         return None if finite else "the validation loss after the last step is not finite"
 

@@ -33,6 +33,7 @@ class Manifest:
     lr_find: float | None = None  # the suggestion of the LR range tests
     lr_find_range: list[float] = field(default_factory=list)  # the lowest and the highest over seeds
     lr_find_by_seed: dict[str, float | None] = field(default_factory=dict)
+    lr_find_none: str | None = None  # why the test of a seed suggests none
     lr_find_cost: dict = field(default_factory=dict)  # tests, steps, seconds
     guessing_loss: float | None = None  # of the best constant answer, where the class counts do not tell it
     initial_loss: float | None = None  # of the untrained model, on the validation data

@@ -79,9 +79,18 @@ def _ranking(results: Results, table: pd.DataFrame) -> Ranking:
     ]
     budget = int(table.budget.iloc[0])
     runs = results.runs[results.runs.budget == budget]
-    notes = [guarantee(table, measure.judge), *_named(table), *disagreements(runs, table, measure)]
+    notes = [guarantee(table, measure.judge), *_named(table), *cut_short(runs), *disagreements(runs, table, measure)]
     found = finding(table, results.majority, measure)
     return Ranking(budget, table, measure, table.measured_on.iloc[0], found, rows, notes)
+
+
+def cut_short(runs: pd.DataFrame) -> list[str]:
+    "A sentence where a callback of the user's own ended runs before their last epoch."
+    short = runs[(runs.status == "ok") & (runs.epochs < runs.budget)]
+    if short.empty:
+        return []
+    names, has = ", ".join(short.schedule.unique()), f"{plural(len(short), 'run')} of {len(runs)}"
+    return [f"A callback of your Learner ended {has} early ({names}): their schedules did not reach their end."]
 
 
 def disagreements(runs: pd.DataFrame, table: pd.DataFrame, measure: Measure) -> list[str]:

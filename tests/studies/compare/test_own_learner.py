@@ -6,6 +6,7 @@ from itertools import count
 import pandas as pd
 import pytest
 import torch
+from fastai.basics import Callback, CancelFitException
 from fastai.learner import load_learner
 
 from lrlab.callbacks import CosineDecay
@@ -130,6 +131,34 @@ def test_a_limit_of_time_alone_leaves_room_for_more_seeds(monkeypatch):
     own_learner.compare_schedules(classifier, minutes=10, jobs=1)
     own_learner.compare_schedules(classifier, jobs=1)
     assert [question.has_stages for question in asked] == [True, False] and len(asked[1].seeds) == 3
+
+
+class Stop(Callback):
+    "A callback of the user's own that ends every fit at one event."
+
+    order = 70  # after the epoch was recorded
+
+    def __init__(self, event):
+        setattr(self, event, self.stop)
+
+    def stop(self):
+        raise CancelFitException
+
+
+@pytest.mark.parametrize(
+    ("event", "status", "says"),
+    [
+        ("after_epoch", "ok", "A callback of your Learner ended 6 runs of 6 early (constant, cosine)"),
+        ("after_batch", "failed", "a callback of the Learner ended the fit before its first epoch was over"),
+    ],
+)
+def test_a_learner_that_ends_its_fits_early_is_told(event, status, says, tmp_path, capsys):
+    answer = compare_schedules(lambda: classifier(cbs=Stop(event)), **ASKED, jobs=1, out=tmp_path)
+    assert set(answer.runs.status) == {status}
+    assert says in " ".join((answer.text + capsys.readouterr().out).split())
+    with pytest.raises(UserError, match=r"a callback of the Learner ended it after \d+ of \d+ steps"):
+        lr = {"lr_max": "find", "out": tmp_path / "find"}
+        compare_schedules(lambda: classifier(cbs=Stop(event)), **ASKED | lr, jobs=1)
 
 
 @pytest.fixture(scope="module")
