@@ -1,6 +1,6 @@
 """Redraw the tables, figures and report of a results folder.
 
-Works from the stored runs, without training. Several folders are merged into one report.
+Works from the stored runs, without training. Several folders of compare, or of claims, are merged into one report.
 
     lrlab report results/compare
     lrlab report monday tuesday --out both
@@ -12,7 +12,8 @@ from typing import Annotated, Any
 from lrlab.recipes import cli
 from lrlab.recipes.kitchen.options import Option
 
-Folders = Annotated[str, Option("Data", "FOLDER", "Results folders: several of compare, or one of any recipe")]
+FOLDERS_HELP = "Results folders: one of any recipe, or several of compare or of claims"
+Folders = Annotated[str, Option("Data", "FOLDER", FOLDERS_HELP)]
 OUT_HELP = "Folder of the new report [default: the folder itself; results/report if there are several]"
 
 CSV_HELP = "Also write one table of all runs of compare, with their verdict; --csv=- prints it"
@@ -30,7 +31,6 @@ def main(
     from lrlab.recipes.kitchen.errors import UserError
     from lrlab.recipes.kitchen.store.manifest import Manifest
     from lrlab.recipes.kitchen.store.store import Store
-    from lrlab.recipes.studies.compare import report as compare
 
     if not dirs:
         raise UserError("lrlab report needs a results folder, for instance: lrlab report results/compare")
@@ -40,22 +40,23 @@ def main(
             raise UserError(f"{store.out}: there is no such folder")
         if Manifest.read(store.out) is None:
             raise UserError(f"{store.out}: not a results folder of lrlab; it holds no config.json")
-    redraw = _redraw_of(stores[0])
-    if (len(stores) > 1 or out) and any(store.manifest.recipe != "compare" for store in stores):
-        raise UserError("only results of lrlab compare can be merged, or drawn into another folder with `out`")
+    report = _report_of(stores[0])
+    is_merged = len(stores) > 1 or out is not None
+    if is_merged and (len({store.manifest.recipe for store in stores}) > 1 or not hasattr(report, "merged")):
+        raise UserError("only results of lrlab compare, or of lrlab claims, can be merged or drawn into another `out`")
     if csv:
         _check_table(csv, stores[0])
     try:
-        if len(stores) == 1 and not out:
+        if not is_merged:
             with stores[0] as store:
-                result = redraw(store)
+                result = report.redraw(store)
                 manifest = store.manifest
         else:
             target = Path(out or "results/report")
             if target.resolve() in [store.out.resolve() for store in stores]:
                 raise UserError(f"`out` {target}: is one of the folders to be merged; choose another")
             with Store(target) as store:
-                result = compare.merged(stores, store)
+                result = report.merged(stores, store)
                 manifest = store.manifest
     except (UserError, OSError):
         raise
@@ -93,8 +94,8 @@ def _with_table(result, manifest, csv: str):
     return replace(result, text=f"{result.text}\nTable of all runs: {csv}")
 
 
-def _redraw_of(store):
-    "The `redraw` of the recipe that wrote a folder. The folder of a study has the recipe's name."
+def _report_of(store):
+    "The module that draws the results of the recipe that wrote a folder. The folder of a study has the recipe's name."
     from importlib import import_module
     from importlib.util import find_spec
 
@@ -108,7 +109,7 @@ def _redraw_of(store):
     module = import_module(f"{study}.report") if is_study and find_spec(f"{study}.report") else None
     if not hasattr(module, "redraw"):
         raise UserError(f"{store.out}: the same `lrlab {printable(recipe)}` again redraws it, without training")
-    return module.redraw
+    return module
 
 
 if __name__ == "__main__":

@@ -159,7 +159,7 @@ class Study:
         self.store.update(
             lr_find=found.lr,
             lr_find_range=found.range,
-            lr_find_none=next((test.reasons["valley"] for test in tests.values() if test.reasons), None),
+            lr_find_none=next((t.reasons["valley"] for t in tests.values() if "valley" in t.reasons), None),
             lr_find_by_seed={str(seed): lr for seed, lr in found.by_seed.items()},
             lr_find_cost={"tests": len(tests), "steps": len(table), "seconds": round(seconds, 2)},
         )

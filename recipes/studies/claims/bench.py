@@ -33,17 +33,6 @@ class Scale:
     tune_all: bool = True  # also schedules that no chosen claim needs: a claim alone gives the same numbers
     starts: int = 1000  # of the descents
 
-    @property
-    def early(self) -> list[int]:
-        "The epochs at which all but the last of the doubling cycles end."
-        return [2**k - 1 for k in range(1, self.epochs.bit_length()) if 2**k - 1 < self.epochs]
-
-    def words(self) -> dict:
-        "What the settings of the claims mention."
-        first = self.epochs // 2 + 1
-        spoken = {"points": self.tuning.points, "px": 48, "averaged": f"{first} to {self.epochs}"}
-        return vars(self) | spoken | {"early": " and ".join(map(str, self.early))}
-
 
 FULL = Scale()
 QUICK = Scale(3, 1, 6, 4, 3, 1, Tuning(3, 1), tune_all=False, starts=100)

@@ -22,6 +22,7 @@ from lrlab.recipes.kitchen.store.tables import RunResult, run_table
 from lrlab.recipes.kitchen.workloads import ImageWorkload
 from lrlab.recipes.studies.claims import since_2023
 from lrlab.recipes.studies.claims.bench import TUNED, Bench
+from lrlab.recipes.studies.claims.settings import TRANSFER_PX, early_epochs
 from lrlab.recipes.studies.learning_rate import study as lr_lesson
 from lrlab.recipes.studies.learning_rate.diagnosis import diagnose, guessing_loss
 from lrlab.recipes.studies.snapshot_ensemble import runs as snapshots
@@ -33,7 +34,6 @@ PAIR = ("one_cycle", "step")
 SHARE = 0.2  # of the training images are little data
 DEFAULT_LR = 1e-3  # fastai's, with which the tutorial unfreezes
 BAND_GRID = list(range(-3, 6))  # 9 LRs over four decades: the best one lies above lr_find's suggestion more often
-TRANSFER_PX = 48
 TRANSFER_GRID = [-1, 0, 1, 2]  # LRs around DEFAULT_LR: 3.2e-4 to 1e-2
 TRANSFER = {  # the arm of every reading
     "one LR": "one_lr",
@@ -83,7 +83,8 @@ def schedules(bench: Bench) -> Tables:
     runs = plan_runs({a: named_schedule(a, epochs) for a in labels}, {a: bench.lr_of(a) for a in labels}, seeds, epochs)
     bench.train(runs, "runs at each schedule's own lr_max")
     own = {label: [run for run in runs if run.arm == label] for label in labels}
-    early = {epoch: 1 / len(bench.scale.early) for epoch in bench.scale.early}
+    ends = early_epochs(bench.scale.epochs)
+    early = dict.fromkeys(ends, 1 / len(ends))
     readings = [bench.final(label, own[label]) for label in labels]
     return readings + [bench.after(f"{a} early", own[a], early) for a in labels if f"{a} early" in bench.wanted]
 

@@ -141,7 +141,7 @@ def text(claims: pd.DataFrame, title: str, out: Path) -> str:
 
 
 def page(
-    claims: pd.DataFrame, runs: pd.DataFrame, cards: dict, words: dict, title: str, config: dict, rule: Rule
+    claims: pd.DataFrame, runs: pd.DataFrame, cards: dict, words: dict, title: str, made: list[dict], rule: Rule
 ) -> str:
     "README.md: the finding, the figure, a table of all claims and one of each, the rule and the limits."
     # Markdown, not HTML: the text goes to a README, where a renderer escapes what it must.
@@ -157,7 +157,7 @@ def page(
     by_name = {name: own for name, own in claims.groupby("claim", sort=False)}
     return templates.get_template("page.md.jinja").render(
         title=title,
-        config=config,
+        made=made,
         words=words,
         cards=cards,
         short=SHORT,

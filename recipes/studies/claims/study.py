@@ -2,41 +2,27 @@
 
 import hashlib
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
 
 from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Study
 from lrlab.recipes.kitchen.machine.environment import environment
-from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.store.tables import RUN_COLUMNS, RunRow, run_table
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.kitchen.workloads import ImageWorkload
-from lrlab.recipes.studies.claims import figure as claims_figure
-from lrlab.recipes.studies.claims import page as claims_page
 from lrlab.recipes.studies.claims.bench import Bench
-from lrlab.recipes.studies.claims.catalogue import CLAIMS
 from lrlab.recipes.studies.claims.descents import judge_descents
 from lrlab.recipes.studies.claims.experiments import GROUPS
 from lrlab.recipes.studies.claims.question import Question, check_groups, load
+from lrlab.recipes.studies.claims.report import Answer, Evidence, made_by, write
 from lrlab.recipes.studies.claims.row import COLUMNS, Judged, row
-from lrlab.recipes.studies.claims.verdict import UNDECIDED, compare, survives_holm
-
-
-@dataclass
-class Answer:
-    "`claims`: one row a claim and workload (COLUMNS); `runs`: every run behind them; `stopped` by Ctrl-C."
-
-    claims: pd.DataFrame
-    runs: pd.DataFrame
-    text: str
-    stopped: bool = False
+from lrlab.recipes.studies.claims.verdict import UNDECIDED, compare
 
 
 def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = False) -> Answer:
@@ -60,7 +46,10 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
             if stopped:
                 print("Stopped: the page has the claims that are finished. The same command continues.")
                 break
-        return replace(_tell(top, question, data, rows, tables), stopped=stopped)
+        runs = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["workload", *RUN_COLUMNS])
+        cards = {image_set.name: image_set.describe() for image_set in data}
+        found = Evidence(pd.DataFrame(rows, columns=COLUMNS), runs, cards, made_by(top.manifest))
+        return replace(write(top, found), stopped=stopped)
 
 
 def _workload(store: Store, question: Question, workload: ImageWorkload, image_set: ImageSet, jobs: int) -> tuple:
@@ -115,23 +104,6 @@ def _seconds(judged: Judged, complete: dict[str, RunRow]) -> tuple[float, float]
     seconds = {run_id: complete[run_id].seconds for run_id in judged.run_ids}
     n_seeds = len({complete[run_id].seed for run_id in seconds if not run_id.startswith("tune-")})
     return sum(seconds.values()), sum(s for run_id, s in seconds.items() if not run_id.startswith("tune-")) / n_seeds
-
-
-def _tell(top: Store, question: Question, data: list[ImageSet], rows: list[dict], tables: list[pd.DataFrame]) -> Answer:
-    "Tables, figure, page and text."
-    claims = pd.DataFrame(rows, columns=COLUMNS)
-    claims["holm"] = survives_holm(claims.p_value.tolist(), claims.verdict.tolist())
-    order = {claim.name: i for i, claim in enumerate(CLAIMS)}
-    claims = claims.sort_values("claim", key=lambda names: names.map(order), kind="stable", ignore_index=True)
-    runs = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["workload", *RUN_COLUMNS])
-    top.write_tables(claims=claims, runs=runs)
-    words = question.scale.words()
-    cards = {image_set.name: image_set.describe() for image_set in data}
-    title = claims_page.finding(claims)
-    style.save(claims_figure.draw(claims, cards, words, title, question.rule), top.out / "claims.png")
-    page = claims_page.page(claims, runs, cards, words, title, top.manifest.to_dict(), question.rule)
-    write_atomically(top.out / "README.md", page)
-    return Answer(claims, runs, claims_page.text(claims, title, top.out))
 
 
 def folder_name(name: str) -> str:

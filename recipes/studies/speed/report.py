@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from lrlab.recipes.kitchen.figures import style
-from lrlab.recipes.kitchen.options import FIRST_SIZE
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
 from lrlab.recipes.kitchen.text import percent, text_table
 
@@ -99,11 +98,10 @@ def draw(table: pd.DataFrame, config: dict) -> Figure:
     titles = ("lrlab compare", "where it comes from", "one LR + momentum update")
     for ax, title in zip((grid, factors, steps), titles, strict=True):
         ax.set_title(title, fontsize=11)
-    gain, machine = np.median(took[STOCK] / took[LRLAB]), config["machine"]
+    gain, machine, question = np.median(took[STOCK] / took[LRLAB]), config["machine"], config["question"]
     caption = (
-        f"Solar cells, small model, {FIRST_SIZE} px, batch 64; {machine['cpu']}, {machine['cores']} cores, "
-        f"{config['device']}. "
-        f"Bars: median. Dots: every repeat (n = {config['question']['repeats']}), the arms in turns."
+        f"Solar cells, small model, {question['size']} px, batch 64; {machine['cpu']}, {machine['cores']} cores, "
+        f"{config['device']}. Bars: median. Dots: every repeat (n = {question['repeats']}), the arms in turns."
     )
     style.frame(fig, f"lrlab answers {gain:.0f} times faster than a stock fastai loop", caption)
     return fig

@@ -55,7 +55,8 @@ def measure(
             require(package, "lrlab speed without `quick`")
     jobs = jobs or fitting_jobs(threads=1, memory_per_run=MEMORY_PER_RUN_GB * 1e9)
     with Store(out) as store:
-        question = {"epochs": epochs, "repeats": repeats, "jobs": jobs, "everything": everything}
+        asked = {"epochs": epochs, "repeats": repeats, "jobs": jobs, "everything": everything}
+        question = asked | {"size": FIRST_SIZE}
         store.begin(Manifest("speed", question, **environment()), fresh)
         if not (store.out / "speed.csv").exists():
             rows = [*_grid(epochs, repeats, jobs), *_factors(repeats), *_one_process(repeats, everything)]

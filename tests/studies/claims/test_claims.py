@@ -1,7 +1,7 @@
 """The claims: their table, the rule, the readings of every group of runs, the page, and the recipe end to end."""
 
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from lrlab.callbacks import Constant, ScheduleFree, TailAverage
-from lrlab.recipes import cli
+from lrlab.recipes import cli, report
 from lrlab.recipes.kitchen.grid.study import Study
 from lrlab.recipes.kitchen.grid.tuning import Tuning, lr_at
 from lrlab.recipes.kitchen.learning_rates import LearningRate
@@ -36,6 +36,7 @@ from lrlab.recipes.studies.claims.experiments import (
     steps_per_epoch,
 )
 from lrlab.recipes.studies.claims.row import COLUMNS
+from lrlab.recipes.studies.claims.settings import early_epochs, words
 from lrlab.recipes.studies.claims.verdict import (
     FAILS,
     HOLDS,
@@ -426,7 +427,7 @@ def test_little_data_is_a_fifth_of_every_class_and_the_same_validation_images():
 
 
 def test_restarts_never_end_within_an_epoch():
-    assert FULL.early == [1, 3] and Scale(epochs=3).early == [1] and Scale(epochs=15).early == [1, 3, 7]
+    assert [early_epochs(n) for n in (7, 3, 15)] == [[1, 3], [1], [1, 3, 7]]
 
 
 def test_every_claim_names_a_group_a_source_and_a_number_or_says_that_there_is_none():
@@ -436,7 +437,7 @@ def test_every_claim_names_a_group_a_source_and_a_number_or_says_that_there_is_n
         assert any(c.isdigit() for c in claim.published) or "no " in claim.published
         assert "arXiv" in claim.source or "notebook" in claim.source
         assert set(claim.schedules) <= set(TUNED)
-        assert "{" not in (claim.says + claim.setting).format(**FULL.words())
+        assert "{" not in (claim.says + claim.setting).format(**words(asdict(FULL)))
         assert claim.if_so.endswith(".") and claim.if_not.endswith(".")
 
 
@@ -534,6 +535,30 @@ def test_after_ctrl_c_the_page_has_what_is_finished(answered, monkeypatch, capsy
     assert claims.answer(question, out).text == found.text
 
 
+def test_folders_of_claims_are_drawn_again_and_merge_into_one_page(answered, tmp_path, capsys):
+    question, out, found = answered
+    page = (out / "README.md").read_text(encoding="utf-8")
+    assert report.main(str(out)).text == found.text
+    assert (out / "README.md").read_text(encoding="utf-8") == page, "drawn from its tables"
+    workload, few = replace(question.workloads[0], size=10), parse_claims("high-lr,restarts-cosine")
+    claims.answer(
+        replace(question, workloads=[replace(workload, data=f"{workload.data}:6")], claims=few), tmp_path / "b"
+    )
+    both = report.main(str(out), str(tmp_path / "b"), out=str(tmp_path / "both"))
+    assert len(both.claims) == len(found.claims) + 1, "the minima are the same in both folders"
+    assert both.claims.claim.tolist() == sorted(both.claims.claim, key=[claim.name for claim in CLAIMS].index)
+    assert both.claims.groupby("claim").size()["high-lr"] == 2 and len(both.runs) > len(found.runs)
+    merged = (tmp_path / "both" / "README.md").read_text(encoding="utf-8")
+    assert merged.count("`lrlab claims --claims high-lr") == 2 and " and by `" in merged
+    assert report.main(str(tmp_path / "both")).claims.equals(both.claims), "a merged page is drawn again too"
+    claims.answer(replace(question, claims=few, tolerance=0.02), tmp_path / "other")
+    with pytest.raises(questions.UserError, match="differ in tolerance: one page needs the same rule"):
+        report.main(str(out), str(tmp_path / "other"), out=str(tmp_path / "c"))
+    with pytest.raises(questions.UserError, match="holds other results"):
+        report.main(str(out), str(tmp_path / "b"), out=str(tmp_path / "other"))
+    claims.answer(question, out)
+
+
 def test_the_page_has_the_figure_and_every_claim_with_its_source_and_command(answered):
     _, out, found = answered
     page = (out / "README.md").read_text(encoding="utf-8")
@@ -553,7 +578,7 @@ def test_the_figure_has_a_panel_for_every_workload_and_shows_every_row(answered)
     question, _, found = answered
     image_set = question.workloads[0].load()
     cards = {image_set.name: image_set.describe()}
-    fig = claims_figure.draw(found.claims, cards, SMALL.words(), "A title", question.rule)
+    fig = claims_figure.draw(found.claims, cards, words(asdict(SMALL)), "A title", question.rule)
     panels = claims_figure.panels_of(found.claims, list(cards))
     assert [ax.get_title() for ax in fig.axes] == list(panels) == [image_set.name, "narrow minimum"]
     said = [text.get_text() for ax in fig.axes for text in ax.texts]
@@ -563,9 +588,9 @@ def test_the_figure_has_a_panel_for_every_workload_and_shows_every_row(answered)
     for ax, own in zip(fig.axes, panels.values(), strict=True):
         markers = {(line.get_xdata()[0], line.get_marker()) for line in ax.lines if len(line.get_xdata()) == 1}
         assert markers == {(100 * row.diff, claims_figure.STYLE[row.verdict][1]) for row in own.itertuples()}
-    words = [text.get_text() for text in fig.texts]
-    assert any("against the claim" in text and "for the claim" in text and "points" in text for text in words)
-    assert fig.get_suptitle() == "A title" and any("n = 3" in text for text in words)
+    texts = [text.get_text() for text in fig.texts]
+    assert any("against the claim" in text and "for the claim" in text and "points" in text for text in texts)
+    assert fig.get_suptitle() == "A title" and any("n = 3" in text for text in texts)
 
 
 def test_lost_runs_are_named_on_the_page(answered):
@@ -573,7 +598,7 @@ def test_lost_runs_are_named_on_the_page(answered):
     runs = found.runs.copy()
     runs.loc[0, ["status", "error"]] = ["failed", "MemoryError: no room"]
     table = found.claims.assign(lost=["1 failed runs", *[""] * (len(found.claims) - 1)])
-    page = claims_page.page(table, runs, {}, SMALL.words(), "Title", environment(), Rule())
+    page = claims_page.page(table, runs, {}, words(asdict(SMALL)), "Title", [environment()], Rule())
     assert "failed (MemoryError: no room)" in page and "1 failed runs" in page
 
 

@@ -1,0 +1,108 @@
+"""The tables, the figure and the page of `lrlab claims`, of one folder or of several. Nothing here trains."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lrlab.recipes.kitchen.errors import Refused, UserError
+from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.store.files import write_atomically
+from lrlab.recipes.kitchen.store.manifest import Manifest
+from lrlab.recipes.kitchen.store.store import Store
+from lrlab.recipes.studies.claims import figure, page
+from lrlab.recipes.studies.claims.catalogue import CLAIMS
+from lrlab.recipes.studies.claims.settings import words
+from lrlab.recipes.studies.claims.verdict import Rule, survives_holm
+
+WORDS = ["addition", "loss_verdict", "lost"]  # columns of claims.csv where nothing is an empty text
+
+
+@dataclass
+class Answer:
+    "`claims`: one row a claim and workload (COLUMNS); `runs`: every run behind them; `stopped` by Ctrl-C."
+
+    claims: pd.DataFrame
+    runs: pd.DataFrame
+    text: str
+    stopped: bool = False
+
+
+@dataclass
+class Evidence:
+    "What a page says: rows of claims.csv and runs.csv, the description of every workload, and who made it."
+
+    claims: pd.DataFrame
+    runs: pd.DataFrame
+    cards: dict[str, dict]  # workload -> title, images, size
+    made: list[dict]  # command, date and machine of every folder
+
+
+def write(store: Store, found: Evidence) -> Answer:
+    "Write claims.csv, runs.csv, claims.png and README.md, by the scale and the rule of the folder's question."
+    question, order = store.manifest.question, {claim.name: i for i, claim in enumerate(CLAIMS)}
+    rule = Rule(question["tolerance"], tuple(question["looks"]))
+    kept = survives_holm(found.claims.p_value.tolist(), found.claims.verdict.tolist())
+    claims = found.claims.assign(holm=kept).sort_values(
+        "claim", key=lambda names: names.map(order), kind="stable", ignore_index=True
+    )
+    store.write_tables(claims=claims, runs=found.runs)
+    said, title = words(question["scale"]), page.finding(claims)
+    style.save(figure.draw(claims, found.cards, said, title, rule), store.out / "claims.png")
+    text = page.page(claims, found.runs, found.cards, said, title, found.made, rule)
+    write_atomically(store.out / "README.md", text)
+    return Answer(claims, found.runs, page.text(claims, title, store.out))
+
+
+def made_by(manifest: Manifest) -> list[dict]:
+    "Command, date and machine of a folder, or of those that were merged into it."
+    own = {"command": manifest.command, "date": manifest.date, "machine": manifest.machine}
+    return manifest.other.get("made", [own])
+
+
+def read(store: Store) -> Evidence:
+    "What a folder holds. Raises UserError if it has no table of claims."
+    if not (store.out / "claims.csv").exists():
+        raise UserError(f"{store.out}: no claims.csv of lrlab claims there")
+    claims = pd.read_csv(store.out / "claims.csv").fillna(dict.fromkeys(WORDS, ""))
+    runs, other = pd.read_csv(store.out / "runs.csv"), store.manifest.other
+    manifests = map(Manifest.read, sorted(path for path in store.out.iterdir() if path.is_dir()))
+    cards = other.get("cards") or {own.data["name"]: own.data for own in manifests if own and own.data}
+    there = {name: cards[name] for name in claims.workload.unique() if name in cards}
+    return Evidence(claims, runs, there, made_by(store.manifest))
+
+
+def redraw(store: Store) -> Answer:
+    "The tables, the figure and the page of a folder, from its tables."
+    return write(store, read(store))
+
+
+def merged(stores: list[Store], out: Store) -> Answer:
+    """One page in `out` of several folders: other data, other claims. What two of them hold comes from the first.
+
+    Raises UserError for folders of another scale, tolerance or number of looks, and Refused where `out` holds other
+    results.
+    """
+    if (out.out / "config.json").exists() and not out.manifest.merged:
+        raise Refused(f"`out` {out.out}: holds other results; choose a new folder, or one of an earlier merged report")
+    question = stores[0].manifest.question
+    for store in stores[1:]:
+        for name in ("scale", "tolerance", "looks"):
+            if store.manifest.question.get(name) != question[name]:
+                raise UserError(f"{store.out} and {stores[0].out} differ in {name}: one page needs the same rule")
+    parts = [read(store) for store in stores]
+    cards = {name: card for part in reversed(parts) for name, card in part.cards.items()}
+    found = Evidence(
+        _first_of((part.claims for part in parts), ["claim", "workload"]),
+        _first_of((part.runs for part in parts), ["workload", "run_id"]),
+        {name: cards[name] for part in parts for name in part.cards},
+        [made for part in parts for made in part.made],
+    )
+    other = {"made": found.made, "cards": found.cards}
+    out.write_manifest(Manifest("claims", question, merged=[str(store.out) for store in stores], other=other))
+    return write(out, found)
+
+
+def _first_of(tables: Iterable[pd.DataFrame], key: list[str]) -> pd.DataFrame:
+    "All rows; of those with the same key, the first."
+    return pd.concat(list(tables), ignore_index=True).drop_duplicates(key, ignore_index=True)
