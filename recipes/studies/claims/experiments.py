@@ -293,6 +293,7 @@ GROUPS: dict[str, Callable[[Bench], Tables]] = {
     "cooldown": since_2023.cooldowns,
     "tail": since_2023.tail,
     "schedule_free": since_2023.schedule_free,
+    "prodigy": since_2023.prodigy,
     "transfer": transfer,
     "band": safe_band,
 }

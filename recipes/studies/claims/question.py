@@ -15,6 +15,7 @@ from lrlab.recipes.studies.claims.verdict import Rule, looks_of
 
 DATA = "digits,fashion_mnist:1000,cifar:1000,solar"  # the default: what trains fastest comes first
 UNTIL_DECIDED = 20  # seeds at most
+PACKAGES = {"schedule_free": "schedulefree", "prodigy": "prodigyopt"}  # group of runs -> the package that it needs
 FEWEST_PX = 32  # smaller images, enlarged, say nothing about a model that was pretrained on images
 
 
@@ -38,7 +39,8 @@ class Question:
     def groups_on(self, image_set: ImageSet) -> list[str]:
         "The groups of runs that the claims need, as far as they make sense on these images."
         asked = {claim.group for claim in self.claims}
-        cannot = {"transfer": image_set.size < FEWEST_PX, "schedule_free": not is_installed("schedulefree")}
+        cannot = {group: not is_installed(package) for group, package in PACKAGES.items()}
+        cannot["transfer"] = image_set.size < FEWEST_PX
         return [group for group in GROUPS if group in asked and not cannot.get(group)]
 
     def labels(self) -> tuple[str, ...]:
@@ -81,9 +83,11 @@ def load(question: Question) -> tuple[Question, list[ImageSet]]:
 def check_groups(question: Question, data: list[ImageSet]) -> None:
     "Say what is left out for want of a package. Raises UserError where no claim can be tried."
     groups = {claim.group for claim in question.claims}
-    reasons = []
-    if "schedule_free" in groups and not is_installed("schedulefree"):
-        reasons.append(f"schedule-free needs the package schedulefree: {remedy('schedulefree')}")
+    missing = {group: package for group, package in PACKAGES.items() if group in groups and not is_installed(package)}
+    reasons = [
+        f"{group.replace('_', '-')} needs the package {package}: {remedy(package)}"
+        for group, package in missing.items()
+    ]
     if "descent" in groups or any(map(question.groups_on, data)):
         for reason in reasons:
             print_note("claims", f"{reason}; it is left out")

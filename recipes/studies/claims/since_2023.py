@@ -1,4 +1,4 @@
-"""The groups of runs about methods since 2023: cooldowns, averages along a constant LR, schedule-free training."""
+"""The groups of runs about methods since 2023: cooldowns, averages along a constant LR, schedule-free, Prodigy."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,6 +10,8 @@ from fastai.basics import Callback
 
 from lrlab.callbacks import Constant, ScheduleFree, TailAverage, Trapezoid, warmup
 from lrlab.recipes.kitchen.data.image_set import ImageSet
+from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.optimizer_names import OWN_LR
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.schedule_names import named_schedule
 from lrlab.recipes.kitchen.workloads import ImageWorkload
@@ -58,6 +60,13 @@ def schedule_free(bench: Bench) -> list[pd.DataFrame]:
     workload = WithCallback(**vars(own), make_callback=ScheduleFree)
     lrs = bench.tune(bench.scale.epochs, FREE, workload=workload)
     return [*_runs(bench, FREE, lrs, workload=workload), *_cosine(bench)]
+
+
+def prodigy(bench: Bench) -> list[pd.DataFrame]:
+    "Prodigy as it comes, with the cosine decay that its authors advise, and Adam with a tuned one."
+    shape = named_schedule("cosine", bench.scale.epochs)
+    workload, lrs = replace(bench.study.workload, opt="prodigy"), {"prodigy": LearningRate(OWN_LR["prodigy"])}
+    return [*_runs(bench, {"prodigy": shape}, lrs, workload=workload), *_cosine(bench)]
 
 
 def _runs(bench: Bench, shapes: dict, lrs: dict, **options: Any) -> list[pd.DataFrame]:

@@ -317,11 +317,14 @@ def test_transfer_takes_the_best_lr_of_its_grid_and_reads_the_accident_after_one
 
 def test_methods_since_2023_are_compared_with_cosine_and_with_each_other(paper):
     ends = {"cooldown_sqrt": 0.80, "cooldown_linear": 0.78, "cosine": 0.81, "tail_average": 0.79, "schedule_free": 0.82}
+    ends["prodigy"] = 0.80
     paper.outcome = lambda run: [ends[run.arm]]
     assert measured(paper, "cooldown", "cooldown-cosine").gain.mean == pytest.approx(-0.01)
     assert measured(paper, "cooldown", "sqrt-cooldown").gain.mean == pytest.approx(0.02)
     assert measured(paper, "tail", "tail-average").gain.mean == pytest.approx(-0.01)
     assert measured(paper, "schedule_free", "schedule-free").gain.mean == pytest.approx(0.01)
+    found = measured(paper, "prodigy", "prodigy")
+    assert found.gain.mean == pytest.approx(0.01) and found.lrs[1] == "1", "its LR is a factor"
 
 
 @pytest.mark.parametrize("make_callback", [since_2023.AVERAGE, ScheduleFree])
@@ -341,14 +344,15 @@ def test_averaged_and_schedule_free_learners_are_evaluated_with_their_averages(m
         assert next(cb for cb in learn.cbs if isinstance(cb, TailAverage)).n_averaged > 0
 
 
-def test_without_its_package_schedule_free_is_left_out_in_a_sentence(monkeypatch, capsys):
+@pytest.mark.parametrize(("name", "package"), [("schedule-free", "schedulefree"), ("prodigy", "prodigyopt")])
+def test_without_its_package_a_claim_is_left_out_in_a_sentence(name, package, monkeypatch, capsys):
     monkeypatch.setattr(questions, "is_installed", lambda module: False)
-    question = questions.Question([], parse_claims("schedule-free,sgdr-end"), [0], FULL)
+    question = questions.Question([], parse_claims(f"{name},sgdr-end"), [0], FULL)
     digits = ImageWorkload("digits", size=8).load()
     questions.check_groups(question, [digits])
     assert question.groups_on(digits) == ["tuned"] and "it is left out" in capsys.readouterr().err
-    with pytest.raises(questions.UserError, match="needs the package schedulefree"):
-        questions.check_groups(replace(question, claims=parse_claims("schedule-free")), [digits])
+    with pytest.raises(questions.UserError, match=f"{name} needs the package {package}"):
+        questions.check_groups(replace(question, claims=parse_claims(name)), [digits])
 
 
 def test_lr_finds_suggestion_is_held_against_the_grids_best(paper):
