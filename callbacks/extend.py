@@ -167,31 +167,31 @@ class _Continue(FitCallback):
 
     def __init__(self, path: Path, stored: dict[str, Any]) -> None:
         self.path, self.stored = path, stored
-        self._state: dict[str, Any] = {}
+        self._start: dict[str, Any] = {}
         self._stop_skipping: Callable[[], None] = noop
 
     def epochs_start(self) -> None:
         learn = self.learn
         if difference := first_difference(self.stored["fit"], _fit_of(learn)):
             raise CannotContinue(f"{self.path} is of another fit: {difference}; continue it with what it began with")
-        self._state = self._choose()
-        self.skip_to = self._state["epoch"]
+        self._start = self._choose()
+        self.skip_to = self._start["epoch"]
         for cb in learn.cbs:
             if isinstance(cb, Extendable):
-                cb.continue_after(self._state["step"])
-        if not self._state["batch"]:
-            load_fit_state(learn, self._state)
+                cb.continue_after(self._start["step"])
+        if not self._start["batch"]:
+            load_fit_state(learn, self._start)
         elif (counter := find(learn, GradientAccumulation)) is not None:
-            counter.count = self._state["accumulated"]
+            counter.count = self._start["accumulated"]
 
     def before_train(self) -> None:
-        if self._state["batch"] and self._epoch == self._state["epoch"]:
-            set_random_state(self.learn.dls, self._state["random_of_epoch"])
+        if self._start["batch"] and self._epoch == self._start["epoch"]:
+            set_random_state(self.learn.dls, self._start["random_of_epoch"])
             self._skip_batches()
 
     def fit_ends(self, failed: bool) -> None:
         self._stop_skipping()
-        self._state, self.stored = {}, {}
+        self._start, self.stored = {}, {}
 
     def _skip_batches(self) -> None:
         "Draw those batches of the epoch that come before the state, without training on them; then load the state."
@@ -206,11 +206,11 @@ class _Continue(FitCallback):
         def one_batch(i: int, b: Any) -> None:
             if "pct_train" in vars(learn):
                 learn.pct_train += 1.0 / (learn.n_iter * learn.n_epoch)
-            if i == self._state["batch"] - 1:
+            if i == self._start["batch"] - 1:
                 stop()
-                load_fit_state(learn, self._state)
+                load_fit_state(learn, self._start)
                 model = get_model(learn.model)
-                recurrent = to_device(self._state["recurrent"], next(model.parameters()).device)
+                recurrent = to_device(self._start["recurrent"], next(model.parameters()).device)
                 _fastai.set_recurrent_state(model, recurrent)
 
         learn.one_batch, self._stop_skipping = one_batch, stop

@@ -70,24 +70,24 @@ class Resumable(FitCallback):
             load_fit_state(self.learn, state)
             self.skip_to = state["epoch"]
         else:
-            try_to_write(self._path, self._state(0))
+            try_to_write(self._path, self._run_state(0))
 
     def after_epoch(self) -> None:
         done = self._epoch + 1
         if done % self.every == 0 or done == self.learn.n_epoch:
-            write(self._path, self._state(done))
+            write(self._path, self._run_state(done))
 
     def fit_ends(self, failed: bool) -> None:
         self._fits_done += not failed
 
-    def _state(self, done: int) -> dict[str, Any]:
+    def _run_state(self, done: int) -> dict[str, Any]:
         return {"fit": self._fit, "epoch": done, **fit_state(self.learn)}
 
     def _read(self) -> dict[str, Any]:
         "The state in the file, once everything about it is checked."
         try:
             state = unpack(torch.load(self._path, map_location="cpu", weights_only=True))
-            fit, missing = state["fit"], self._state(0).keys() - state.keys()
+            fit, missing = state["fit"], self._run_state(0).keys() - state.keys()
         except Exception as error:  # torch.load raises errors of many types for a damaged file
             raise ValueError(f"{self._path} is damaged or no file of Resumable; delete it to start over") from error
         if missing or fit.keys() != self._fit.keys():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from functools import cache, partial
 from itertools import product
@@ -163,6 +164,22 @@ def test_a_failing_start_of_another_callback(tmp_path, name):
     assert len(steps.lrs) == 12
     assert len(learn.lr_range_test(num_it=20, stop_div=False).lrs) == 20
     assert isinstance(pickle.dumps(learn), bytes)
+
+
+@pytest.mark.parametrize(
+    "again", [copy.deepcopy, lambda learn: pickle.loads(pickle.dumps(learn))], ids=["copy", "pickle"]
+)
+@pytest.mark.parametrize("name", OURS)
+def test_a_copy_of_a_learner_fits_as_the_learner_does(tmp_path, name, again):
+    learn = make(tmp_path, cbs=OURS[name]())
+    learn.fit(2, 1e-2)
+    copied = again(learn)
+    for each, file in (learn, "a"), (copied, "b"):
+        if name == "Resumable":
+            each.resumable.file = tmp_path / file
+        set_seed(1)
+        each.fit(2, 1e-2)
+    assert copied.recorder.values == learn.recorder.values
 
 
 class Named(ReduceOnPlateau):
