@@ -85,7 +85,7 @@ def read_hyper(opt: Any, name: str) -> list[Any]:
     if not isinstance(opt, OptimWrapper):
         return [hyper.get(name) for hyper in opt.hypers]
     # OptimWrapper.hypers would copy all settings of every group.
-    key, _, index = opt.bwd_map.get(name, name).partition("__")
+    key, _, index = opt.bwd_map.get(name, "").partition("__")  # torch's own name is no name here
     values = [group.get(key) for group in opt.opt.param_groups]
     return [value if value is None else value[int(index)] for value in values] if index else values
 

@@ -103,8 +103,9 @@ class ScheduleHyper(PlannedCallback):
 
     def _tracks(self, budget: Budget) -> list[Track]:
         values = self._before[self.hyper]
-        if None in values:
-            raise ValueError(f"hyper must be one of {', '.join(self.learn.opt.hypers[0])}; got {self.hyper!r}")
+        if not all(map(is_number, values)):
+            numbers = [name for name, value in self.learn.opt.hypers[0].items() if is_number(value)]
+            raise ValueError(f"hyper must be one of {', '.join(numbers)}; got {self.hyper!r}")
         return [Track(self.hyper, values, per_group(self.schedule, lambda schedule: schedule._curve(budget)))]
 
     def _refuse_rivals(self) -> None:

@@ -110,9 +110,16 @@ def test_errors_at_construction(make, message):
         make()
 
 
-def test_an_unknown_hyper_is_refused_with_those_that_there_are(make_learner):
-    with pytest.raises(ValueError, match="hyper must be one of .*mom.*; got 'beta3'"):
-        make_learner(opt_func=Adam).fit(1, cbs=ScheduleHyper("beta3", LINEAR))
+@pytest.mark.parametrize(
+    ("opt_func", "hyper"),
+    [(Adam, "beta3"), (ADAMW, "beta3"), (ADAMW, "betas"), (ADAMW, "amsgrad"), (ADAMW, "foreach"), (ADAMW, "params")],
+)
+def test_what_is_no_number_of_the_optimizer_is_refused_with_those_that_there_are(make_learner, opt_func, hyper):
+    learn = make_learner(opt_func=opt_func)
+    with pytest.raises(ValueError, match=rf"hyper must be one of [a-z_, ]*\bmom\b[a-z_, ]*; got '{hyper}'") as error:
+        learn.fit(1, cbs=ScheduleHyper(hyper, LINEAR))
+    assert "foreach," not in str(error.value)
+    learn.fit(1)
 
 
 @pytest.mark.parametrize("opt_func", [SGD, RMSProp, partial(OptimWrapper, opt=torch.optim.Adagrad)])
