@@ -5,11 +5,10 @@ from __future__ import annotations
 from fastai.basics import TrainEvalCallback, get_model
 
 from . import _fastai
-from .averaging import measure_batchnorm
-from .events import FitCallback
+from .averaging import WeightsOfTheFit, measure_batchnorm
 
 
-class EvaluationWeights(FitCallback):
+class EvaluationWeights(WeightsOfTheFit):
     """Give the model one set of weights while an epoch trains, and another at all other times.
 
     So validation, predictions, and saved and exported models all use the weights to evaluate. Before each validation

@@ -45,6 +45,7 @@ class ScheduleFree(EvaluationWeights):
         return Callback.__call__(self, event_name) if answers(self, event_name) else None  # range tests train too
 
     def fit_starts(self) -> None:
+        super().fit_starts()
         for cb in self.learn.cbs:
             if (isinstance(cb, ScheduleLR) and cb.moms) or (isinstance(cb, ParamScheduler) and "mom" in cb.scheds):
                 raise ValueError(

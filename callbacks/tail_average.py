@@ -54,6 +54,7 @@ class TailAverage(SavedState, EvaluationWeights, PlannedCallback):
         self._trained: list[torch.Tensor] = []  # parameters and buffers of training, while the model has the average
 
     def fit_starts(self) -> None:
+        super().fit_starts()
         saves = any(isinstance(cb, SaveModelCallback) and not (cb.at_end or cb.every_epoch) for cb in self.learn.cbs)
         if saves and not self.keep:
             raise ValueError(

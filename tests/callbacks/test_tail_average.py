@@ -9,7 +9,7 @@ import torch
 from fastai.basics import Callback, CancelFitException
 from fastai.callback.tracker import SaveModelCallback
 
-from lrlab.callbacks import Constant, CosineDecay, HyperHistory, Resumable, TailAverage
+from lrlab.callbacks import Constant, CosineDecay, CycleAverage, HyperHistory, Resumable, ScheduleFree, TailAverage
 from lrlab.callbacks.fit_length import TimeLimit
 from tests.callbacks.conftest import StopAfter, Stopped
 from tests.callbacks.extendable_fit import make_learner as make_digits
@@ -126,6 +126,10 @@ def test_in_a_fit_that_ends_with_its_time(make_learner):
         (lambda: TailAverage(decay=1), r"decay must be a number in \(0, 1\), got 1"),
         (lambda: TailAverage(batches=0.5), "batches must be a whole number of at least 1, got 0.5"),
         (lambda: TailAverage(3), "start=3 must lie before the end of the fit of 30 steps"),
+        (lambda: [TailAverage(), TailAverage(decay=0.9)], "TailAverage and TailAverage in one fit would both replace"),
+        (lambda: [TailAverage(keep=False), CycleAverage(every=1)], "in one fit would both replace"),
+        (lambda: [CycleAverage(every=1), CycleAverage(every=2)], "in one fit would both replace"),
+        (lambda: [ScheduleFree(), TailAverage()], "ScheduleFree and TailAverage in one fit would both replace"),
         (lambda: [TailAverage(keep=False), SaveModelCallback()], "SaveModelCallback would both replace the weights"),
     ],
 )
