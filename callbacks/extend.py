@@ -24,6 +24,7 @@ from fastai.callback.training import GradientAccumulation
 from . import _fastai
 from .arguments import whole
 from .events import FitCallback, find
+from .hypers import n_groups
 from .random_state import random_state, set_random_state
 from .resume import (
     Resumable,
@@ -294,6 +295,11 @@ def cool_down(
 
 
 def _fit(learn: Learner, n_epoch: int, path: Path, stored: dict[str, Any], cbs: L) -> None:
+    if (groups := n_groups(learn)) != len(stored["lr"]):  # before the LRs are set
+        raise CannotContinue(
+            f"{path} is of another fit: it has {len(stored['lr'])} parameter groups, this one {groups}; continue it "
+            "with what it began with"
+        )
     scheduler = ScheduleLR(from_plain(stored["schedule"]), stored["moms"])
     wd = None if None in stored["wd"] else stored["wd"]
     kept_in_learner = L(cb for cb in learn.cbs if isinstance(cb, Extendable))

@@ -62,6 +62,10 @@ class Resumable(FitCallback):
         self._fit: dict[str, Any] = {}
         self._path = self.file  # absolute, and of this process and fit, once a fit has begun
 
+    def fit_starts(self) -> None:
+        if any(isinstance(cb, Resumable) and cb is not self for cb in self.learn.cbs):
+            raise ValueError("two Resumable in one fit cannot both continue it; remove one of them")
+
     def epochs_start(self) -> None:
         number = f"-{self._fits_done + 1}" if self._fits_done else ""
         self._path, self._fit = path_of(self.learn, self.file, number), fingerprint(self.learn)

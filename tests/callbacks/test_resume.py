@@ -206,6 +206,7 @@ def test_validate_and_lr_find_neither_load_nor_save(make_learner, tmp_path):
         (lambda learn: learn.fit(2, 1e-3, cbs=Resumable("a")), r"its lr is \[0.01\], this one's \[0.001\]"),
         (lambda learn: learn.fit_schedule(2, CosineDecay(), 1e-2, cbs=Resumable("a")), "its schedule is"),
         (lambda learn: learn.fit(2, 1e-2, cbs=[EarlyStoppingCallback(), Resumable("a")]), "its callbacks is"),
+        (lambda learn: learn.fit(2, 1e-2, cbs=[Resumable("b"), Resumable("c")]), "two Resumable in one fit"),
     ],
 )
 def test_another_fit_is_refused(make_learner, fit, message):
