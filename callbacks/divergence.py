@@ -26,7 +26,7 @@ class Divergence(NamedTuple):
 
 
 class StopOnDivergence(StepCallback):
-    """End the fit when the loss is not finite, or stays far above its first value.
+    """End the fit when the training loss is not finite, or stays far above its first value.
 
     A loss above `factor * max(loss of the first step, floor)` for `patience` batches in a row has diverged. The rule is
     tolerant on purpose: a high 1cycle peak or a warm restart may multiply a small loss a hundredfold and still recover.

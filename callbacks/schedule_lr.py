@@ -231,6 +231,10 @@ def fit_schedule(
     ends early enough for the last validation, as long as the epochs before took; only a fit that has no time for a
     second epoch ends later, by its validation. Two such fits are never exactly the same.
 
+    `lr_max` is the LR where the multiplier is 1: a number, fastai's `slice` over the parameter groups, or a list with
+    one LR for each; by default `learn.lr`. The momentum changes only with `moms`, its values where the LR is low and at
+    its top: `moms=(0.95, 0.85)` is what `fit_one_cycle` does by default. `wd` is by default that of the Learner.
+
     `{0: Constant(), -1: CosineDecay()}` gives parameter groups different schedules. A group without one follows the
     nearest group before it that has one. Afterwards `learn.recorder.plot_sched()` draws LR and momentum.
 

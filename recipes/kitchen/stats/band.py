@@ -25,9 +25,9 @@ from scipy import stats
 
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS
-from lrlab.recipes.kitchen.stats.decide import by_seed, diverged_alone, recommend, resolution
+from lrlab.recipes.kitchen.stats.decide import diverged_alone, recommend, resolution
 from lrlab.recipes.kitchen.stats.intervals import LEVEL
-from lrlab.recipes.kitchen.stats.measures import Measure
+from lrlab.recipes.kitchen.stats.run_table import by_seed, check_options, measure_of
 
 COLUMNS = "schedule lr_max lr n diverged mean shortfall low high verdict".split()
 INSIDE = ("best", "safe")
@@ -51,12 +51,13 @@ def judge_lrs(
     >>> judge_lrs(runs)[["lr_max", "shortfall", "verdict"]].round(3).values.tolist()
     [['1e-3', 0.002, 'safe'], ['1e-2', 0.0, 'best'], ['1e-1', 0.202, 'costly']]
     """
+    check_options(tolerance, level, looks)
     tables = [_judge_schedule(own, judge, tolerance, level, looks) for _, own in runs.groupby("schedule", sort=False)]
     return pd.concat(tables, ignore_index=True)
 
 
 def _judge_schedule(runs: pd.DataFrame, judge: str, tolerance: float | None, level: float, looks: int) -> pd.DataFrame:
-    measure = Measure.of(judge)
+    measure = measure_of(judge)
     sign = -1 if measure.lower_is_better else 1
     values, diverged, planned = by_seed(runs.assign(schedule=runs.lr_max), measure.name)
     lrs, table = list(values.index), sign * values.to_numpy()  # higher is better

@@ -25,6 +25,7 @@ from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS, AgainstBest, holm_rej
 from lrlab.recipes.kitchen.stats.intervals import LEVEL, NO_SPREAD, mean_interval
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.rotation import ROTATIONS
+from lrlab.recipes.kitchen.stats.run_table import by_seed, check_options, measure_of
 from lrlab.recipes.kitchen.text import listed
 
 COLUMNS = "schedule n mean low high behind behind_low behind_high verdict".split()
@@ -53,7 +54,9 @@ def decide(
 
     A schedule that diverged on a seed which the recommended one finished is behind. A failed run says nothing about its
     schedule. Fewer than three common seeds decide nothing. A schedule with fewer runs than another is not recommended:
-    an earlier look decided it. Raises ValueError for a table that lacks a column, or holds a schedule and seed twice.
+    an earlier look decided it. A run that is ok but has no finite value counts as failed; where training ended in a
+    loss that is not finite, call it diverged. Raises ValueError for a table that cannot be judged: it lacks a column,
+    has another status, or holds a schedule and seed twice.
 
     >>> runs = pd.DataFrame({
     ...     "schedule": ["cosine"] * 3 + ["constant"] * 3, "seed": [0, 1, 2] * 2, "status": "ok",
@@ -61,7 +64,8 @@ def decide(
     >>> decide(runs)[["schedule", "n", "behind", "verdict"]].round(3).values.tolist()
     [['cosine', 3, 0.0, 'best'], ['constant', 3, -0.1, 'behind']]
     """
-    measure = Measure.of(judge)
+    measure = measure_of(judge)
+    check_options(tolerance, level, looks)
     sign = -1 if measure.lower_is_better else 1
     values, diverged, planned = by_seed(runs, measure.name)
     names, table = list(values.index), sign * values.to_numpy()  # from here on, higher is better
@@ -177,29 +181,6 @@ def most_better(others: pd.DataFrame, judge: str = "accuracy") -> float:
     decided = others[others.verdict != "open"]
     better_end = -decided.behind_low if judge.startswith("-") else decided.behind_high
     return max(0.0, better_end.max()) if better_end.notna().any() else 0.0
-
-
-def by_seed(runs: pd.DataFrame, column: str) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """The measure [schedules, seeds] of the finished runs, whether a run diverged, and how many runs a schedule has.
-
-    Schedules and seeds are in the order of the table.
-    """
-    missing = {"schedule", "seed", "status", column} - set(runs.columns)
-    if missing:
-        raise ValueError(f"the table of runs has no column {', '.join(sorted(missing))}")
-    twice = runs.duplicated(["schedule", "seed"])
-    if twice.any():
-        run = runs[twice].iloc[0]
-        raise ValueError(
-            f"the table of runs holds {run.schedule} with seed {run.seed} twice; judge one budget at a time"
-        )
-    measured = pd.to_numeric(runs[column]).where(runs.status == "ok")
-    keyed = runs.assign(measured=measured.where(np.isfinite(measured)), diverged=runs.status == "diverged")
-    index = keyed.set_index(["schedule", "seed"])
-    order = list(dict.fromkeys(runs.schedule))
-    values = index.measured.unstack().reindex(order)
-    diverged = index.diverged.unstack(fill_value=False).reindex(order).to_numpy(bool)
-    return values.astype(float), diverged, runs.schedule.value_counts().reindex(order).to_numpy()
 
 
 def resolution(values: np.ndarray) -> float:

@@ -67,8 +67,9 @@ class Measure:
 
     @property
     def judge(self) -> str:
-        "As `decide` takes it."
-        return f"-{self.name}" if self.lower_is_better else self.name
+        "As `decide` takes it: a plus where the name says that lower is better, and the user says that it is not."
+        sign = "-" if self.lower_is_better else "+" if lower_is_better(self.name) else ""
+        return sign + self.name
 
     def to_dict(self) -> dict[str, str]:
         "As the question of a folder records it: accuracy needs no word."

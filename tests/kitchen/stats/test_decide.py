@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from lrlab.recipes.kitchen.stats.decide import COLUMNS, decide, guarantee, judge_arms, recommend
+from lrlab.recipes.kitchen.stats.measures import Measure
 from tests.kitchen.stats.test_summary import runs_table
 
 NOISE = np.random.default_rng(0).normal(0, 0.001, (8, 8))
@@ -77,7 +78,7 @@ def test_lower_is_better_with_a_minus_and_the_tolerance_is_relative():
     assert table.verdict.to_dict() == {"a": "best", "b": "as good", "c": "behind"}
     assert table.behind["c"] == pytest.approx(0.1, abs=0.01) and table.behind_low["c"] > 0
     assert words(loss, "-loss", tolerance=0.005)["b"] != "as good"
-    better = decide(loss.assign(loss=-loss.loss), "loss", tolerance=0.02 * table["mean"]["a"]).set_index("schedule")
+    better = decide(loss.assign(loss=-loss.loss), "+loss", tolerance=0.02 * table["mean"]["a"]).set_index("schedule")
     assert better.verdict.to_dict() == table.verdict.to_dict()
     assert np.allclose(better.behind_high, -table.behind_low)
 
@@ -138,11 +139,41 @@ def test_schedules_that_an_earlier_look_decided_keep_fewer_seeds_and_are_not_rec
         (lambda runs: runs.drop(columns="accuracy"), "no column accuracy"),
         (lambda runs: runs.drop(columns=["seed", "status"]), "no column seed, status"),
         (lambda runs: pd.concat([runs, runs.head(1)]), "holds a with seed 0 twice"),
+        (lambda runs: runs.to_dict("list"), "must be a pandas DataFrame, got dict"),
+        (lambda runs: pd.concat([runs, runs.accuracy], axis=1), "has two columns accuracy"),
+        (lambda runs: runs.replace({"schedule": {"a": None}}), "has a run without a schedule"),
+        (lambda runs: runs.assign(seed=pd.array([None] * 10, "Int64")), "has a run without a seed"),
+        (lambda runs: runs.assign(status="OK"), "status must be ok, diverged or failed; the table of runs has OK"),
+        (lambda runs: runs.assign(status=np.nan), "status must be ok, diverged or failed; the table of runs has nan"),
+        (lambda runs: runs.assign(accuracy="90 %"), "the column accuracy must hold numbers: .*90 %"),
     ],
 )
 def test_a_table_that_cannot_be_judged_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         decide(change(runs_table(arms(0.9, 0.8))))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"judge": "loss"}, r'which loss is better, "-loss" \(lower\) or "\+loss" \(higher\)'),
+        ({"judge": "my_error"}, "which my_error is better"),
+        ({"judge": ""}, "judge must be the name of a column"),
+        ({"judge": None}, "judge must be the name of a column"),
+        *[({"level": level}, r"level must be a number in \(0, 1\)") for level in (0, 1, 95, "0.95", np.nan, True)],
+        *[({"tolerance": t}, r"tolerance must be a number in \[0, inf\) or None") for t in (-1, "1%", np.nan, np.inf)],
+        *[({"looks": n}, "looks must be a whole number of at least 1") for n in (0, -1, 1.5, "2", None, np.inf)],
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        decide(runs_table(arms(0.9, 0.8)).assign(loss=1.0, my_error=1.0), **options)
+
+
+def test_a_plus_says_that_a_higher_loss_is_better():
+    runs = runs_table(arms(0.9, 0.8)).rename(columns={"accuracy": "loss"})
+    assert decide(runs, Measure.parse("+loss").judge).schedule.iloc[0] == "a"
+    assert decide(runs, Measure.parse("loss").judge).schedule.iloc[0] == "b"
 
 
 def test_a_finished_run_without_a_value_counts_like_a_failed_one():

@@ -11,7 +11,7 @@ from lrlab.recipes.kitchen.stats.measures import Measure
     [
         ("accuracy", "accuracy"), ("loss", "-loss"), ("brier", "-brier"), ("error_rate", "-error_rate"),
         ("rmse", "-rmse"), ("dice", "dice"), ("cohen_kappa_score", "cohen_kappa_score"), ("my_score", "my_score"),
-        ("mean_poisson_error", "-mean_poisson_error"), ("+profit", "profit"), ("-cost", "-cost"), ("+loss", "loss"),
+        ("mean_poisson_error", "-mean_poisson_error"), ("+profit", "profit"), ("-cost", "-cost"), ("+loss", "+loss"),
     ],
 )  # fmt: skip
 def test_the_direction_is_known_or_given(text, judge):
