@@ -91,12 +91,23 @@ def format_number(lr: float) -> str:
     return digits + (f"e{int(exponent)}" if int(exponent) else "")
 
 
+def plain(value):
+    """A scalar of NumPy or torch as Python's own number; any other value unchanged.
+
+    >>> import numpy as np
+    >>> plain(np.float32(0.5)), plain(np.array(3)), plain("3")
+    (0.5, 3, '3')
+    """
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+
+
 def two_digits(lr: float) -> float:
     return float(f"{lr:.1e}")
 
 
 def _numbers(value) -> list[float] | None:
     "One number, or the two of a slice; None for anything else."
+    value = plain(value)
     if isinstance(value, bool) or not isinstance(value, (str, int, float, slice)):
         return None
     if isinstance(value, slice):

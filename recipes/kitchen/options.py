@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.from_file import FromFile
 from lrlab.recipes.kitchen.image_source import ImageSource, image_source
-from lrlab.recipes.kitchen.learning_rates import parse_lr, parse_one_lr, parse_one_lr_or_find
+from lrlab.recipes.kitchen.learning_rates import parse_lr, parse_one_lr, parse_one_lr_or_find, plain
 from lrlab.recipes.kitchen.optimizer_names import DEFAULT as DEFAULT_OPTIMIZER
 from lrlab.recipes.kitchen.optimizer_names import NAMES as OPTIMIZERS
 from lrlab.recipes.kitchen.optimizer_names import parse_optimizer
@@ -68,7 +68,7 @@ def number(low: float, high: float) -> Callable[[Any, str], Any]:
 
     def read(value: Any, name: str) -> Any:
         try:
-            found = kind(value) if isinstance(value, str) else value
+            found = kind(value) if isinstance(value, str) else plain(value)
         except ValueError:
             found = None
         if not isinstance(found, (int, kind)) or isinstance(found, bool) or not low <= found <= high:
@@ -98,6 +98,7 @@ def parse_seeds(seeds: int | str | Sequence[int], name: str = "seeds") -> list[i
     ([0, 1, 2], [0, 5, 7], [0, 5, 7])
     """
     shown = f"`{name}` {shorten(seeds)}"
+    seeds = plain(seeds)
     numbers = _whole_numbers(seeds)
     if numbers is None:
         raise UserError(f"{shown}: expected how many (3), or which (0,5,7)")
@@ -117,7 +118,7 @@ def parse_epochs(epochs: int | str | Sequence[int], name: str = "epochs") -> lis
     >>> parse_epochs(7), parse_epochs("12,3,6")
     ([7], [3, 6, 12])
     """
-    budgets = _whole_numbers(epochs)
+    budgets = _whole_numbers(plain(epochs))
     if budgets is None:
         raise UserError(f"`{name}` {shorten(epochs)}: expected a whole number (7), or several (3,6,12)")
     if not budgets or len(set(budgets)) < len(budgets):
@@ -150,6 +151,7 @@ def parse_lrs(lrs: str | Sequence[float], name: str = "lrs") -> list[float]:
 
 
 def _parts(value: Any) -> list:
+    value = plain(value)
     return value.split(",") if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
 
 
@@ -180,7 +182,7 @@ def parse_tolerance(value: Any, name: str = "tolerance") -> float:
     >>> parse_tolerance("0.5%"), parse_tolerance("0.02")
     (0.005, 0.02)
     """
-    text = str(value).strip()
+    text = str(plain(value)).strip()
     try:
         tolerance = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:

@@ -1,17 +1,29 @@
 """What users type: learning rates, seeds and schedules, parsed and never evaluated."""
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrlab.callbacks import CosineRestarts, OneCycle, Schedule, Triangular, warmup
 from lrlab.recipes.kitchen import options, schedule_names
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.learning_rates import parse_lr
 
 
 @pytest.mark.parametrize("text, seeds", [("3", [0, 1, 2]), (2, [0, 1]), ("0,5,7", [0, 5, 7]), ("4,", [4])])
 def test_seeds(text, seeds):
     assert options.parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("scalar", [np.float32, np.float64, np.int64, np.array, torch.tensor])
+def test_scalars_of_numpy_and_torch_are_numbers(scalar):
+    assert parse_lr(scalar(2)).peak == options.parse_one_lr(scalar(2), "lr") == options.parse_minutes(scalar(2)) == 2
+    assert parse_lr(slice(scalar(1), scalar(2))).first == options.parse_tolerance(scalar(1)) == 1
+    if scalar not in (np.float32, np.float64):
+        assert options.parse_seeds(scalar(2)) == [0, 1] and options.parse_epochs(scalar(2)) == [2]
+        assert options.number(1, 9)(scalar(2), "threads") == options.parse_jobs(scalar(2)) == 2
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1,1", "x", "", "1.5", "-3,2", "99999"])

@@ -56,7 +56,7 @@ def compare_schedules(
         seeds=options.parse_seeds(seeds),
         schedules={budget: parse_schedules(schedules, budget) for budget in budgets},
         lr_max=parse_lr(lr_max),
-        threads=threads,
+        threads=options.number(1, 256)(threads, "threads"),
         judge=None if metric is None else options.parse_judge(metric, "metric"),
         tolerance=None if tolerance is None else options.parse_tolerance(tolerance),
         minutes=None if minutes is None else options.parse_minutes(minutes),
