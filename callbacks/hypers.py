@@ -28,8 +28,8 @@ def n_groups(learn: Learner, new_opt: bool = False) -> int:
         return len(learn.opt_func.hypers)
     if learn.opt is not None and not new_opt:
         return len(learn.opt.hypers)
-    groups = L(learn.splitter(learn.model))
-    return len(groups) if isinstance(groups[0], (L, list)) else 1
+    # Made as `learn.create_opt` makes it: an `opt_func` may have groups of its own, such as one without weight decay.
+    return len(learn.opt_func(learn.splitter(learn.model), lr=learn.lr).hypers)
 
 
 def spread_lr(name: str, lr: LR, groups: int) -> list[float]:

@@ -122,6 +122,19 @@ def test_what_is_no_number_of_the_optimizer_is_refused_with_those_that_there_are
     learn.fit(1)
 
 
+@pytest.mark.parametrize("lr", [slice(1e-3, 1e-1), [1e-3, 1e-1]], ids=str)
+def test_an_optimizer_with_groups_of_its_own(make_learner, witness, lr):
+    def without_decay_of_biases(params, lr):
+        weight, bias = params
+        return OptimWrapper(opt=torch.optim.SGD([{"params": [weight]}, {"params": [bias], "weight_decay": 0}], lr))
+
+    learn = make_learner(opt_func=without_decay_of_biases)
+    preview = learn.preview_schedule(1, LINEAR, lr).to_df()
+    learn.fit_schedule(1, LINEAR, lr, cbs=witness)
+    assert witness.lrs[0] == pytest.approx([1e-3, 1e-1])
+    np.testing.assert_allclose(np.ravel(witness.lrs), preview.lr)
+
+
 @pytest.mark.parametrize("opt_func", [SGD, RMSProp, partial(OptimWrapper, opt=torch.optim.Adagrad)])
 def test_momentum_is_refused_where_no_step_reads_it(make_learner, opt_func):
     with pytest.raises(ValueError, match="needs an optimizer with momentum"):
