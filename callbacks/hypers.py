@@ -32,6 +32,12 @@ def n_groups(learn: Learner, new_opt: bool = False) -> int:
     return len(learn.opt_func(learn.splitter(learn.model), lr=learn.lr).hypers)
 
 
+def default_lr(learn: Learner) -> LR:
+    "The LR of a fit that names none. As `learn.create_opt` finds it where there is no optimizer yet."
+    given = learn.opt_func.keywords if isinstance(learn.opt_func, partial) and learn.opt is None else {}
+    return given.get("lr", learn.lr)
+
+
 def spread_lr(name: str, lr: LR, groups: int) -> list[float]:
     "One LR for every parameter group, spread as fastai's optimizers do it."
     if isinstance(lr, slice):

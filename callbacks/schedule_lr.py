@@ -23,6 +23,7 @@ from .hypers import (
     WrappedPlan,
     check_lr,
     check_schedules,
+    default_lr,
     n_groups,
     per_group,
     spread_lr,
@@ -280,7 +281,7 @@ def preview_schedule(
     n_epoch = whole("n_epoch", _length_of_fit(n_epoch, steps)[0])
     limit, schedule, moms = whole_or_none("steps", steps), check_schedules(schedule), check_moms(moms)
     groups = n_groups(learn)
-    lrs = spread_lr("lr_max", learn.lr if lr_max is None else lr_max, groups)
+    lrs = spread_lr("lr_max", default_lr(learn) if lr_max is None else lr_max, groups)
     run = StepPlan(learn, n_epoch if limit is None else epochs_for(learn, limit), limit=limit)
     budget = run.budget()
     plan = Plan(lr_tracks(schedule, lrs, moms, budget), budget.total_steps)

@@ -135,6 +135,14 @@ def test_an_optimizer_with_groups_of_its_own(make_learner, witness, lr):
     np.testing.assert_allclose(np.ravel(witness.lrs), preview.lr)
 
 
+@pytest.mark.parametrize("opt_func", [SGD, partial(SGD, lr=0.5), partial(OptimWrapper, opt=torch.optim.SGD, lr=0.5)])
+def test_the_preview_has_the_lr_of_a_fit_that_names_none(make_learner, witness, opt_func):
+    learn = make_learner(opt_func=opt_func)
+    preview = learn.preview_schedule(1, LINEAR).to_df()
+    learn.fit_schedule(1, LINEAR, cbs=witness)
+    np.testing.assert_allclose(np.ravel(witness.lrs), preview.lr)
+
+
 @pytest.mark.parametrize("opt_func", [SGD, RMSProp, partial(OptimWrapper, opt=torch.optim.Adagrad)])
 def test_momentum_is_refused_where_no_step_reads_it(make_learner, opt_func):
     with pytest.raises(ValueError, match="needs an optimizer with momentum"):
