@@ -53,6 +53,18 @@ def test_a_spike_of_the_training_loss_is_bouncing():
     assert diagnose(table, spiked, LN2) == "bounced"
 
 
+@pytest.mark.parametrize(
+    "word, losses, train, valid",
+    [
+        ("hardly moved", [25.0, 24.8, 25.1], [25.0, 24.9], [25.0, 24.9]),  # a regression that starts far from its mean
+        ("bounced", [25.0, 90.0, 40.0], [52.0, 40.0], [45.0, 40.0]),
+        ("bounced", [0.8, 1.9, 0.7], [1.2, 0.7], [6.0, 5.0]),  # out and back in training, still far off in validation
+    ],
+)
+def test_far_from_guessing_is_bouncing_only_if_the_run_went_there(word, losses, train, valid):
+    assert diagnose(curves(train, valid), np.array(losses), LN2) == word
+
+
 def test_a_stopped_run_diverged_even_before_its_first_epoch():
     assert diagnose(curves([], []), [5.0, np.inf], LN2, diverged=True) == "diverged"
 
