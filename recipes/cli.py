@@ -38,6 +38,7 @@ ORDER = (
 SAME_QUESTION = {"jobs", "engine", "address", "no_cache", "out", "fresh", "quick", "log"}
 BY_VALUE = {"data", "arch", "learner", "labels", "train"}  # whose value says enough in the name of a folder
 LONGEST = 60  # characters that a folder's name gets from options
+HELP = ("-h", "--help", "help")
 STOPPED = 130  # the exit code after Ctrl-C
 OVERVIEW = """\
 lrlab finds a learning rate, a schedule and a number of epochs for your own images, and shows the evidence.
@@ -196,9 +197,24 @@ def name_question(given: dict[str, Any]) -> str:
 def main(argv: list[str] | None = None) -> int:
     "The console command; returns the exit code: 0 done, 1 a fault, 2 bad input, 130 stopped."
     is_process = argv is None
-    argv = sys.argv[1:] if argv is None else list(argv)
-    _print_anywhere()
-    if not argv or argv[0] in ("-h", "--help", "help"):
+    _prepare_streams()
+    try:
+        code = _command(sys.argv[1:] if argv is None else list(argv))
+        sys.stdout.flush()  # a closed pipe shows itself here and not while Python exits
+    except BrokenPipeError:
+        code = _nobody_reads()
+    except OSError as error:  # the disk is full
+        code = _complain(_fault(error), code=1)
+    if is_process and code == STOPPED:  # one more Ctrl-C has nothing left to stop
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
+
+
+def _command(argv: list[str]) -> int:
+    "Print what lrlab is, or start a recipe. `lrlab help RECIPE` is `lrlab RECIPE --help`."
+    if argv[1:] and argv[0] in HELP:
+        argv = [argv[1], "--help"]
+    if not argv or argv[0] in HELP:
         listed = recipes()
         width = max(map(len, listed))
         print(OVERVIEW.format(recipes="\n".join(f"  {name:<{width}}  {line}" for name, line in listed.items())))
@@ -214,10 +230,7 @@ def main(argv: list[str] | None = None) -> int:
     if name not in recipes():
         hint = did_you_mean(name, recipes())
         return _complain(f"there is no recipe {argv[0]}; the recipes are {', '.join(recipes())}{hint}")
-    code = run(_main_of(name), argv[1:], f"lrlab {name}")
-    if is_process and code == STOPPED:  # one more Ctrl-C has nothing left to stop
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return code
+    return run(_main_of(name), argv[1:], f"lrlab {name}")
 
 
 def _main_of(name: str) -> Callable:
@@ -231,7 +244,7 @@ def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None
     recipe may name its own `exit_code`; one that was `stopped` by Ctrl-C has 130.
     """
     argv = sys.argv[1:] if argv is None else argv
-    _print_anywhere()
+    _prepare_streams()
     app = command_line(recipe, prog)
     try:
         command, given, _ = app.parse_args(argv, print_error=False, exit_on_error=False)
@@ -248,9 +261,8 @@ def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None
     except KeyboardInterrupt:
         print("\nStopped. Finished runs are kept; the same command continues.", file=sys.stderr)
         return STOPPED
-    except BrokenPipeError:  # `lrlab ... | head`: nobody reads any more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more when it exits
-        return 1
+    except BrokenPipeError:
+        return _nobody_reads()
     except (OSError, MemoryError, ImportError) as error:
         if (getattr(error, "name", None) or "").startswith("lrlab"):
             raise  # a mistake in lrlab, not a fault of the machine
@@ -285,16 +297,28 @@ def _fault(error: OSError | MemoryError | ImportError) -> str:
 
         return missing_package(error)
     if isinstance(error, MemoryError):
-        return "out of memory; choose a smaller --bs or --size, or --jobs 1. Finished runs are kept"
+        return "out of memory; choose a smaller batch size, smaller images or fewer jobs. Finished runs are kept"
     where = f" ({error.filename})" if error.filename else ""
     return f"{error.strerror or error}{where}. Finished runs are kept; the same command continues"
 
 
-def _print_anywhere() -> None:
-    "Show characters that the terminal's encoding lacks as question marks, instead of failing."
+def _prepare_streams() -> None:
+    """Stand-ins for streams that a daemon or `>&-` has closed: Python has None there.
+
+    Characters that the terminal's encoding lacks are shown as question marks, instead of failing.
+    """
+    for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", None) == "strict":
             stream.reconfigure(errors="replace")
+
+
+def _nobody_reads() -> int:
+    "`lrlab ... | head` has closed the pipe. Python would complain once more when it exits."
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
 
 
 def _complain(sentence: str, code: int = 2) -> int:

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shlex
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -263,11 +264,25 @@ def test_a_result_may_name_its_exit_code():
     assert cli.run(lambda: Result(), []) == 7
 
 
-def test_a_closed_pipe_is_no_traceback():
-    command = [sys.executable, "-m", "lrlab.recipes", "compare", "--help"]
+@pytest.mark.parametrize("argv", [["compare", "--help"], ["--help"]])
+def test_a_closed_pipe_is_no_traceback(argv):
+    command = [sys.executable, "-m", "lrlab.recipes", *argv]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b"" and process.wait() == 1
+
+
+@pytest.mark.parametrize(("argv", "code"), [("lr-find --help", 0), ("lr-find --data nowhere", 2)])
+def test_a_process_without_streams_ends_as_others_do(argv, code, tmp_path):
+    command = f"exec {shlex.quote(sys.executable)} -m lrlab.recipes {argv} <&- >&-"
+    process = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True)
+    assert process.returncode == code and process.stderr.count("\n") == (code == 2), process.stderr
+
+
+@pytest.mark.parametrize("argv", [["help", "lr-find"], ["--help", "lr_find"]])
+def test_help_of_a_recipe_in_another_order(argv, capsys):
+    assert cli.main(argv) == 0
+    assert "Usage: lrlab lr-find [options]" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
