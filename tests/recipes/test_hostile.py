@@ -87,6 +87,26 @@ def test_a_confusion_matrix_takes_any_class_name(tmp_path):
     assert not any(label.get_parse_math() for label in fig.axes[0].get_yticklabels() if "$" in label.get_text())
 
 
+def test_a_name_in_any_script_is_drawn_in_a_font_that_has_it_or_a_note_says_that_none_has(tmp_path, capsys, recwarn):
+    in_math, nowhere = Figure(), Figure()
+    in_math.suptitle("class \U0001d7ce\U0001d7d8")  # digits that STIX has, and DejaVu Sans only in part
+    nowhere.suptitle("class \uabcd")
+    for fig in (in_math, nowhere):
+        style.save(fig, tmp_path / "named.png")
+    told = capsys.readouterr().err
+    assert not recwarn.list and "characters \uabcd;" in told and "\U0001d7ce" not in told
+
+
+def test_one_share_in_two_precisions_is_drawn_at_one_height(tmp_path):
+    fig = Figure()
+    ax = fig.subplots()
+    ax.plot([1, 2], [12 / 23, np.float32(12 / 23)])
+    style.in_percent(ax.yaxis)
+    style.save(fig, tmp_path / "level.png")
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert len(labels) == len(set(labels)) and np.diff(ax.get_ylim()) == pytest.approx(style.LEAST_SHARE)
+
+
 def test_runs_on_other_images_are_no_continuation(results, finished, tmp_path):
     image_set = Path(shutil.copytree(finished.parent / "images", tmp_path / "images"))
     next(image_set.glob("left*/*.png")).unlink()

@@ -3,18 +3,22 @@
 import io
 import re
 import textwrap
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axis import Axis
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, NullLocator
 from PIL import Image
 
+from lrlab.recipes.kitchen.figures.fonts import show_every_script
 from lrlab.recipes.kitchen.store.files import replacing
 
 # Okabe & Ito (2008): colour-blind readers can tell them apart. In this order, neighbours also differ in grey.
@@ -25,6 +29,7 @@ SOFT = "#444444"  # captions and small print
 LINE = "#777777"  # reference lines, such as the most frequent class
 CONTRAST = 4.5  # of text on white, at least (WCAG 2.1, level AA)
 DPI = 160
+LEAST_SHARE = 1e-3  # the least that an axis of percent shows
 SVG = {"svg.hashsalt": "lrlab", "svg.fonttype": "none"}  # the same tables give the same file; text stays text
 
 
@@ -137,8 +142,8 @@ def wrapped(text: str, width: int = 14) -> str:
 def save(fig: Figure, file: Path) -> None:
     "Write a PNG of 256 colours, a third of the size, completely or not at all."
     stream = io.BytesIO()
-    _show_names_literally(fig)
-    fig.savefig(stream, dpi=DPI)
+    with _finished(fig):
+        fig.savefig(stream, dpi=DPI)
     image = Image.open(stream).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     with replacing(file) as part:
         image.save(part, "PNG")
@@ -147,18 +152,39 @@ def save(fig: Figure, file: Path) -> None:
 def to_svg(fig: Figure) -> str:
     "The figure as the text of an SVG element. The same figure gives the same text."
     stream = io.StringIO()
-    _show_names_literally(fig)
-    with matplotlib.rc_context(SVG):
+    with _finished(fig), matplotlib.rc_context(SVG):
         fig.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = stream.getvalue()
     return text[text.index("<svg") :]
 
 
-def _show_names_literally(fig: Figure) -> None:
+@contextmanager
+def _finished(fig: Figure) -> Iterator[None]:
+    "Every name is shown as it is written, and float noise is not shown as a difference, while the figure is saved."
+    texts = fig.findobj(Text)
+    _show_names_literally(texts)
+    show_every_script(texts)
+    for ax in fig.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            _show_a_tenth_of_a_point(axis)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a note of `show_every_script` says so
+        yield
+
+
+def _show_names_literally(texts: list[Text]) -> None:
     "Names may hold dollar signs. matplotlib would read what is between two of them as a formula, or fail on it."
-    for text in fig.findobj(Text):
+    for text in texts:
         if "$" in text.get_text() and "mathdefault" not in text.get_text():  # matplotlib's own tick labels have that
             text.set_parse_math(False)
+
+
+def _show_a_tenth_of_a_point(axis: Axis) -> None:
+    "Let an axis of percent show at least that much: the same share may differ in its last bits."
+    low, high = axis.get_view_interval()
+    if getattr(axis.get_major_formatter(), "func", None) is as_percent and high - low < LEAST_SHARE:
+        middle = (low + high) / 2
+        axis.axes.set(**{f"{axis.axis_name}lim": (middle - LEAST_SHARE / 2, middle + LEAST_SHARE / 2)})
 
 
 def in_percent(axis) -> None:
