@@ -12,6 +12,7 @@ from lrlab.recipes.kitchen.grid.range_tests import range_tests
 from lrlab.recipes.kitchen.learning_rates import format_number
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.store.manifest import Manifest
+from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.studies.compare import panels
 from lrlab.recipes.studies.lr_find import report as lr_find_report
 from lrlab.recipes.studies.one_cycle import report as one_cycle_report
@@ -44,6 +45,27 @@ def test_lr_find_writes_curves_suggestions_and_a_figure(folder, capsys):
     assert (folder / "lr_find.csv").stat().st_mtime_ns == written, "the same command finds the results there"
 
 
+def test_a_table_that_was_emptied_or_saved_by_excel_is_named_and_a_deleted_one_is_made_again(folder, tmp_path, capsys):
+    out = shutil.copytree(folder, tmp_path / "out")
+    curves, suggestions = out / "lr_find.csv", out / "suggestions.csv"
+    for file, text in [(suggestions, suggestions.read_text().replace(",", ";")), (curves, "")]:
+        file.write_text(text)
+        assert cli.main(command(out)) == 2
+        assert f"{file}: damaged" in capsys.readouterr().err.splitlines()[-1]
+        file.unlink()
+        assert cli.main(command(out)) == 0
+    assert all((out / file.name).read_text() == (folder / file.name).read_text() for file in (curves, suggestions))
+
+
+def test_the_table_and_the_answer_name_one_median(folder, tmp_path):
+    "Of two seeds, the middle of a log axis."
+    out = shutil.copytree(folder, tmp_path / "out")
+    lrs = pd.DataFrame({"seed": [0, 1] * 2, "rule": ["valley"] * 2 + ["steep"] * 2, "lr": [1e-4, 1e-2, 1e-6, 1e-2]})
+    lrs.to_csv(out / "suggestions.csv", index=False)
+    text = lr_find_report.redraw(Store(out)).text
+    assert text.count("1.0e-03") == 1 and "suggests 1e-3 (1e-4 to 1e-2" in text and "1.0e-04" in text
+
+
 def test_lr_find_repeats_its_numbers(folder, tmp_path):
     "Alone in another folder, a seed gives the same curve, to the last digit."
     assert cli.main(command(tmp_path, seeds=1)) == 0
@@ -74,7 +96,10 @@ def test_one_cycle_trains_and_tells(tmp_path, capsys):
     used = f"Used: lr_max = 1e-2, {distance}." if distance else f"Used: lr_max = 1e-2; lr_find suggests {found}."
     assert "learn.fit_one_cycle(2, 1e-2)" in told and used in told
     last = epochs.iloc[-1]
-    assert "[2/2] train loss" in told and f"valid loss {last.valid_loss:.4g}, accuracy {last.accuracy:.4g}, " in told
+    assert (
+        "[2/2] smoothed train loss" in told
+        and f"valid loss {last.valid_loss:.4g}, accuracy {last.accuracy:.4g}, " in told
+    )
     check_words(drawn(one_cycle_report.redraw, out))
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,7 @@ from lrlab.recipes.kitchen.store.tables import (
     concat,
     run_table,
 )
+from lrlab.recipes.kitchen.text import first_line
 
 
 def check_out(out: Path) -> None:
@@ -185,10 +187,26 @@ class Store:
 
     def once(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         "The table `name`.csv of this folder, which is made and written if it is not there yet."
+        if not self.has(name):
+            self.write_tables(**{name: make()})
+        return self.table(name)
+
+    def has(self, *names: str) -> bool:
+        "Whether the folder has all of these tables."
+        return all((self.out / f"{name}.csv").exists() for name in names)
+
+    def table(self, name: str, **options: Any) -> pd.DataFrame:
+        "The table `name`.csv of this folder. Raises UserError if it was emptied, or saved with other separators."
         file = self.out / f"{name}.csv"
-        if not file.exists():
-            write_atomically(file, make().to_csv(index=False))
-        return pd.read_csv(file)
+        try:
+            table = pd.read_csv(file, **options)
+            if len(table.columns) < 2:
+                raise ValueError("expected several columns, separated by commas")
+        except ValueError as error:
+            raise UserError(
+                f"{file}: damaged ({first_line(error)}); move it away, and the same command continues"
+            ) from error
+        return table
 
     def write_tables(self, **tables: pd.DataFrame) -> None:
         "Write each table as name.csv."

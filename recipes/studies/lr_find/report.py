@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from lrlab.recipes.kitchen.errors import UserError
@@ -28,9 +29,9 @@ class RangeTests:
 
 def redraw(store: Store) -> RangeTests:
     "Write lr_find.png from lr_find.csv and suggestions.csv. Raises UserError if they are not there."
-    if not (store.out / "suggestions.csv").exists():
+    if not store.has("lr_find", "suggestions"):
         raise UserError(f"{store.out}: no finished test yet; the same command continues")
-    curves, table = (pd.read_csv(store.out / f"{name}.csv") for name in ("lr_find", "suggestions"))
+    curves, table = map(store.table, ("lr_find", "suggestions"))
     valley = table[table.rule == "valley"].set_index("seed").lr
     found = LRSuggestion({int(seed): valley.get(seed) for seed in curves.seed.unique()})
     caption = workload_caption(store.manifest.to_dict())
@@ -43,7 +44,7 @@ def _text(table: pd.DataFrame, found: LRSuggestion, out: Path) -> str:
         {
             "rule": rule,
             "lowest": f"{lrs.min():.1e}",
-            "median": f"{lrs.median():.1e}",
+            "median": f"{np.exp(np.log(lrs).median()):.1e}",  # on a log axis, as the suggestion's
             "highest": f"{lrs.max():.1e}",
             "n": len(lrs),
         }

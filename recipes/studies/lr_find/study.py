@@ -28,7 +28,7 @@ class Question:
 def answer(question: Question, out: Path | str, fresh: bool = False) -> RangeTests:
     "Run (or read, if the folder has them) the tests of all seeds; write lr_find.csv, suggestions.csv, lr_find.png."
     with open_study("lr-find", question, out, fresh=fresh) as study:
-        if not (study.store.out / "suggestions.csv").exists():
+        if not study.store.has("lr_find", "suggestions"):
             _measure(study)
         return redraw(study.store)
 

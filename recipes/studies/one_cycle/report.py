@@ -29,11 +29,10 @@ class OneCycleRun:
 
 def redraw(store: Store) -> OneCycleRun:
     "Write one_cycle.png from epochs.csv, steps.csv and confusion.csv. Raises UserError if they are not there."
-    if not (store.out / "epochs.csv").exists():
+    if not store.has("epochs", "steps"):
         raise UserError(f"{store.out}: no finished run yet; the same command continues")
-    epochs, steps = (pd.read_csv(store.out / f"{name}.csv") for name in ("epochs", "steps"))
-    file = store.out / "confusion.csv"
-    confusion = pd.read_csv(file, index_col=0) if file.exists() else None
+    epochs, steps = map(store.table, ("epochs", "steps"))
+    confusion = store.table("confusion", index_col=0) if store.has("confusion") else None
     style.save(figure.draw(epochs, steps, confusion, store.manifest.to_dict()), store.out / "one_cycle.png")
     return OneCycleRun(epochs, steps, confusion, _text(epochs, confusion, store.manifest, store.out))
 

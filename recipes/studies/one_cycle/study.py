@@ -46,7 +46,7 @@ def answer(question: Question, out: Path | str, fresh: bool = False) -> OneCycle
     Also confusion.csv, where every item has one class.
     """
     with open_study("one-cycle", question, out, fresh=fresh) as study:
-        if not (study.store.out / "epochs.csv").exists():
+        if not study.store.has("epochs", "steps"):
             _train(study)
         return redraw(study.store)
 
@@ -80,8 +80,12 @@ def _fit(study: Study, learn: Learner, lr_max: LearningRate) -> None:
 
 
 def _print_epoch(learn: Learner, values: list) -> None:
-    "A line for an epoch that has ended, in place of fastai's list of numbers. Epochs count from 1."
-    epoch, *rest = zip(learn.recorder.metric_names, values, strict=True)
+    """A line for an epoch that has ended, in place of fastai's list of numbers. Epochs count from 1.
+
+    fastai smooths its train_loss; epochs.csv has the mean of the epoch.
+    """
+    names = ["smoothed train loss" if name == "train_loss" else name for name in learn.recorder.metric_names]
+    epoch, *rest = zip(names, values, strict=True)
     shown = [
         f"{name.replace('_', ' ')} {value:.4g}" if isinstance(value, float) else str(value) for name, value in rest
     ]

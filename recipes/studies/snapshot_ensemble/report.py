@@ -13,6 +13,8 @@ from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import percent, text_table
 from lrlab.recipes.studies.snapshot_ensemble import figure
 
+PLANE = ("plane", "paths")  # the tables of the loss plane, if it was measured
+
 
 @dataclass
 class Answer:
@@ -34,8 +36,7 @@ def redraw(store: Store) -> Answer:
     models.loc[is_final, "model"] = models.schedule[is_final]
     summary = summarize(models)
     store.write_tables(models=models, summary=summary)
-    measured = ("plane", "paths") if (store.out / "plane.csv").exists() else ()
-    plane = [pd.read_csv(store.out / f"{name}.csv") for name in measured]
+    plane = list(map(store.table, PLANE)) if store.has(*PLANE) else []
     steps = {row.schedule: store.steps(row.run_id) for row in trained.drop_duplicates("schedule").itertuples()}
     fig = figure.draw(models, summary, epochs, steps, plane, store.manifest.to_dict(), finding(summary))
     style.save(fig, store.out / "snapshot_ensemble.png")

@@ -14,7 +14,7 @@ from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.workloads import Workload, using_threads
 from lrlab.recipes.studies.snapshot_ensemble import loss_plane
 from lrlab.recipes.studies.snapshot_ensemble import runs as snapshots
-from lrlab.recipes.studies.snapshot_ensemble.report import Answer, redraw
+from lrlab.recipes.studies.snapshot_ensemble.report import PLANE, Answer, redraw
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,9 @@ def refuse_other_tasks(question: Question, data: Any, learn: Learner) -> Questio
 def _measure_plane(study: Study, cyclic: Run, constant: Run) -> None:
     "The loss plane through the last three snapshots, once per folder, where both runs finished."
     finished = all(row.status == "ok" for row in study.rows([cyclic, constant]))
-    if not finished or (study.store.out / "plane.csv").exists() or study.question.cycles < 3:
+    if not finished or study.store.has(*PLANE) or study.question.cycles < 3:
         return
-    print("The loss plane through the last three snapshots:", flush=True)
+    print("Measuring the loss on the plane through the last three snapshots", flush=True)
     with using_threads(study.question.threads):
         plane, paths = loss_plane.measure(cyclic, constant, study.image_set, study.workload)
-    study.store.write_tables(paths=paths)  # plane.csv last: the measurement is complete if it is there
-    study.store.write_tables(plane=plane)
+    study.store.write_tables(paths=paths, plane=plane)

@@ -23,7 +23,6 @@ from lrlab.recipes.kitchen.machine.optional_packages import require
 from lrlab.recipes.kitchen.options import FIRST_SIZE
 from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
 from lrlab.recipes.kitchen.schedule_names import parse_schedules
-from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.store.tables import RunResult
@@ -58,12 +57,12 @@ def measure(
         asked = {"epochs": epochs, "repeats": repeats, "jobs": jobs, "everything": everything}
         question = asked | {"size": FIRST_SIZE}
         store.begin(Manifest("speed", question, **environment()), fresh)
-        if not (store.out / "speed.csv").exists():
+        if not store.has("speed"):
             rows = [*_grid(epochs, repeats, jobs), *_factors(repeats), *_one_process(repeats, everything)]
             rows += [("step", arm, 0, cost, "µs") for arm, cost in microseconds_per_update().items()]
             rows += _processes(repeats, jobs) if everything else []
-            write_atomically(store.out / "speed.csv", pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False))
-        table = pd.read_csv(store.out / "speed.csv")
+            store.write_tables(speed=pd.DataFrame(rows, columns=COLUMNS))
+        table = store.table("speed")
         style.save(speed_report.draw(table, store.manifest.to_dict()), store.out / "speed.png")
         return Speed(table, "\n".join([*speed_report.sentences(table, epochs), f"Figure: {store.out / 'speed.png'}"]))
 
