@@ -26,6 +26,7 @@ def main(
     learner: o.Learner = None,
     bs: o.BatchSize = None,
     size: o.Size = None,
+    weights: o.Weights = None,
     precision: o.Precision = "auto",
     no_cache: o.NoCache = False,
     out: o.Out = "results/lr_find",
@@ -38,7 +39,7 @@ def main(
     from lrlab.recipes.kitchen.learner_workload import choose_workload
     from lrlab.recipes.studies.lr_find import study
 
-    images = {"data": data, "arch": arch, "size": size, "bs": bs, "precision": precision}
+    images = {"data": data, "arch": arch, "size": size, "bs": bs, "precision": precision, "weights": weights}
     workload = choose_workload(learner, **images, **knobs, cache=not no_cache)
     return study.answer(study.Question(workload, seeds, num_it), out, fresh)
 

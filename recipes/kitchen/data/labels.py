@@ -93,8 +93,9 @@ def list_table(file: Path, asked: Sequence[str], root: Path) -> Listing:
         raise table.error(f"{held} {count} class; a classifier needs at least two")
     if count > MOST_CLASSES * len(found):
         raise table.error(
-            f"{held} {count} different values for {len(found)} images, which are no classes; name the columns: "
-            f"`labels` {file.name}:file,label"
+            f"{held} {count} different values for {len(found)} images, which are no classes"
+            + (f"; name the columns: `labels` {file.name}:file,label" if not asked else "")
+            + ". To predict numbers, make your own Learner (`learner`)"
         )
     return _listing(f"`labels` {file}", found, remarks)
 

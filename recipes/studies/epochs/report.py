@@ -113,7 +113,7 @@ def cost_words(cost: pd.DataFrame) -> str:
     separate = int(cost.budget.sum())
     saved = 1 - cost.epochs_trained.sum() / separate if separate else 0.0
     return (
-        f"The cooldowns took {cost.epochs_trained.sum():.0f} epochs of training; separate runs take {separate} "
+        f"The cooldowns took {cost.epochs_trained.sum():.4g} epochs of training; separate runs take {separate} "
         f"({saved:.0%} saved)."
     ).replace("%", " %")
 

@@ -108,7 +108,7 @@ def settle(question: Question, data: Any, learn: Learner) -> Question:
     if shortest * steps < FEWEST_STEPS:
         raise UserError(
             f"`epochs` {listed(question.budgets)}: a run needs at least {FEWEST_STEPS} steps for a cooldown, and "
-            f"{plural(shortest, 'epoch')} has {shortest * steps}; list longer ones, or choose a smaller `bs`"
+            f"{plural(shortest, 'epoch')} has {shortest * steps}; list longer ones, or choose a smaller batch size"
         )
     schedule = trapezoid(steps)
     if isinstance(question.workload, LearnerWorkload):

@@ -101,7 +101,7 @@ def _panel(
     for lr, value, count in _beyond(table, is_beyond):
         ax.plot(lr, worst, "^" if measure.lower_is_better else "v", ms=8, color=BLUE, clip_on=False, zorder=3)
         label = f"{count} diverged" if pd.isna(value) else measure.with_unit(value)
-        place = {"xytext": (0, -12 if measure.lower_is_better else 9), "textcoords": "offset points", "ha": "center"}
+        place = {"xytext": (0, -24 if measure.lower_is_better else 9), "textcoords": "offset points", "ha": "center"}
         ax.annotate(label, (lr, worst), fontsize=7.5, color=style.SOFT, va="center", **place)
     _suggestion(ax, found)
     ax.set_xlim(table.lr.min() / ASIDE**3, table.lr.max() * ASIDE**3)

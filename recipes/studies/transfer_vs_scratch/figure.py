@@ -64,14 +64,8 @@ def _cost(ax, cells: pd.DataFrame) -> None:
         own = cells[(cells.start == start) & cells.accuracy.notna()]
         top = own.loc[own.groupby("epochs").accuracy.idxmax()] if len(own) else own
         ax.plot(top.steps, top.accuracy, color=colour, ls=dash, marker=marker, lw=1.8, label=start)
-        ax.vlines(
-            top.steps + (2 if start == "scratch" else -2) / 300 * cells.steps.max(),
-            top.accuracy_low,
-            top.accuracy_high,
-            color=colour,
-            lw=1.4,
-            alpha=0.6,
-        )
+        aside = top.steps + (2 if start == "scratch" else -2) / 300 * cells.steps.max()
+        ax.plot([aside, aside], [top.accuracy_low, top.accuracy_high], color=colour, lw=1.4, alpha=0.6)
         # Away from the other curve, and from its own, which mostly rises.
         beside, ha = ((5, -20), "left") if start == "scratch" else ((-5, 6), "right")
         for row in top.itertuples():
@@ -90,5 +84,5 @@ def _cost(ax, cells: pd.DataFrame) -> None:
     )
     ax.set_xlim(0, 1.35 * cells.steps.max())
     style.in_percent(ax.yaxis)
-    ax.legend(fontsize=9, frameon=False, loc="lower right")
+    ax.legend(fontsize=9, frameon=False, loc="best")
     style.plain(ax)

@@ -100,7 +100,10 @@ BAD_TABLES = {
     "several labels": ("file,label\ncat_00,a|b\ncat_01,a\ncat_02,b\n", "several labels for an image"),
     "two rows": ("file,label\ncat_00,a\ncat_00,b\ncat_01,a\n", "has two labels, a and b"),
     "one class": ("file,label\ncat_00,a\ncat_01,a\n", "holds 1 class"),
-    "numbers": ("file,label\n{numbers}", "different values for 12 images, which are no classes"),
+    "numbers": (
+        "file,label\n{numbers}",
+        "no classes; name the columns: --labels t.csv:file,label. To predict numbers, make",
+    ),
     "empty": ("", "cannot be read as a table"),
     "a header alone": ("file,label\n", "there are no rows below the header (file, label)"),
     "split": ("file,label,split\n{trained}", "or none to validate on"),

@@ -127,6 +127,11 @@ def test_the_answer_has_every_budget_and_the_schedule_beside_it(answered):
     assert found.text.count(enough.finding(cooled, Measure(), 0.2)) == 1
 
 
+def test_the_share_that_is_saved_follows_from_the_epochs_beside_it():
+    told = report.cost_words(pd.DataFrame({"budget": [2, 4], "epochs_trained": [2.4, 2.0]}))
+    assert told == "The cooldowns took 4.4 epochs of training; separate runs take 6 (27 % saved)."
+
+
 def test_the_code_that_trains_with_the_answer_runs_as_pasted(answered, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     learn = run_printed_code(answered[1].text, classifier=classifier)
