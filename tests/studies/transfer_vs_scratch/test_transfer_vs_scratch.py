@@ -58,6 +58,18 @@ def test_a_cell_shows_half_of_its_interval_although_one_end_is_clipped_and_says_
     assert [text.get_text() for text in ax.texts] == ["99.0\n±4.0", "2.0\n±3.0", "50.0", "none\nfinished"]
 
 
+def test_the_legend_hides_no_mark():
+    cells = CELLS[CELLS.epochs == 4].assign(
+        accuracy=[0.5, 0.53, 0.53, np.nan], accuracy_low=np.nan, accuracy_high=np.nan
+    )
+    fig = Figure()
+    ax = fig.subplots()
+    lr_epochs_figure._cost(ax, cells)
+    fig.draw_without_rendering()
+    marks = ax.transData.transform(cells[["steps", "accuracy"]].dropna())
+    assert not any(ax.get_legend().get_window_extent().contains(*mark) for mark in marks)
+
+
 def test_runs_that_all_diverged_give_no_finding(tmp_path, monkeypatch):
     row = {"run_id": "a", "schedule": "scratch", "lr_max": "1e3", "status": "diverged", "budget": 1, "steps": 5}
     runs = pd.DataFrame([row | {"accuracy": np.nan, "seconds": 1.0, "error": "the loss is not finite"}])
