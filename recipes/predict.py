@@ -13,9 +13,10 @@ from lrlab.recipes import cli
 from lrlab.recipes.kitchen import options as o
 from lrlab.recipes.kitchen.errors import UserError
 
+CSV_HELP = "Also write a table with the probability of every class; --csv=- prints it"
 Paths = Annotated[str, o.Option("Data", "MODEL FILE|FOLDER", "The model, then images and folders of images")]
 Sure = Annotated[Any, o.Option("Output", "P", "Mark images whose probability is below P", o.number(0.0, 1.0))]
-Csv = Annotated[Any, o.Option("Output", "FILE", "Also write a table with the probability of every class", o.as_text)]
+Csv = Annotated[Any, o.Option("Output", "FILE", CSV_HELP, o.as_text)]
 
 
 @cli.recipe()

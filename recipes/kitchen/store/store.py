@@ -90,10 +90,13 @@ class Store:
         theirs, ours = self.manifest.question, json.loads(json.dumps(manifest.question, default=str))
         changed = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key) and key not in grows]
         if changed:
-            key = changed[0]
+            key, recipe = changed[0], self.manifest.recipe
+            held, asked = f"with {_setting(key, theirs)}", f"this command has {_setting(key, ours)}"
+            if recipe != manifest.recipe:
+                held, asked = f"of lrlab {recipe}", f"this is lrlab {manifest.recipe}"
             raise Refused(
-                f"`out` {self.out} holds results with {_setting(key, theirs)}, this command has "
-                f"{_setting(key, ours)}; choose another `out`, or `fresh` to start over (the old one is kept)"
+                f"`out` {self.out} holds results {held}, {asked}; choose another `out`, or `fresh` to start over (the "
+                "old one is kept)"
             )
         if theirs != ours:
             self.update(question=ours, command=manifest.command, date=manifest.date, commit=manifest.commit)

@@ -16,6 +16,8 @@ from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.text import name_some, plural, printable, text_table
 from lrlab.recipes.kitchen.workloads import using_threads
 
+PRINT = "-"  # in place of the file of a table: print it
+
 
 @dataclass
 class Answer:
@@ -62,9 +64,10 @@ def answer(model: str, paths: Sequence[str], sure: float = 0.7, csv: str | None 
             if len(rows) % 100 == 0:
                 stage(f"Predicting: {len(rows):,} of {len(files):,}")
     table = pd.DataFrame(rows)
-    if csv:
+    text = table.to_csv(index=False).rstrip("\n") if csv == PRINT else _text(table, sure, csv)
+    if csv and csv != PRINT:
         write_atomically(Path(csv).expanduser(), table.to_csv(index=False))
-    return Answer(table, _text(table, sure, csv), exit_code=int(table.error.notna().all()))
+    return Answer(table, text, exit_code=int(table.error.notna().all()))
 
 
 def find_images(paths: Sequence[str]) -> list[Path]:
@@ -87,14 +90,14 @@ def _text(table: pd.DataFrame, sure: float, csv: str | None) -> str:
         {
             "file": printable(row["file"]),
             "class": row["class"],
-            "probability": f"{row['probability']:.0%}",
+            "probability": f"{row['probability']:.1%}",
             "": "unsure" if row["unsure"] else "",
         }
         for row in read.to_dict("records")
     ]
     lines = [text_table(rows), ""] if rows else []
     n_unsure = int(read.unsure.sum()) if len(read) else 0
-    lines.append(f"{plural(len(read), 'image')}, {n_unsure} of them unsure: a probability below {sure:.0%}.")
+    lines.append(f"{plural(len(read), 'image')}, {n_unsure} of them unsure: a probability below {100 * sure:g}%.")
     if len(failed):
         named = [f"{row['file']} ({row['error']})" for row in failed.to_dict("records")]
         lines.append(f"Not read: {name_some(named, 20)}.")

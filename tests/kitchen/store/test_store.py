@@ -67,6 +67,8 @@ def test_another_question_is_refused_with_the_difference_named(tmp_path):
         store.begin(Manifest(question={"epochs": 7, "arch": "small"}))
         with pytest.raises(Refused, match="epochs = 7, this command has epochs = 8"):
             store.begin(Manifest(question={"epochs": 8, "arch": "small"}))
+        with pytest.raises(Refused, match="results of lrlab compare, this is lrlab lr-find"):
+            store.begin(Manifest("lr-find", question={"num_it": 8, "arch": "small"}))
 
 
 def test_fresh_moves_the_old_folder_away(tmp_path):

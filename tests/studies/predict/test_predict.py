@@ -3,6 +3,7 @@
 import os
 import pickle
 import shutil
+from io import StringIO
 
 import numpy as np
 import pandas as pd
@@ -58,9 +59,17 @@ def test_a_folder_is_predicted_and_a_broken_image_is_named(place, capsys):
     assert (read["class"].astype(int).to_numpy() == labels).mean() > 0.5
 
 
+def test_a_dash_prints_the_table_alone(place, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["predict", str(place / "model.pkl"), str(place / "images"), "--csv=-"]) == 0
+    table = pd.read_csv(StringIO(capsys.readouterr().out))
+    assert len(table) == 13 and not list(tmp_path.iterdir())
+
+
 def test_unsure_images_are_marked(place):
     image = str(place / "images" / "00.png")
     always = predict.main(str(place / "model.pkl"), image, sure=1.0)
+    assert "below 99.5%." in predict.main(str(place / "model.pkl"), image, sure=0.995).text
     never = predict.main(str(place / "model.pkl"), image, image, sure=0.0)
     assert always.table.unsure.all() and "unsure" in always.text.splitlines()[2]
     assert not never.table.unsure.any() and len(never.table) == 1, "the same image is predicted once"
