@@ -97,6 +97,9 @@ def recipe(
                 values["out"] += name_question({name: value for name, value in given.items() if name not in grows})
             for name, value in values.items():
                 values[name] = read_option(signature.parameters[name], value)
+            if values.get("out"):
+                out = Path(values["out"]).expanduser()  # no shell expands --out=~/results
+                values["out"] = str(out.absolute() if values.get("learner") else out)  # its file may change the folder
             together = {name: _join(options, values, given) for name, options in several.items()}
             if before:
                 with spinner("Loading"):

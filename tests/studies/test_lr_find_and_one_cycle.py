@@ -57,6 +57,28 @@ def test_a_table_that_was_emptied_or_saved_by_excel_is_named_and_a_deleted_one_i
     assert all((out / file.name).read_text() == (folder / file.name).read_text() for file in (curves, suggestions))
 
 
+def test_a_file_that_changes_the_working_directory_does_not_move_the_results(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "moves.py").write_text("import os\n\nos.chdir('elsewhere')\n" + OWN.format(made="classifier"))
+    assert cli.main("lr-find --learner moves.py:make --seeds 1 --num-it 6 --out here".split()) == 0
+    assert f"Figure: {tmp_path / 'here' / 'lr_find.png'}" in capsys.readouterr().out
+    assert (tmp_path / "here" / "lr_find.png").exists()
+
+
+def test_losses_that_are_never_finite_suggest_nothing(folder, tmp_path):
+    out = shutil.copytree(folder, tmp_path / "out")
+    for file in (out / "lr_find.csv", out / "suggestions.csv"):
+        file.write_text(file.read_text().splitlines()[0] + "\n")
+    assert "No rule suggests an LR" in lr_find_report.redraw(Store(out)).text
+
+
+def test_a_tilde_is_the_home_folder_in_out_and_in_report(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copytree(folder, tmp_path / "out")
+    assert cli.main(command("~/out")) == 0 and cli.main(["report", "~/out"]) == 0
+
+
 def test_the_table_and_the_answer_name_one_median(folder, tmp_path):
     "Of two seeds, the middle of a log axis."
     out = shutil.copytree(folder, tmp_path / "out")

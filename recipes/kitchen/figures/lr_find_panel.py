@@ -19,7 +19,7 @@ def draw_curves(ax: Axes, curves: pd.DataFrame, found: LRSuggestion) -> dict[Any
         own = curves[curves.seed == seed]
         ax.plot(own.lr, own.loss, color=colour, ls=dash, lw=1.4, alpha=0.6, label=f"seed {seed}")
     starts = [own.head(max(1, len(own) // 10)).mean() for _, own in curves.groupby("seed").loss]
-    low, high = curves.loss.min(), max(starts)
+    low, high = (curves.loss.min(), max(starts)) if starts else (0.0, 1.0)  # no loss was finite
     room = high - low + 1e-9
     ax.set(xscale="log", ylim=(low - 0.12 * room, high + 0.6 * room), ylabel="smoothed training loss")
     mark_suggestion(ax, found)

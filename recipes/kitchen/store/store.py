@@ -40,7 +40,7 @@ class Store:
     "A results folder. Use it as a context manager to write: only one process at a time may."
 
     def __init__(self, out: Path | str):
-        self.out = Path(out)
+        self.out = Path(out).expanduser()
         self.runs = self.out / "runs"
         self._lock = FileLock(self.out / ".lock", blocking=False)
         self._manifest: Manifest | None = None
