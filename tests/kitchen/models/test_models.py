@@ -1,9 +1,7 @@
 """Models by name, their layer groups, and weights from a package, a cache or a file."""
 
-import os
 import shutil
-import subprocess
-import sys
+import socket
 from types import SimpleNamespace
 
 import pytest
@@ -192,37 +190,25 @@ def test_a_workload_knows_its_file_by_content(squeezenet_file, tmp_path):
     assert is_loaded(workload.learner().model)
 
 
-def test_resnet34_from_torchs_cache_and_without_it(tmp_path):
-    "The tutorial's model, in a process whose only source is TORCH_HOME: no network."
+def test_resnet34_from_torchs_cache_and_without_it(tmp_path, monkeypatch):
+    "The tutorial's model, where the only source is TORCH_HOME: no network."
+    import huggingface_hub.constants
     import torchvision
 
+    def refuse(*args, **kwargs):
+        raise OSError("no network in this test")
+
+    for owner, name in ((socket.socket, "connect"), (socket, "create_connection"), (socket, "getaddrinfo")):
+        monkeypatch.setattr(owner, name, refuse)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "full"))
     cache = tmp_path / "full" / "hub" / "checkpoints"
     cache.mkdir(parents=True)
     url = torchvision.models.ResNet34_Weights.DEFAULT.url
     state = torchvision.models.resnet34(weights=None).state_dict()
     torch.save({name: torch.full_like(tensor, 0.125) for name, tensor in state.items()}, cache / url.rsplit("/")[-1])
-    code = f"""
-import os, socket
-
-def refuse(*args, **kwargs):
-    raise OSError('no network in this test')
-
-socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
-from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.models import create as models
-
-for home, arch in (('full', 'resnet34'), ('full', 'test_resnet'), ('empty', 'resnet34')):
-    os.environ['TORCH_HOME'] = os.path.join({str(tmp_path)!r}, home)
-    try:
-        model = models.create(arch, 2, size=64)
-        print(all(bool((p == 0.125).all()) for p in model[0].parameters()))
-    except UserError as error:
-        print(error)
-"""
-    env = os.environ | {"HF_HOME": str(tmp_path / "hf"), "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=120)
-    assert done.returncode == 0, done.stderr
-    from_cache, *missing = [line for line in done.stdout.splitlines() if line == "True" or line.startswith("`arch`")]
-    assert from_cache == "True" and len(missing) == 2
-    for sentence in missing:
-        assert "neither in the cache nor could they be downloaded" in sentence and "`weights` FILE" in sentence
+    assert all((p == 0.125).all() for p in models.create("resnet34", 2, size=64)[0].parameters())
+    for home, arch in (("full", "test_resnet"), ("empty", "resnet34")):
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path / home))
+        with pytest.raises(UserError, match="neither in the cache nor could they be downloaded.*`weights` FILE"):
+            models.create(arch, 2, size=64)
