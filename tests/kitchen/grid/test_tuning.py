@@ -63,12 +63,18 @@ def test_the_grid_grows_where_a_best_lr_is_at_its_edge_and_not_for_ever():
     assert grid == list(range(-1 - tune.MAX_EXTENSIONS, 2))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def a_grid_that_widens_twice():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tune, "MAX_EXTENSIONS", 2)
+        yield
+
+
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory):
     "From a centre that is far too low: the grid has to grow upwards."
     folder = tmp_path_factory.mktemp("tuned")
     for i, name in enumerate(("left", "right")):
-        write_images(folder / "images" / name, 48, seed=i, size=12)
         write_images(folder / "split" / "train" / name, 32, seed=i, size=12)
         write_images(folder / "split" / "valid" / name, 16, seed=2 + i, size=12)
         write_images(folder / "split" / "test" / name, 16, seed=4 + i, size=12)
@@ -102,6 +108,7 @@ def test_it_is_reported_on_the_test_images_where_there_are_any(tuned):
     assert "on the test images" in (result.out / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_continuing_a_tuned_comparison_trains_nothing_and_finds_the_same(tuned, capsys):
     result, options, folder = tuned
     again = compare.main(str(folder / "split"), **options, out=result.out)

@@ -31,6 +31,13 @@ def question(**changes):
     return study.Question(OWN, **asked | changes)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def a_grid_that_widens_once():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "MAX_EXTENSIONS", 1)
+        yield
+
+
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory):
     out = tmp_path_factory.mktemp("lr_band") / "out"

@@ -120,10 +120,10 @@ def test_a_frozen_group_has_no_lr():
 def answered(tmp_path_factory, weights):
     out = tmp_path_factory.mktemp("transfer")
     options = {
-        "data": "digits:480",
+        "data": "digits:240",
         "arch": "test_resnet",
         "size": 32,
-        "bs": 64,
+        "bs": 32,
         "seeds": "1",
         "epochs": 2,
         "jobs": "1",

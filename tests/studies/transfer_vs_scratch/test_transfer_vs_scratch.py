@@ -86,7 +86,7 @@ def answered(tmp_path_factory):
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("grid")
     torch.save(timm.create_model("test_resnet", pretrained=False).state_dict(), folder / "resnet.pth")
-    options = {"data": "digits", "arch": "test_resnet", "size": 32, "bs": 256, "seeds": "1", "jobs": "1"}
+    options = {"data": "digits:480", "arch": "test_resnet", "size": 32, "bs": 64, "seeds": "1", "jobs": "1"}
     options |= {"lrs": "1e-3,1e-2", "epochs": "1,2", "weights": str(folder / "resnet.pth"), "out": str(folder / "out")}
     return folder / "out", options, transfer_vs_scratch.main(**options)
 
