@@ -155,13 +155,14 @@ def test_one_cycle_on_your_own_learner(tmp_path, capsys, monkeypatch, made, pane
     assert question["threads"] == 1 and question["learner"] == "make of train.py" and question["lr_max"] == "find"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_recipe_makes_the_same_range_tests_and_suggests_the_same_lr(tmp_path, capsys, monkeypatch):
-    "The seeds and the threads of the training do not matter. Half of the steps are made here."
+    "The seeds and the threads of the training do not matter. A quarter of the steps are made here."
     asked = []
 
     def shorter(workload, images, seeds, num_it, *how):
         asked.append(num_it)
-        return range_tests(workload, images, seeds, num_it // 2, *how)
+        return range_tests(workload, images, seeds, num_it // 4, *how)
 
     monkeypatch.setattr(study, "range_tests", shorter)
     few = ["--data=digits:200", "--size=8", "--bs=16"]
