@@ -289,7 +289,7 @@ def test_longer_trainings_follow_each_other_until_two_gain_nothing(values, shown
     monkeypatch.setattr(final, "measures_on", lambda *_: {"accuracy": next(measured)})
     monkeypatch.setattr(study, "test_and_export", _killed)
     with pytest.raises(KeyboardInterrupt):
-        ask(exportable, tmp_path, minutes=10.0, tick=0.5)
+        ask(exportable, tmp_path, minutes=10.0, tick=0.65)
     training = Manifest.read(tmp_path).other["steps"][-1]
     assert training["evidence"].count("epochs of 1cycle") == shown
     assert training["facts"]["value"] == best if best else training["decision"].startswith("the trial of 1 epoch ")
@@ -310,10 +310,11 @@ def test_range_tests_that_take_longer_than_planned_end_after_a_seed(tmp_path, mo
     clock, real = Clock(0.01), choose_lr.one_test
 
     def slow(*arguments):
-        clock.now += 20.0
+        clock.now, clock.tick = clock.now + 20.0, 0.15
         return real(*arguments)
 
     monkeypatch.setattr(choose_lr, "one_test", slow)
+    monkeypatch.setattr(choose_lr.plan, "plan_trials", lambda *_: None)
     found = ask(exportable, tmp_path, clock=clock)
     assert "(1 seed)" in found.steps[1].evidence and clock.now < 60
 
