@@ -53,6 +53,7 @@ Start here: lrlab compare --data digits --quick    (then --data FOLDER, without 
 Tab completion: lrlab --install-completion"""
 
 
+@functools.cache
 def recipes() -> dict[str, str]:
     "Every recipe by its name on the command line, with the first line of its docstring. The flagship comes first."
     files = [file for file in Path(__file__).parent.glob("*.py") if file.stem not in NOT_RECIPES]
