@@ -67,6 +67,7 @@ def results(finished, tmp_path):
     return Path(shutil.copytree(finished, tmp_path / "out"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_class_names_can_script_neither_the_report_nor_the_terminal(finished, capsys):
     html = (finished / "report.html").read_text(encoding="utf-8")
     assert "<img src=x" not in html and "&lt;img src=x" in html
@@ -118,6 +119,7 @@ def test_runs_on_other_images_are_no_continuation(results, finished, tmp_path):
         compare.main(data=str(image_set), jobs="1", out=str(results), **options)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_fetches_nothing_that_a_stranger_names(results, capsys):
     (results / "samples.json").write_text(json.dumps({text.printable(HOSTILE[0]): ["http://localhost:1/x.png"]}))
     assert outcome(results, capsys) == 0

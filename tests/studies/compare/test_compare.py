@@ -174,6 +174,7 @@ def test_cyclic_schedules_are_read_at_their_cycle_ends(small, first):
     pd.testing.assert_series_equal(ends.valid_loss, epochs.valid_loss, rtol=1e-3)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_diverging_and_failing_runs_are_rows_and_the_others_go_on(small, tmp_path, monkeypatch):
     "An LR of 1000; the same with a warm-up of a hundred-millionth; and a schedule in whose run something breaks."
     usual = EpochLog.before_epoch
@@ -210,7 +211,7 @@ def test_run_ids_differ_where_the_runs_do():
     assert Run("cosine", parse_schedule("CosineDecay()"), 3e-3, 1, 7).run_id == "cosine_3e_3-7ep-s1"
 
 
-def test_budgets_are_trained_separately_and_merge(small, first, tmp_path):
+def test_budgets_are_trained_separately_and_merge(small, first, tmp_path, request):
     "Another budget and another seed in other folders: one report of all, with the runs that they share counted once."
     longer = compare.main(**small | {"epochs": "1,2", "seeds": "1"}, out=tmp_path / "longer")
     assert longer.runs.groupby("budget").epochs.unique().map(list).to_dict() == {1: [1], 2: [2]}
@@ -219,6 +220,7 @@ def test_budgets_are_trained_separately_and_merge(small, first, tmp_path):
     both = report.main(str(first.out), str(longer.out), out=str(tmp_path / "both"))
     assert len(both.runs) == 4 + 2 and both.summary.n.tolist() == [2, 2, 1, 1]
     pd.testing.assert_frame_equal(both.runs.iloc[:4], first.runs, check_dtype=False)
+    request.getfixturevalue("undrawn")
     with pytest.raises(UserError, match="one of the folders"):
         report.main(str(first.out), str(longer.out), out=str(first.out))
     assert len(report.main(str(first.out), out=str(both.out)).runs) == 4, "a merged report may be made anew"
