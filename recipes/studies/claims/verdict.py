@@ -123,8 +123,7 @@ def judge(differences: pd.Series, holds_above: float, fails_below: float, rule: 
         return Gain(mean)
     p_value = np.nan
     if not has_no_spread(differences):
-        error = stats.sem(differences)
-        p_value = float(np.minimum(_p(mean - holds_above, error, n), _p(fails_below - mean, error, n)))
+        p_value = _p(max(mean - holds_above, fails_below - mean), stats.sem(differences), n)
     return Gain(mean, low, high, word(low, high, holds_above, fails_below), min(1.0, 2 * len(rule.looks) * p_value))
 
 
