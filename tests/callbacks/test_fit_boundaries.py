@@ -283,7 +283,7 @@ RESULTS = {
 
 def trained(path, name: str, *beside: Callback) -> str:
     "What a callback and the LRs are after a fit, for comparison."
-    learn, cb, steps = make(path), OURS[name](), Steps()
+    learn, cb, steps = make(path, n=24), OURS[name](), Steps()
     learn.fit(3, 1e-3, cbs=[cb, steps, *beside])
     return str((RESULTS[name](cb, learn), steps.lrs))
 

@@ -90,6 +90,7 @@ def test_on_the_learner_at_hand_everything_is_put_back():
     assert str(learn.opt.state_dict()["state"]) == str(steps)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_learner_at_hand_is_exported_trained_and_kept(tmp_path):
     learn = tasks.tabular()
     before = {name: value.clone() for name, value in learn.model.state_dict().items()}
