@@ -14,7 +14,6 @@ import pytest
 
 from lrlab.recipes import cli
 from lrlab.recipes.kitchen.command_line import command_line
-from lrlab.recipes.kitchen.data import catalog
 
 ROOT = Path(__file__).parent.parent
 
@@ -68,9 +67,7 @@ COMMANDS = sorted(
 @pytest.mark.parametrize("code", PYTHON, ids=range(len(PYTHON)))
 @pytest.mark.usefixtures("undrawn")
 def test_python_blocks_run_as_pasted(code, tmp_path, monkeypatch):
-    "On a part of the digits and without figures, which other tests look at."
-    checked = catalog._checked
-    monkeypatch.setattr(catalog, "_checked", lambda images, count: checked(images, count or 300))
+    "Without figures, which other tests look at."
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
 
