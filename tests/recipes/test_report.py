@@ -72,7 +72,7 @@ def test_tables_without_their_runs_are_kept(copied, name, capsys):
     } == before
 
 
-@pytest.mark.parametrize("name", ["claims", "speed", "gradient_descent"])
+@pytest.mark.parametrize("name", ["speed", "gradient_descent"])
 def test_recipes_that_cannot_be_redrawn_say_which_command_does(copied, name, capsys):
     assert cli.main(["report", str(copied(name))]) == 2
     assert f"the same `lrlab {name.replace('_', '-')}` again redraws it" in capsys.readouterr().err

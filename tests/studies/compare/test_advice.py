@@ -36,7 +36,7 @@ def results_of(runs: pd.DataFrame, **config):
             return lr_max
 
     known = Known()
-    known.runs, known.config = runs, {"data": {"majority": 0.0}} | config
+    known.runs, known.config = runs.assign(epochs=runs.budget), {"data": {"majority": 0.0}} | config
     return known
 
 

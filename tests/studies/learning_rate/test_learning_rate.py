@@ -205,7 +205,7 @@ def test_a_run_that_explodes_is_a_row_and_a_word(options, tmp_path):
 
 
 def test_a_suggested_lr_that_is_not_between_low_and_high_is_refused_before_training(tmp_path, capsys, monkeypatch):
-    made = SimpleNamespace(to_df=pd.DataFrame, suggestions={"valley": 0.2})
+    made = SimpleNamespace(to_df=pd.DataFrame, suggestions={"valley": 0.2}, reasons={})
     monkeypatch.setattr("lrlab.recipes.kitchen.grid.range_tests.range_test", lambda *args: made)
     assert cli.main(["learning-rate", "--data", "digits", "--seeds", "1", "--out", str(tmp_path)]) == 2
     assert (
