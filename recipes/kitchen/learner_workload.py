@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fastai.basics import Callback, CancelTrainException, CancelValidException, Learner
+from fastai.basics import Callback, CancelTrainException, CancelValidException, Learner, Metric
 from fastai.callback.tracker import EarlyStoppingCallback
 from fastai.torch_core import set_seed
 
@@ -116,11 +116,11 @@ class LearnerWorkload(Workload):
         if file := getattr(self.make_learner, "file", None):
             facts["source"] = file
         known = {key: value for key, value in first.items() if key not in changed}
-        metrics = tuple(by_column(dict.fromkeys(learn.metrics.attrgot("name"), 0.0)))
+        _, *metrics = by_column(0.0, names := learn.metrics.attrgot("name"), [0.0] * len(names))
         warnings = tuple(_warnings(learn, changed))
         for warning in warnings:
             print_note(self.name, warning)
-        return OwnData(self.name, facts, known | _code(self.make_learner), metrics, classes, warnings)
+        return OwnData(self.name, facts, known | _code(self.make_learner), tuple(metrics), classes, warnings)
 
     def measure(self, data: OwnData) -> Measure:
         "The Learner's first metric of a known direction; the loss if it has none."
@@ -225,13 +225,21 @@ def place_of(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         where = f"{error.filename}, line {error.lineno}: "
     else:
-        where = ""
+        where = "" if own else name_metric(error)
         for frame in own[-1:]:
             in_notebook = "ipykernel" in frame.filename or frame.filename.startswith("<ipython")
             file = "the notebook" if in_notebook else frame.filename
             where = f"{file}, line {frame.lineno}, in {frame.name}: "
     said = [line for line in str(error).strip().splitlines() if not line.startswith("Exception occured in `")]
     return printable(f"{where}{type(error).__name__}: {shorten(said[0], 300) if said else 'no message'}")
+
+
+def name_metric(error: BaseException) -> str:
+    "The metric that was computed when the error was raised, or an empty text: fastai adds up what a metric returns."
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if isinstance(metric := frame.f_locals.get("self"), Metric):
+            return f"in the metric {metric.name}: "
+    return ""
 
 
 def try_one_batch(learn: Learner) -> int:

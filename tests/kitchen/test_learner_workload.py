@@ -75,6 +75,31 @@ def test_what_is_known_before_any_training():
     assert data.identity == LearnerWorkload(make).load().identity
 
 
+def named(name, value):
+    def metric(preds, targets):
+        return value
+
+    metric.__name__ = name
+    return metric
+
+
+def test_a_metric_with_the_name_of_a_column_keeps_its_own_value_and_the_first_of_two_counts():
+    names = ("loss", "valid_loss", "train_gap", "valid_gap", "time", "gap", "gap")
+    make = partial(classifier, metrics=[named(name, float(i)) for i, name in enumerate(names)])
+    workload = LearnerWorkload(make)
+    run = train_run(plan_runs(parse_schedules("cosine", 1), 1e-2, [0], 1)[0], None, workload).row
+    expected = {name: i for i, name in enumerate(workload.load().metrics)}
+    assert list(expected) == ["metric_loss", "metric_valid_loss", "train_gap", "valid_gap", "time", "gap"]
+    assert {name: run.measures[name] for name in expected} == expected and 0.1 < run.valid_loss < 2
+
+
+@pytest.mark.parametrize("value", [{"a": 1.0}, (1.0, 2.0), "good", None], ids=["dict", "tuple", "text", "None"])
+def test_a_metric_that_returns_no_number_is_named(value):
+    "fastai adds up what it returns, so no line of the user's code is at fault."
+    with pytest.raises(UserCodeError, match="while training on one batch: in the metric odd: TypeError"):
+        LearnerWorkload(partial(classifier, metrics=named("odd", value))).load()
+
+
 def test_a_learner_that_is_not_the_same_twice_is_told(capsys):
     calls = count()
 

@@ -131,6 +131,7 @@ BAD = {
     "minutes": [("0", r"expected a number from 0\.[15]"), ("nan", "expected a number"), ("soon", "expected a number")],
     "judge": [
         ("my_cost", "--judge my_cost: is higher or lower better"),
+        ("<lambda>", "Write --judge='\\+<lambda>' or --judge='-<lambda>'"),
         ("", "--judge is empty"),
         ("+", "expected accuracy, loss, brier or the name of a metric"),
     ],

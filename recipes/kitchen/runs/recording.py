@@ -160,12 +160,14 @@ class EpochLog(QuickCallback):
 
 
 def last_measures(learn: Learner) -> dict[str, float]:
-    "Loss and metrics of the validation that fastai's Recorder has just seen, by name."
-    recorder = learn.recorder
-    names = [name for name in recorder.metric_names if name not in ("epoch", "time")]
-    values = dict(zip(names, recorder.values[-1], strict=False))
-    valid = {name.removeprefix("valid_"): value for name, value in values.items() if not name.startswith("train_")}
-    return by_column(valid)
+    """Loss and metrics of the validation that fastai's Recorder has just seen, by the names of their columns.
+
+    They are known by their places: a metric of the user's may be called `valid_loss` too.
+    """
+    recorder, names = learn.recorder, learn.metrics.attrgot("name")
+    n_of_training = 1 + (len(names) if recorder.train_metrics else 0)
+    loss, *values = recorder.values[-1][n_of_training:]
+    return by_column(loss, names, values)
 
 
 class CycleLog(CycleCallback):

@@ -58,8 +58,8 @@ def measures_on(learn: Learner, loader: Any) -> dict[str, float]:
     """
     trackers = [cb for cb in learn.cbs if isinstance(cb, TrackerCallback)]
     with learn.no_bar(), learn.no_logging(), learn.removed_cbs(trackers):
-        values = learn.validate(dl=loader)
-    return by_column(dict(zip(["loss", *learn.metrics.attrgot("name")], values, strict=True)))
+        loss, *values = learn.validate(dl=loader)
+    return by_column(loss, learn.metrics.attrgot("name"), values)
 
 
 def attempt(run: Run, image_set: Any, task: Task, threads: int | None = 1) -> RunResult:

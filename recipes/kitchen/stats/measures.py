@@ -4,6 +4,7 @@ Nothing here computes a measure. `predictions.py` and the Learner's own metrics 
 """
 
 import math
+import shlex
 from dataclasses import dataclass
 
 from lrlab.recipes.kitchen.errors import UserError
@@ -60,9 +61,8 @@ class Measure:
         if text[0] in "+-":
             lower = text[0] == "-"
         if lower is None:
-            raise UserError(
-                f"`{name}` {shorten(text)}: is higher or lower better? Write `{name}`=+{word} or `{name}`=-{word}"
-            )
+            higher, lower = (f"`{name}`={shlex.quote(sign + word)}" for sign in "+-")
+            raise UserError(f"`{name}` {shorten(text)}: is higher or lower better? Write {higher} or {lower}")
         return cls(word, lower)
 
     @property

@@ -1,6 +1,6 @@
 """The tables of a results folder: their columns, and the types of what is written into them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 
 import pandas as pd
@@ -54,7 +54,7 @@ RUN_COLUMNS = [f.name for f in fields(RunRow) if f.name != "measures"]  # a tabl
 EPOCH_COLUMNS = [*KEY_COLUMNS, *"epoch step lr train_loss valid_loss accuracy seconds".split()]
 STEP_COLUMNS = "step epoch group lr mom loss".split()
 CYCLE_COLUMNS = [*KEY_COLUMNS, *"cycle step epoch valid_loss accuracy".split()]
-RESERVED = {*RUN_COLUMNS, *EPOCH_COLUMNS} - {"accuracy"}  # columns that no metric of a Learner may take
+RESERVED = {"loss", *RUN_COLUMNS, *EPOCH_COLUMNS} - {"accuracy"}  # columns that no metric of a Learner may take
 TEXT_COLUMNS = {"run_id": str, "schedule": str, "lr_max": str}  # pandas would read numbers from them
 
 
@@ -94,18 +94,20 @@ def concat(tables: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)
 
 
-def by_column(measures: Mapping[str, float]) -> dict[str, float]:
-    """The measures by the names of their columns; an error rate becomes an accuracy.
+def by_column(loss: float, names: Sequence[str], values: Sequence[float]) -> dict[str, float]:
+    """The loss and the metrics by the names of their columns; an error rate becomes an accuracy.
 
-    >>> by_column({"loss": 0.5, "error_rate": 0.25, "rmse": 2.0, "seconds": 3.0})
+    The first of two metrics with the same name counts: it is the one that judges.
+
+    >>> by_column(0.5, ["error_rate", "_rmse", "seconds"], [0.25, 2.0, 3.0])
     {'loss': 0.5, 'accuracy': 0.75, 'rmse': 2.0, 'metric_seconds': 3.0}
     """
-    is_rate = "error_rate" in measures and "accuracy" not in measures
-    columns = {}
-    for name, value in measures.items():
+    is_rate = "error_rate" in names and "accuracy" not in names
+    columns = {"loss": float(loss)}
+    for name, value in zip(names, values, strict=True):
         if name == "error_rate" and is_rate:
             columns["accuracy"] = 1.0 - float(value)
         else:
             column = name.lstrip("_")  # fastai calls its rmse _rmse
-            columns[f"metric_{column}" if column in RESERVED else column] = float(value)
+            columns.setdefault(f"metric_{column}" if column in RESERVED else column, float(value))
     return columns
