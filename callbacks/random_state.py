@@ -66,8 +66,8 @@ def kept_random_state(dls: Any) -> Iterator[None]:
 def _generators(dls: Any) -> Iterator[Any]:
     "The generators of the loaders, of the loaders that they wrap, and of their samplers."
     for loader in dls.loaders:
-        # vars(), because a fastai DataLoader also has its dataset's attributes.
-        for holder in (loader, vars(loader).get("dl"), vars(loader).get("sampler")):
+        own = getattr(loader, "__dict__", {})  # a fastai DataLoader also has its dataset's attributes
+        for holder in (loader, own.get("dl"), own.get("sampler")):
             for _, value in sorted(getattr(holder, "__dict__", {}).items()):
                 if isinstance(value, _GENERATORS):
                     yield value

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from fastai.basics import Callback, CancelTrainException, CancelValidException, Learner, Metric
-from fastai.callback.tracker import EarlyStoppingCallback
+from fastai.callback.tracker import EarlyStoppingCallback, TrackerCallback
 from fastai.torch_core import set_seed
 
 import lrlab.callbacks
@@ -160,11 +160,25 @@ def call(make_learner: Callable[[], Learner], seed: int) -> Learner:
     name = getattr(make_learner, "__name__", "the function")
     if not isinstance(learn, Learner):
         raise UserCodeError(f"{name} returned {type(learn).__name__}; expected a fastai Learner")
+    for loader in learn.dls.loaders:
+        if not has_length(loader):
+            kind = type(loader).__name__
+            raise UserCodeError(
+                f"the Learner of {name} has a {kind} without a length; schedules need the number of steps"
+            )
     if len(learn.dls.loaders) < 2 or not len(learn.dls.valid):
         raise UserCodeError(f"the Learner of {name} has no validation data; schedules are compared on them")
     if not len(learn.dls.train):
         raise UserCodeError(f"the Learner of {name} has no training batch; choose a smaller batch size")
     return learn
+
+
+def has_length(loader: Any) -> bool:
+    "Whether the loader knows its number of batches. One of an iterable dataset may not."
+    try:
+        return len(loader) >= 0
+    except (TypeError, AttributeError):
+        return False
 
 
 @contextmanager
@@ -225,7 +239,7 @@ def place_of(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         where = f"{error.filename}, line {error.lineno}: "
     else:
-        where = "" if own else name_metric(error)
+        where = "" if own else name_part(error)
         for frame in own[-1:]:
             in_notebook = "ipykernel" in frame.filename or frame.filename.startswith("<ipython")
             file = "the notebook" if in_notebook else frame.filename
@@ -234,11 +248,17 @@ def place_of(error: BaseException) -> str:
     return printable(f"{where}{type(error).__name__}: {shorten(said[0], 300) if said else 'no message'}")
 
 
-def name_metric(error: BaseException) -> str:
-    "The metric that was computed when the error was raised, or an empty text: fastai adds up what a metric returns."
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if isinstance(metric := frame.f_locals.get("self"), Metric):
-            return f"in the metric {metric.name}: "
+def name_part(error: BaseException) -> str:
+    """The metric or the callback that raised the error, or an empty text.
+
+    fastai adds up what a metric returns, and looks for what a callback monitors, so no line of the user's is at fault.
+    """
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        part = frame.f_locals.get("self")
+        if isinstance(part, Metric):
+            return f"in the metric {part.name}: "
+        if isinstance(part, Callback):
+            return f"in the callback {type(part).__name__}: "
     return ""
 
 
@@ -251,7 +271,18 @@ def try_one_batch(learn: Learner) -> int:
     trial = FirstBatchAlone()
     with users_code("while training on one batch"), learn.no_bar(), learn.no_logging():
         learn.fit(1, cbs=trial)
+    if len(learn.dls.loaders) > 2:
+        try_test_batch(learn)
     return trial.n_classes
+
+
+def try_test_batch(learn: Learner) -> None:
+    "Test on one batch of the third loader, which every run is tested on after its training."
+    trackers = [cb for cb in learn.cbs if isinstance(cb, TrackerCallback)]
+    with users_code("while testing on one batch"), learn.no_bar(), learn.no_logging(), learn.removed_cbs(trackers):
+        loss, *_ = learn.validate(dl=learn.dls[2], cbs=FirstBatchAlone())
+    if loss is None:
+        raise UserCodeError("the third loader of the Learner has no labels; leave it out, or give it labels to test on")
 
 
 class FirstBatchAlone(Callback):
@@ -283,7 +314,7 @@ def identity(learn: Learner) -> dict:
     seen = {
         "data": type(learn.dls).__name__,
         "arch": arch,
-        "bs": loader.bs,
+        "bs": getattr(loader, "bs", None) or getattr(loader, "batch_size", None),  # torch's own loaders have the second
         "batches": len(loader),
         "loss": _without_addresses(learn.loss_func),
         "optimizer": _without_addresses(learn.opt_func),
@@ -335,10 +366,12 @@ def _code(make_learner: Callable) -> dict[str, str]:
 
 def count_items(loader: Any) -> int:
     "Items of a loader; batches where it does not know its items."
-    try:
-        return int(loader.n)
-    except (AttributeError, TypeError):
-        return len(loader)
+    for items_of in (lambda: int(loader.n), lambda: len(loader.dataset)):  # fastai's loaders, and torch's own
+        try:
+            return items_of()
+        except (AttributeError, TypeError):
+            continue
+    return len(loader)
 
 
 def _warnings(learn: Learner, changed: list[str]) -> Iterator[str]:

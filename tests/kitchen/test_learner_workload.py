@@ -136,6 +136,57 @@ def test_a_learner_that_stops_early_is_tested_on_its_third_loader():
     assert row.status == "ok" and 0 <= row.test_accuracy <= 1
 
 
+ITEMS = list(zip(X, LABELS, strict=True))
+
+
+def of_torch(items):
+    return torch.utils.data.DataLoader(items, 8)
+
+
+@pytest.mark.parametrize("loader", [of_torch, lambda items: list(of_torch(items))], ids=["torch", "list of batches"])
+def test_loaders_that_are_not_of_fastai(loader):
+    workload = LearnerWorkload(lambda: classifier(DataLoaders(loader(ITEMS[:64]), loader(ITEMS[64:]))))
+    data = workload.load()
+    is_torch = loader is of_torch
+    assert data.facts["images"] == ({"train": 64, "valid": 32} if is_torch else {"train": 8, "valid": 4})
+    assert data.identity["bs"] == (8 if is_torch else None) and data.identity == workload.load().identity
+    assert train_run(plan_runs(parse_schedules("cosine", 1), 1e-2, [0], 1)[0], None, workload).row.status == "ok"
+
+
+class Stream(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        return iter(ITEMS)
+
+
+@pytest.mark.parametrize("loader", [of_torch, DataLoader], ids=["torch", "fastai"])
+def test_a_loader_without_a_length_is_refused(loader):
+    with pytest.raises(UserCodeError, match="has a DataLoader without a length"):
+        LearnerWorkload(lambda: classifier(DataLoaders(loader(Stream()), of_torch(ITEMS)))).load()
+
+
+def test_a_callback_of_fastai_that_raises_is_named():
+    with pytest.raises(UserCodeError, match="in the callback EarlyStoppingCallback: "):
+        LearnerWorkload(lambda: classifier(cbs=EarlyStoppingCallback("acuracy"))).load()
+
+
+def unlabelled(dls):
+    return DataLoader(X[80:], bs=8, create_item=lambda i: (X[i],))
+
+
+def broken(dls):
+    return DataLoader(list(X[80:]), bs=8)
+
+
+@pytest.mark.parametrize(
+    ("third", "said"), [(unlabelled, "has no labels; leave it out"), (broken, "while testing on one batch: ")]
+)
+def test_a_third_loader_that_cannot_test_is_refused_before_any_training(third, said):
+    dls = loaders()
+    dls.loaders.append(third(dls))
+    with pytest.raises(UserCodeError, match=said):
+        LearnerWorkload(lambda: classifier(dls, cbs=SaveModelCallback())).load()
+
+
 def test_a_model_that_was_made_once_is_refused_unless_its_weights_are_put_back():
     made_once = classifier()
     weights = deepcopy(made_once.model.state_dict())

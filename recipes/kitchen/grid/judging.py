@@ -17,7 +17,8 @@ def judging_to_dict(judge: Measure | None, tolerance: float | None, looks: int) 
 def resolve_measure(judge: Measure | None, workload: Workload, data: Any) -> Measure:
     "The measure `judge`, or that of the workload. Raises UserError for one that no run will have."
     measure = workload.measure(data) if judge is None else judge
-    known = ["accuracy", "loss", "brier", *getattr(data, "metrics", ())]
+    of_classes = ("accuracy", "loss", "brier") if data.classes else ("loss",)
+    known = [*of_classes, *getattr(data, "metrics", ())]
     if measure.name not in known:
         raise UserError(f"`judge` {measure.name}: no run has it; the runs have {', '.join(dict.fromkeys(known))}")
     return measure

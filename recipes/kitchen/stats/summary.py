@@ -44,7 +44,9 @@ def judged(runs: pd.DataFrame, judge: str = "accuracy") -> pd.Series:
     column = measure.column(has_test(runs, judge))
     values = pd.to_numeric(runs.get(column, pd.Series(np.nan, runs.index))).where(finished)
     if finished.any() and values.isna().all():
-        raise UserError(f"`judge` {measure.name}: no run has it; the runs have {', '.join(measured(runs))}")
+        has = "not a number in any run" if column in runs and column not in RUN_COLUMNS else "no run has it"
+        others = ", ".join(name for name in measured(runs) if name != measure.name)
+        raise UserError(f"`judge` {measure.name}: {has}; the runs have {others}")
     return values
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
 
+from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.stats import intervals
 from lrlab.recipes.kitchen.stats.decide import decide
 from lrlab.recipes.kitchen.stats.summary import SUMMARY_COLUMNS, summarize
@@ -99,6 +100,12 @@ def test_the_loss_judges_where_it_is_asked_to():
     table = summarize(runs, judge="-loss")
     assert table.schedule[0] == "b" and table.verdict.tolist() == ["best", "behind"] and set(table.judge) == {"-loss"}
     assert table["mean"][0] == pytest.approx(0.21) and table.behind[1] == pytest.approx(0.1)
+
+
+def test_a_measure_that_is_nan_in_every_run_is_called_so():
+    runs = runs_table({"a": [0.9, 0.91], "b": [0.9, 0.9]}).assign(gap=np.nan)
+    with pytest.raises(UserError, match="`judge` gap: not a number in any run; the runs have accuracy"):
+        summarize(runs, judge="-gap")
 
 
 def test_every_budget_is_judged_by_itself_and_test_images_count_first():

@@ -14,7 +14,7 @@ from lrlab.recipes import cli, compare, compare_schedules, report
 from lrlab.recipes.kitchen.errors import Refused, UserCodeError, UserError
 from lrlab.recipes.studies.compare import own_learner, stages
 from tests.kitchen import tasks
-from tests.kitchen.tasks import classifier
+from tests.kitchen.tasks import classifier, regression
 
 ASKED = {"epochs": 2, "schedules": "constant,cosine", "lr_max": 1e-2, "seeds": 3}
 
@@ -72,6 +72,8 @@ def test_what_judges_is_the_first_metric_or_what_is_asked_for(tmp_path):
     assert by_loss.summary["mean"].tolist() == sorted(by_loss.summary["mean"])
     with pytest.raises(UserError, match="no run has it; the runs have accuracy, loss, brier"):
         compare_schedules(classifier, **ASKED, metric="dice", jobs=1, out=tmp_path / "dice")
+    with pytest.raises(UserError, match="accuracy: no run has it; the runs have loss, rmse"):
+        compare_schedules(regression, **ASKED, metric="accuracy", jobs=1, out=tmp_path / "dice")
     assert not (tmp_path / "dice").exists()
 
 
