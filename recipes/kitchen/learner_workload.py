@@ -271,6 +271,8 @@ def try_one_batch(learn: Learner) -> int:
     trial = FirstBatchAlone()
     with users_code("while training on one batch"), learn.no_bar(), learn.no_logging():
         learn.fit(1, cbs=trial)
+    if not trial.has_validated:
+        raise UserCodeError("a callback of the Learner skips the validation; schedules are compared on it")
     if len(learn.dls.loaders) > 2:
         try_test_batch(learn)
     return trial.n_classes
@@ -288,7 +290,7 @@ def try_test_batch(learn: Learner) -> None:
 class FirstBatchAlone(Callback):
     "End training and validation after their first batch, when the metrics have seen it."
 
-    order, n_classes = 60, 0  # after fastai's Recorder
+    order, n_classes, has_validated = 60, 0, False  # after fastai's Recorder
 
     def before_fit(self):
         self.scored_by = self.learn.loss_func
@@ -297,13 +299,14 @@ class FirstBatchAlone(Callback):
         pred, yb = self.learn.pred, self.learn.yb
         has_classes = is_plain(pred, yb) and is_classification(pred, yb[0], self.scored_by)
         self.n_classes = pred.shape[1] if has_classes else 0
+        self.has_validated = not self.training
         raise CancelTrainException if self.training else CancelValidException
 
     def after_cancel_train(self):
         self.learn.recorder.cancel_train = False  # or the trackers of fastai would miss the values of this epoch
 
     def after_cancel_validate(self):
-        self.learn.recorder.cancel_valid = False
+        self.learn.recorder.cancel_valid = not self.has_validated
 
 
 def identity(learn: Learner) -> dict:

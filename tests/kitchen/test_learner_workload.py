@@ -11,7 +11,7 @@ from itertools import count
 
 import pytest
 import torch
-from fastai.basics import Callback, DataLoaders, Learner, Metric, nn
+from fastai.basics import Callback, CancelEpochException, CancelValidException, DataLoaders, Learner, Metric, nn
 from fastai.callback.tracker import EarlyStoppingCallback, SaveModelCallback
 from fastai.data.load import DataLoader
 from fastai.losses import CrossEntropyLossFlat, MSELossFlat
@@ -167,6 +167,25 @@ def test_a_loader_without_a_length_is_refused(loader):
 def test_a_callback_of_fastai_that_raises_is_named():
     with pytest.raises(UserCodeError, match="in the callback EarlyStoppingCallback: "):
         LearnerWorkload(lambda: classifier(cbs=EarlyStoppingCallback("acuracy"))).load()
+
+
+class Skip(Callback):
+    "Skips every validation, or ends every epoch after its first batch."
+
+    def __init__(self, event, raised):
+        setattr(self, event, self.skip)
+        self.raised = raised
+
+    def skip(self):
+        raise self.raised
+
+
+def test_a_validation_that_a_callback_skips_is_told():
+    with pytest.raises(UserCodeError, match="a callback of the Learner skips the validation"):
+        LearnerWorkload(lambda: classifier(cbs=Skip("before_validate", CancelValidException))).load()
+    workload = LearnerWorkload(lambda: classifier(cbs=Skip("before_step", CancelEpochException)))
+    with pytest.raises(RuntimeError, match="a callback of the Learner skipped the validation of an epoch"):
+        train_run(plan_runs(parse_schedules("cosine", 1), 1e-2, [0], 1)[0], None, workload)
 
 
 def unlabelled(dls):

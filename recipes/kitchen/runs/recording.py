@@ -166,8 +166,9 @@ def last_measures(learn: Learner) -> dict[str, float]:
     """
     recorder, names = learn.recorder, learn.metrics.attrgot("name")
     n_of_training = 1 + (len(names) if recorder.train_metrics else 0)
-    loss, *values = recorder.values[-1][n_of_training:]
-    return by_column(loss, names, values)
+    if not (valid := recorder.values[-1][n_of_training:]):
+        raise RuntimeError("a callback of the Learner skipped the validation of an epoch")
+    return by_column(valid[0], names, valid[1:])
 
 
 class CycleLog(CycleCallback):
