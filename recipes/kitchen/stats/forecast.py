@@ -30,7 +30,7 @@ def forecast_gap(n_images: int, seeds: int, accuracy: float = ASSUMED) -> tuple[
     return SHARES[0] * gap, SHARES[1] * gap
 
 
-def describe_forecast(n_images: int, seeds: int) -> str:
+def describe_forecast(n_images: int, seeds: int, item: str = "image") -> str:
     """The forecast near the accuracy `ASSUMED` as a sentence. No gap is wider than that accuracy.
 
     >>> print("\\n".join(describe_forecast(*few) for few in ((655, 5), (10, 2), (2, 2))))
@@ -40,7 +40,7 @@ def describe_forecast(n_images: int, seeds: int) -> str:
     2 seeds on 10 validation images can show gaps of 55.9 points near 80 % accuracy at best; smaller ones stay open.
     2 seeds on 2 validation images can show no gap near 80 % accuracy.
     """
-    what = f"{plural(seeds, 'seed')} on {n_images:,} validation {'image' if n_images == 1 else 'images'} can show"
+    what = f"{plural(seeds, 'seed')} on {n_images:,} validation {item}{'s' * (n_images != 1)} can show"
     near = f"near {100 * ASSUMED:.0f} % accuracy"
     low, high = forecast_gap(n_images, seeds)
     if low > ASSUMED:

@@ -53,11 +53,10 @@ class Measure:
         >>> Measure.parse("loss").judge, Measure.parse("f1_score").judge, Measure.parse("-my_cost").judge
         ('-loss', 'f1_score', '-my_cost')
         """
-        text = str(text).strip()
-        word = text.lstrip("+-").strip()
+        word = text.lstrip("+- ").strip() if isinstance(text, str) else ""
         if not word:
             raise UserError(f"`{name}` {shorten(text)}: expected accuracy, loss, brier or the name of a metric")
-        lower = lower_is_better(word)
+        text, lower = text.strip(), lower_is_better(word)
         if text[0] in "+-":
             lower = text[0] == "-"
         if lower is None:

@@ -14,6 +14,7 @@ from fastai.basics import Learner
 from lrlab.callbacks import Schedule
 from lrlab.callbacks.random_state import kept_random_state
 from lrlab.recipes.kitchen import options
+from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.learner_workload import FromFile, LearnerWorkload
 from lrlab.recipes.kitchen.learning_rates import parse_lr
@@ -61,7 +62,18 @@ def compare_schedules(
         tolerance=None if tolerance is None else options.parse_tolerance(tolerance),
         minutes=None if minutes is None else options.parse_minutes(minutes),
     )
-    return answer(question, out or tempfile.mkdtemp(prefix="lrlab-compare-"), place)
+    with naming_own_arguments():
+        return answer(question, out or tempfile.mkdtemp(prefix="lrlab-compare-"), place)
+
+
+@contextmanager
+def naming_own_arguments() -> Iterator[None]:
+    "A message of the recipe names the arguments of `compare_schedules`."
+    try:
+        yield
+    except UserError as error:
+        error.args = (str(error).replace("`judge`", "`metric`").replace("`learner`", "`make_learner`"),)
+        raise
 
 
 def reaches_other_processes(maker: Callable) -> bool:

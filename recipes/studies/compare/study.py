@@ -174,7 +174,8 @@ def tell_plan(study: Study) -> None:
     count = n_seeds * sum(map(len, question.schedules.values()))
     plan = f"Plan: {'at most ' * question.has_stages}{plural(count, 'run')}."
     if question.judge.name == "accuracy" and n_seeds > 1 and n_images:
-        plan += f" {describe_forecast(n_images, n_seeds)}"
+        item = "image" if isinstance(study.image_set, ImageSet) else "item"
+        plan += f" {describe_forecast(n_images, n_seeds, item)}"
     if is_for_a_pretrained_model(study.image_set, study.workload):
         plan += f" {HINT}"
     print(plan, flush=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from fastai.torch_core import default_device
 
 from lrlab.recipes.kitchen.runs.predictions import PredictionLog
 from lrlab.recipes.kitchen.workloads import Workload, using_threads
@@ -23,7 +24,8 @@ def measure_guessing_loss(workload: Workload, data: Any, seed: int) -> float:
         return guessing_loss(torch.bincount(torch.from_numpy(arrays["targets"])).tolist())
     if not arrays:
         return untrained
-    outputs, targets = (torch.from_numpy(arrays[name]).to(learn.dls.device) for name in ("outputs", "targets"))
+    device = getattr(learn.dls, "device", default_device())  # as fastai does: torch's own loaders have none
+    outputs, targets = (torch.from_numpy(arrays[name]).to(device) for name in ("outputs", "targets"))
     return min(constant_losses(learn.loss_func, outputs, targets), default=untrained)
 
 

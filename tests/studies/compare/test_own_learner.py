@@ -61,7 +61,8 @@ def test_another_learner_in_the_folder_is_refused_and_more_seeds_extend_it(first
     with pytest.raises(Refused, match="learner = 'classifier'"):
         compare_schedules(lambda: classifier(metrics=[]), **ASKED, jobs=1, out=first.out)
     more = compare_schedules(classifier, **ASKED | {"seeds": 4}, jobs=1, out=first.out)
-    assert "To do: 2 runs" in capsys.readouterr().out and set(more.summary.n) == {4}
+    told = capsys.readouterr().out
+    assert "To do: 2 runs" in told and "on 32 validation items can show" in told and set(more.summary.n) == {4}
     assert json.loads((first.out / "config.json").read_text())["question"]["looks"] == 2
 
 
@@ -75,6 +76,24 @@ def test_what_judges_is_the_first_metric_or_what_is_asked_for(tmp_path):
     with pytest.raises(UserError, match="accuracy: no run has it; the runs have loss, rmse"):
         compare_schedules(regression, **ASKED, metric="accuracy", jobs=1, out=tmp_path / "dice")
     assert not (tmp_path / "dice").exists()
+
+
+def gap(preds, targets):
+    return (preds[:, 0] - targets).abs().mean()
+
+
+@pytest.mark.parametrize(
+    ("make", "metric", "says"),
+    [
+        (lambda: classifier(metrics=gap), None, "`metric` gap: is higher or lower better"),
+        (classifier, gap, "`metric` .*gap.*: expected accuracy, loss, brier or the name of a metric"),
+        (classifier, "dice", "`metric` dice: no run has it"),
+        (classifier(), None, "`make_learner`: this is a Learner"),
+    ],
+)
+def test_a_message_names_the_argument_of_this_function(make, metric, says, tmp_path):
+    with pytest.raises(UserError, match=says):
+        compare_schedules(make, **ASKED, metric=metric, jobs=1, out=tmp_path / "out")
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fastai.basics import DataLoaders, Learner
 
 from lrlab.recipes import cli, learning_rate
 from lrlab.recipes.kitchen.learner_workload import LearnerWorkload
@@ -160,11 +161,18 @@ def test_the_recipe_tells_draws_and_keeps(options, tmp_path, capsys):
     pd.testing.assert_frame_equal(first.epochs.drop(columns="seconds"), fresh.epochs.drop(columns="seconds"))
 
 
+def with_loaders_of_torch():
+    learn = tasks.regression()
+    parts = [torch.utils.data.DataLoader(list(loader.dataset), 8) for loader in learn.dls.loaders]
+    return Learner(DataLoaders(*parts), learn.model, loss_func=learn.loss_func)
+
+
 @pytest.mark.parametrize(
     ("make", "guess"),
     [
         (tasks.classifier, guessing_loss(torch.bincount(tasks.LABELS[64:]).tolist())),
         (tasks.regression, float(tasks.X[64:].sum(1).var(correction=0))),
+        (with_loaders_of_torch, float(tasks.X[64:].sum(1).var(correction=0))),
         (tasks.multi_label, np.mean([guessing_loss([n, 32 - n]) for n in (tasks.X[64:] > 0).sum(0).tolist()])),
     ],
 )
