@@ -13,7 +13,7 @@ def training_code(config: dict, schedule: str, epochs: int, lr_max: LearningRate
     `schedule` and `cbs` are constructor calls, such as "CosineDecay()" and "StopOnDivergence()".
     """
     if "learner" in config["question"]:
-        imports, learner = _own_learner(config["question"]["learner"], config["data"].get("source", ""))
+        imports, learner = own_learner(config)
     else:
         imports, learner = ["from lrlab.recipes import build"], _built_learner(config)
     names = ", ".join(sorted(callbacks_in(schedule) | callbacks_in(cbs)))
@@ -21,8 +21,9 @@ def training_code(config: dict, schedule: str, epochs: int, lr_max: LearningRate
     return "\n".join([*imports, f"from lrlab.callbacks import {names}", "", *learner, f"schedule = {schedule}", fit])
 
 
-def _own_learner(name: str, source: str = "") -> tuple[list[str], list[str]]:
-    "Import and call of a function of the user's own: `name` is such as `make_learner of train.py`, `source` the file."
+def own_learner(config: dict) -> tuple[list[str], list[str]]:
+    "Import and call of the function of the user's own that a study's manifest names."
+    name, source = config["question"]["learner"], config["data"].get("source", "")  # make_learner of train.py, its path
     if name == "learn":  # the Learner at hand
         return [], []
     function, _, file = name.partition(" of ")

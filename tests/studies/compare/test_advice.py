@@ -14,7 +14,7 @@ from lrlab.recipes import compare
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.summary import summarize
-from lrlab.recipes.kitchen.training_code import _own_learner
+from lrlab.recipes.kitchen.training_code import own_learner
 from lrlab.recipes.studies.compare import advice as answer
 from lrlab.recipes.studies.compare import protocol, ranking
 from lrlab.recipes.studies.compare.advice import Advice
@@ -288,7 +288,7 @@ def test_the_code_of_your_own_learner_runs_whatever_its_file_is_called(file, fol
     monkeypatch.setattr(sys, "path", ["", *sys.path])  # as in a script that lies here
     for name in ("train", "beside"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    imports, lines = _own_learner(f"make of {file}", str(source))
+    imports, lines = own_learner({"question": {"learner": f"make of {file}"}, "data": {"source": str(source)}})
     found = {}
     exec("\n".join([*imports, *lines]), found)
     assert found["learn"] == "a Learner"

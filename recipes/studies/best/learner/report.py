@@ -14,6 +14,7 @@ from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import text_table
+from lrlab.recipes.kitchen.training_code import own_learner
 from lrlab.recipes.studies.best.figure import draw_steps
 from lrlab.recipes.studies.best.journal import Step, stored_steps
 from lrlab.recipes.studies.best.learner.plan import SAME, TEST_FROM
@@ -54,12 +55,12 @@ def redraw(store: Store) -> Answer:
     model = None if steps[-1].facts["why_not"] else store.out / "model.pkl"
     answer = Answer(value, measures, steps, model, store.out / "report.html", "")
     found = sentences(answer, config, measure)
-    answer.text = _text(answer, found)
+    answer.text = _text(answer, found, config)
     page = html_template("lrlab.recipes.studies.best").render(
         answer=answer,
         finding=finding,
         sentences=found,
-        code=load_code(answer),
+        code=load_code(answer, config),
         svg=Markup(style.to_svg(drawn)),  # noqa: S704  (matplotlib escapes every text that it draws)
         worst=[],
         counts=None,
@@ -100,13 +101,13 @@ def _interval(answer: Answer, n: int) -> str:
     return f" ({100 * low:.1f} to {100 * high:.1f})"
 
 
-def load_code(answer: Answer) -> str:
+def load_code(answer: Answer, config: dict) -> str:
     "The lines that load the model, or its weights."
     if answer.model is None:
         weights = str(answer.report.with_name("weights.pth"))
-        return (
-            f"learn = make_learner()\nlearn.model.load_state_dict(torch.load({weights!r}, weights_only=True)['model'])"
-        )
+        imports, learner = own_learner(config)
+        load = f"learn.model.load_state_dict(torch.load({weights!r}, weights_only=True)['model'])"
+        return "\n".join(["import torch", *imports, "", *learner, load])
     return (
         "from lrlab.recipes import load_model\n\n"
         "# Where the file of make_learner can be imported. fastai's load_learner does the same.\n"
@@ -114,7 +115,7 @@ def load_code(answer: Answer) -> str:
     )
 
 
-def _text(answer: Answer, found: list[str]) -> str:
+def _text(answer: Answer, found: list[str], config: dict) -> str:
     rows = [{"step": step.name, "seconds": f"{step.seconds:.0f}", "decision": step.decision} for step in answer.steps]
-    code = "\n".join(f"    {line}".rstrip() for line in load_code(answer).splitlines())
+    code = "\n".join(f"    {line}".rstrip() for line in load_code(answer, config).splitlines())
     return "\n".join([text_table(rows), "", *found, "", code, "", f"Report: {answer.report}"])
