@@ -87,6 +87,11 @@ class Store:
         if not (self.out / FILE).exists():
             self.write_manifest(manifest)
             return
+        if self.manifest.merged:
+            raise Refused(
+                f"`out` {self.out} holds a report that is merged from other folders; choose another `out`, or `fresh` "
+                "to start over (the old one is kept)"
+            )
         theirs, ours = self.manifest.question, json.loads(json.dumps(manifest.question, default=str))
         changed = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key) and key not in grows]
         if changed:
@@ -100,6 +105,14 @@ class Store:
             )
         if theirs != ours:
             self.update(question=ours, command=manifest.command, date=manifest.date, commit=manifest.commit)
+
+    def write_merged(self, manifest: Manifest) -> None:
+        "Write the manifest of a report merged from other folders. Raises Refused if this folder has other results."
+        if (self.out / FILE).exists() and not self.manifest.merged:
+            raise Refused(
+                f"`out` {self.out}: holds other results; choose a new folder, or one of an earlier merged report"
+            )
+        self.write_manifest(manifest)
 
     def move_away(self) -> None:
         "Move what the folder holds to a dated folder beside it."

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lrlab.recipes.kitchen.errors import Refused, UserError
+from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.store import Store
+from lrlab.recipes.kitchen.store.tables import TEXT_COLUMNS
 from lrlab.recipes.studies.claims import figure, page
 from lrlab.recipes.studies.claims.catalogue import CLAIMS
 from lrlab.recipes.studies.claims.settings import words
@@ -29,8 +30,8 @@ class Answer:
 
 
 @dataclass
-class Evidence:
-    "What a page says: rows of claims.csv and runs.csv, the description of every workload, and who made it."
+class Contents:
+    "Contents of a page: rows of claims.csv and runs.csv, the description of every workload, and who made it."
 
     claims: pd.DataFrame
     runs: pd.DataFrame
@@ -38,7 +39,7 @@ class Evidence:
     made: list[dict]  # command, date and machine of every folder
 
 
-def write(store: Store, found: Evidence) -> Answer:
+def write(store: Store, found: Contents) -> Answer:
     "Write claims.csv, runs.csv, claims.png and README.md, by the scale and the rule of the folder's question."
     question, order = store.manifest.question, {claim.name: i for i, claim in enumerate(CLAIMS)}
     rule = Rule(question["tolerance"], tuple(question["looks"]))
@@ -60,16 +61,16 @@ def made_by(manifest: Manifest) -> list[dict]:
     return manifest.other.get("made", [own])
 
 
-def read(store: Store) -> Evidence:
+def read(store: Store) -> Contents:
     "What a folder holds. Raises UserError if it has no table of claims."
-    if not (store.out / "claims.csv").exists():
-        raise UserError(f"{store.out}: no claims.csv of lrlab claims there")
-    claims = pd.read_csv(store.out / "claims.csv").fillna(dict.fromkeys(WORDS, ""))
-    runs, other = pd.read_csv(store.out / "runs.csv"), store.manifest.other
+    if not store.has("claims", "runs"):
+        raise UserError(f"{store.out}: no claims.csv and runs.csv of lrlab claims there")
+    claims = store.table("claims").fillna(dict.fromkeys(WORDS, ""))
+    runs = store.table("runs", dtype=TEXT_COLUMNS)
     manifests = map(Manifest.read, sorted(path for path in store.out.iterdir() if path.is_dir()))
-    cards = other.get("cards") or {own.data["name"]: own.data for own in manifests if own and own.data}
+    cards = store.manifest.other.get("cards") or {own.data["name"]: own.data for own in manifests if own and own.data}
     there = {name: cards[name] for name in claims.workload.unique() if name in cards}
-    return Evidence(claims, runs, there, made_by(store.manifest))
+    return Contents(claims, runs, there, made_by(store.manifest))
 
 
 def redraw(store: Store) -> Answer:
@@ -80,11 +81,8 @@ def redraw(store: Store) -> Answer:
 def merged(stores: list[Store], out: Store) -> Answer:
     """One page in `out` of several folders: other data, other claims. What two of them hold comes from the first.
 
-    Raises UserError for folders of another scale, tolerance or number of looks, and Refused where `out` holds other
-    results.
+    Raises UserError for folders of another scale, tolerance or number of looks.
     """
-    if (out.out / "config.json").exists() and not out.manifest.merged:
-        raise Refused(f"`out` {out.out}: holds other results; choose a new folder, or one of an earlier merged report")
     question = stores[0].manifest.question
     for store in stores[1:]:
         for name in ("scale", "tolerance", "looks"):
@@ -92,14 +90,14 @@ def merged(stores: list[Store], out: Store) -> Answer:
                 raise UserError(f"{store.out} and {stores[0].out} differ in {name}: one page needs the same rule")
     parts = [read(store) for store in stores]
     cards = {name: card for part in reversed(parts) for name, card in part.cards.items()}
-    found = Evidence(
+    found = Contents(
         _first_of((part.claims for part in parts), ["claim", "workload"]),
         _first_of((part.runs for part in parts), ["workload", "run_id"]),
         {name: cards[name] for part in parts for name in part.cards},
         [made for part in parts for made in part.made],
     )
     other = {"made": found.made, "cards": found.cards}
-    out.write_manifest(Manifest("claims", question, merged=[str(store.out) for store in stores], other=other))
+    out.write_merged(Manifest("claims", question, merged=[str(store.out) for store in stores], other=other))
     return write(out, found)
 
 

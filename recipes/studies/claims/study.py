@@ -20,7 +20,7 @@ from lrlab.recipes.studies.claims.bench import Bench
 from lrlab.recipes.studies.claims.descents import judge_descents
 from lrlab.recipes.studies.claims.experiments import GROUPS
 from lrlab.recipes.studies.claims.question import Question, check_groups, load
-from lrlab.recipes.studies.claims.report import Answer, Evidence, made_by, write
+from lrlab.recipes.studies.claims.report import Answer, Contents, made_by, write
 from lrlab.recipes.studies.claims.row import COLUMNS, Judged, row
 from lrlab.recipes.studies.claims.verdict import UNDECIDED, compare
 
@@ -48,7 +48,7 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
                 break
         runs = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["workload", *RUN_COLUMNS])
         cards = {image_set.name: image_set.describe() for image_set in data}
-        found = Evidence(pd.DataFrame(rows, columns=COLUMNS), runs, cards, made_by(top.manifest))
+        found = Contents(pd.DataFrame(rows, columns=COLUMNS), runs, cards, made_by(top.manifest))
         return replace(write(top, found), stopped=stopped)
 
 

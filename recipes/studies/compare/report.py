@@ -11,7 +11,6 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lrlab.recipes.kitchen.errors import Refused
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.stats.summary import summarize
 from lrlab.recipes.kitchen.store.files import write_atomically
@@ -92,14 +91,9 @@ def redraw(store: Store, stopped: bool = False) -> Result:
 
 
 def merged(stores: list[Store], out: Store) -> Result:
-    """One report in `out` from several folders that asked the same question of other seeds, schedules or budgets.
-
-    Raises Refused where `out` holds anything but an earlier report of this kind: its config.json would be overwritten.
-    """
-    if (out.out / "config.json").exists() and not out.manifest.merged:
-        raise Refused(f"`out` {out.out}: holds other results; choose a new folder, or one of an earlier merged report")
+    "One report in `out` from several folders that asked the same question of other seeds, schedules or budgets."
     results = merge([read(store) for store in stores], [str(store.out) for store in stores])
-    out.write_manifest(Manifest.from_dict(results.config | {"origins": results.origins}))
+    out.write_merged(Manifest.from_dict(results.config | {"origins": results.origins}))
     return write(results, out.out)
 
 

@@ -541,9 +541,9 @@ def test_after_ctrl_c_the_page_has_what_is_finished(answered, monkeypatch, capsy
 
 def test_folders_of_claims_are_drawn_again_and_merge_into_one_page(answered, tmp_path, capsys):
     question, out, found = answered
-    page = (out / "README.md").read_text(encoding="utf-8")
+    written = {name: (out / name).read_bytes() for name in ("README.md", "claims.csv", "runs.csv", "claims.png")}
     assert report.main(str(out)).text == found.text
-    assert (out / "README.md").read_text(encoding="utf-8") == page, "drawn from its tables"
+    assert {name: (out / name).read_bytes() for name in written} == written, "drawn from its tables"
     workload, few = replace(question.workloads[0], size=10), parse_claims("high-lr,restarts-cosine")
     claims.answer(
         replace(question, workloads=[replace(workload, data=f"{workload.data}:6")], claims=few), tmp_path / "b"
@@ -555,6 +555,8 @@ def test_folders_of_claims_are_drawn_again_and_merge_into_one_page(answered, tmp
     merged = (tmp_path / "both" / "README.md").read_text(encoding="utf-8")
     assert merged.count("`lrlab claims --claims high-lr") == 2 and " and by `" in merged
     assert report.main(str(tmp_path / "both")).claims.equals(both.claims), "a merged page is drawn again too"
+    with pytest.raises(questions.UserError, match="both holds a report that is merged from other folders"):
+        claims.answer(question, tmp_path / "both")
     claims.answer(replace(question, claims=few, tolerance=0.02), tmp_path / "other")
     with pytest.raises(questions.UserError, match="differ in tolerance: one page needs the same rule"):
         report.main(str(out), str(tmp_path / "other"), out=str(tmp_path / "c"))
