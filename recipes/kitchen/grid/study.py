@@ -93,7 +93,7 @@ class Study:
         model = "" if workload.arch == image_set.name else f" with {workload.arch}"
         what = what if len(todo) > 1 else re.sub(r"^runs\b", "run", what)
         print(f"To do: {len(todo)} {what} on {image_set.name}{model}, {at_a_time} at a time", flush=True)
-        measure = Measure.of(self.store.manifest.question.get("judge", "accuracy"))
+        measure = Measure.of_question(self.store.manifest.question)
         with show_progress(todo, len(runs) - len(todo), place.jobs or len(todo), measure) as progress:
 
             def keep(result):

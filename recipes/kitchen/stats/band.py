@@ -27,7 +27,8 @@ from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS
 from lrlab.recipes.kitchen.stats.decide import diverged_alone, recommend, resolution
 from lrlab.recipes.kitchen.stats.intervals import LEVEL
-from lrlab.recipes.kitchen.stats.run_table import by_seed, check_options, measure_of
+from lrlab.recipes.kitchen.stats.measures import Measure
+from lrlab.recipes.kitchen.stats.run_table import by_seed, check_options
 
 COLUMNS = "schedule lr_max lr n diverged mean shortfall low high verdict".split()
 INSIDE = ("best", "safe")
@@ -57,7 +58,7 @@ def judge_lrs(
 
 
 def _judge_schedule(runs: pd.DataFrame, judge: str, tolerance: float | None, level: float, looks: int) -> pd.DataFrame:
-    measure = measure_of(judge)
+    measure = Measure.of(judge)
     sign = -1 if measure.lower_is_better else 1
     values, diverged, planned = by_seed(runs.assign(schedule=runs.lr_max), measure.name)
     lrs, table = list(values.index), sign * values.to_numpy()  # higher is better

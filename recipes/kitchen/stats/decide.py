@@ -25,7 +25,7 @@ from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS, AgainstBest, holm_rej
 from lrlab.recipes.kitchen.stats.intervals import LEVEL, NO_SPREAD, mean_interval
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.rotation import ROTATIONS
-from lrlab.recipes.kitchen.stats.run_table import by_seed, check_options, measure_of
+from lrlab.recipes.kitchen.stats.run_table import by_seed, check_options
 from lrlab.recipes.kitchen.text import listed
 
 COLUMNS = "schedule n mean low high behind behind_low behind_high verdict".split()
@@ -64,7 +64,7 @@ def decide(
     >>> decide(runs)[["schedule", "n", "behind", "verdict"]].round(3).values.tolist()
     [['cosine', 3, 0.0, 'best'], ['constant', 3, -0.1, 'behind']]
     """
-    measure = measure_of(judge)
+    measure = Measure.of(judge)
     check_options(tolerance, level, looks)
     sign = -1 if measure.lower_is_better else 1
     values, diverged, planned = by_seed(runs, measure.name)
@@ -150,7 +150,7 @@ def guarantee(table: pd.DataFrame, judge: str = "accuracy", level: float = LEVEL
     >>> guarantee(decide(runs))
     'Use cosine: no other schedule is better (95 %).'
     """
-    best, others = table[table.verdict == "best"], table[table.verdict != "best"]
+    measure, best, others = Measure.of(judge), table[table.verdict == "best"], table[table.verdict != "best"]
     if best.empty:
         return "No schedule finished a run, so none can be recommended."
     best = best.iloc[0]
@@ -163,7 +163,7 @@ def guarantee(table: pd.DataFrame, judge: str = "accuracy", level: float = LEVEL
         return f"Use {best.schedule}: every other schedule diverged where it did not."
     is_open = others.verdict == "open"
     most = most_better(others, judge)
-    by = f" by more than {Measure.of(judge).amount(most, best['mean'])}" if most > 0 else ""
+    by = f" by more than {measure.amount(most, best['mean'])}" if most > 0 else ""
     promise = f"no other schedule is better{by} ({level:.0%})".replace("%)", " %)")
     if not is_open.any():
         return f"Use {best.schedule}: {promise}."

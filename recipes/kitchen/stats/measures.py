@@ -5,7 +5,9 @@ Nothing here computes a measure. `predictions.py` and the Learner's own metrics 
 
 import math
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.text import percent, shorten
@@ -39,10 +41,26 @@ class Measure:
     def of(cls, judge: str) -> "Measure":
         """The measure that `decide` calls `judge`: a minus says that lower is better.
 
+        Raises ValueError for a known loss or error without a sign: higher would be better.
+
         >>> Measure.of("-loss")
         Measure(name='loss', lower_is_better=True)
         """
-        return cls(judge.lstrip("+-"), judge.startswith("-"))
+        name = judge.lstrip("+-") if isinstance(judge, str) else ""
+        if not name:
+            raise ValueError(
+                f'judge must be the name of a column, or "-loss" where lower is better; got {shorten(judge)}'
+            )
+        if judge == name and lower_is_better(name):
+            raise ValueError(
+                f'judge must say which {name} is better, "-{name}" (lower) or "+{name}" (higher); got {judge!r}'
+            )
+        return cls(name, judge.startswith("-"))
+
+    @classmethod
+    def of_question(cls, question: Mapping[str, Any]) -> "Measure":
+        "What `to_dict` has recorded in the question of a folder."
+        return cls.of(question.get("judge", "accuracy"))
 
     @classmethod
     def parse(cls, text: str, name: str = "judge") -> "Measure":

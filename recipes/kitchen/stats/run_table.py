@@ -6,22 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lrlab.recipes.kitchen.stats.measures import Measure, lower_is_better
 from lrlab.recipes.kitchen.text import shorten
 
 STATUS = ("ok", "diverged", "failed")
-
-
-def measure_of(judge: Any) -> Measure:
-    "The measure that `decide` calls `judge`. A known loss or error without a sign is refused: higher would be better."
-    name = judge.lstrip("+-") if isinstance(judge, str) else ""
-    if not name:
-        raise ValueError(f'judge must be the name of a column, or "-loss" where lower is better; got {shorten(judge)}')
-    if judge == name and lower_is_better(name):
-        raise ValueError(
-            f'judge must say which {name} is better, "-{name}" (lower) or "+{name}" (higher); got {judge!r}'
-        )
-    return Measure.of(judge)
 
 
 def check_options(tolerance: Any, level: Any, looks: Any) -> None:
@@ -60,8 +47,9 @@ def _check_table(runs: pd.DataFrame, column: str) -> None:
     for name in ("schedule", "seed"):
         if runs[name].isna().any():
             raise ValueError(f"the table of runs has a run without a {name}")
-    if unknown := [word for word in runs.status.unique() if word not in STATUS]:
-        raise ValueError(f"status must be ok, diverged or failed; the table of runs has {shorten(unknown[0])}")
+    unknown = runs.status[~runs.status.isin(STATUS)]
+    if len(unknown):
+        raise ValueError(f"status must be ok, diverged or failed; the table of runs has {shorten(unknown.iloc[0])}")
     twice = runs.duplicated(["schedule", "seed"])
     if twice.any():
         run = runs[twice].iloc[0]

@@ -39,7 +39,7 @@ class Results:
     @property
     def measure(self) -> Measure:
         "What judges the schedules: fixed before the runs."
-        return Measure.of(self.question.get("judge", "accuracy"))
+        return Measure.of_question(self.question)
 
     @property
     def tolerance(self) -> float | None:

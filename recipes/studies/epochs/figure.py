@@ -31,7 +31,7 @@ def draw(
     fig = Figure(figsize=(12, 4.6), layout="constrained")
     values, lrs = fig.subplots(1, 2, width_ratios=(1.7, 1))
     question = config["question"]
-    measure = Measure.of(question.get("judge", "accuracy"))
+    measure = Measure.of_question(question)
     runs = runs.assign(value=judged(runs, measure.judge))
     _values(values, runs, table, measure, question.get("tolerance"))
     _beside(values, runs, other, measure, bool(question.get("tuning")))
@@ -47,7 +47,7 @@ def draw(
 def caption(config: dict, runs: pd.DataFrame) -> str:
     "Data, model, n, the schedule with its LR, and how to read the figure."
     question, lr = config["question"], runs[runs.schedule == COOLDOWN].lr_max.iloc[0]
-    tolerated = Measure.of(question.get("judge", "accuracy")).tolerance_words(question.get("tolerance"))
+    tolerated = Measure.of_question(question).tolerance_words(question.get("tolerance"))
     chosen = "untuned"
     if question.get("tuning"):
         at = plural(question["tuned_at"][-1], "epoch")

@@ -38,7 +38,7 @@ def redraw(store: Store, stopped: bool = False) -> Answer:
     if not ((trained.schedule == COOLDOWN) & (trained.status == "ok")).any():
         raise NothingFinished(f"{store.out}: no cooldown finished; a lower `lr_max` may help")
     question = store.manifest.question
-    measure, tolerance = Measure.of(question.get("judge", "accuracy")), question.get("tolerance")
+    measure, tolerance = Measure.of_question(question), question.get("tolerance")
     table = judge_budgets(trained, measure, tolerance, question.get("looks", 1))
     other, cost = beside(trained, measure), cost_of(store, trained)
     summary = summarize(trained, table, other, cost)

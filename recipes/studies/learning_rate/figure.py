@@ -17,7 +17,7 @@ def draw(
     runs: pd.DataFrame, epochs: pd.DataFrame, steps: dict, summary: pd.DataFrame, config: dict, guess: float, title: str
 ) -> Figure:
     "Every seed is a line. The axes of a row are shared, so that the columns can be compared."
-    arms, measure = list(summary.arm), Measure.of(config["question"].get("judge", "accuracy"))
+    arms, measure = list(summary.arm), Measure.of_question(config["question"])
     levels = (guess, guess, config["data"].get("majority"))[: 2 + (measure.name != "loss")]
     look = style.style_of(arms)
     fig = Figure(figsize=(13, 7.6), layout="constrained")

@@ -35,7 +35,7 @@ def redraw(store: Store) -> Answer:
     "Tables, figure and text from the stored runs alone."
     config = store.manifest.to_dict()
     runs, epochs = stored_runs(store)
-    guess, measure = _guessing_loss(store.manifest), Measure.of(config["question"].get("judge", "accuracy"))
+    guess, measure = _guessing_loss(store.manifest), Measure.of_question(config["question"])
     steps = {run_id: store.steps(run_id) for run_id in runs.run_id}
     words = [
         diagnose(epochs[epochs.run_id == row.run_id], steps[row.run_id].loss, guess, row.status != "ok")

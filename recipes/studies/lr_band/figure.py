@@ -29,7 +29,7 @@ def draw(
 ) -> Figure:
     "`runs` has the judged measure as `value`, `table` is that of `judge_lrs`, `bands` that of `summarize`."
     question, n = config["question"], len(bands)
-    measure = Measure.of(question.get("judge", "accuracy"))
+    measure = Measure.of_question(question)
     columns = min(n, MOST_IN_A_ROW)
     lines = -(-n // columns)
     fig = Figure(figsize=(max(7.0, 4.1 * columns), 3.9 * lines), layout="constrained")

@@ -34,7 +34,7 @@ class Answer:
 def judge_stored(store: Store) -> pd.DataFrame:
     "`judge_lrs` of the stored runs, by the measure, tolerance and looks of the question."
     question, trained = store.manifest.question, not_failed(store, stored_runs(store)[0])
-    measure = Measure.of(question.get("judge", "accuracy"))
+    measure = Measure.of_question(question)
     runs = trained.assign(**{measure.name: judged(trained, measure.judge)})
     return judge_lrs(runs, measure.judge, question.get("tolerance"), looks=question.get("looks", 1))
 
@@ -44,7 +44,7 @@ def redraw(store: Store, stopped: bool = False) -> Answer:
     runs, _, trained = rewrite_runs(store)
     manifest = store.manifest
     question, initial_loss = manifest.question, manifest.initial_loss
-    measure = Measure.of(question.get("judge", "accuracy"))
+    measure = Measure.of_question(question)
     table = judge_stored(store)
     bands = words.summarize(table, trained, np.inf if initial_loss is None else initial_loss, question.get("looks", 1))
     if bands.empty:

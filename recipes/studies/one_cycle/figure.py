@@ -14,7 +14,7 @@ MOST_COUNTS = 20  # classes: with more of them the numbers in the matrix cannot 
 
 def draw(epochs: pd.DataFrame, steps: pd.DataFrame, confusion: pd.DataFrame | None, config: dict) -> Figure:
     "The LR of every group, the losses, what judges the run if it is not the loss, and the confusion matrix if any."
-    measure = Measure.of(config["question"].get("judge", "accuracy"))
+    measure = Measure.of_question(config["question"])
     count = 2 + (measure.name != "loss") + (confusion is not None)
     fig = Figure(figsize=(12, 7 if count == 4 else 4.2), layout="constrained")
     panels = iter(fig.subplots(*((2, 2) if count == 4 else (1, count))).flat)

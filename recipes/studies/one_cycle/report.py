@@ -38,7 +38,7 @@ def redraw(store: Store) -> OneCycleRun:
 
 
 def _text(epochs: pd.DataFrame, confusion: pd.DataFrame | None, manifest: Manifest, out: Path) -> str:
-    measure = Measure.of(manifest.question.get("judge", "accuracy"))
+    measure = Measure.of_question(manifest.question)
     values = epochs[measure.column()]
     shown = {} if measure.name == "loss" else {measure.label: list(map(measure.with_unit, values))}
     rows = [

@@ -145,6 +145,7 @@ def test_schedules_that_an_earlier_look_decided_keep_fewer_seeds_and_are_not_rec
         (lambda runs: runs.assign(seed=pd.array([None] * 10, "Int64")), "has a run without a seed"),
         (lambda runs: runs.assign(status="OK"), "status must be ok, diverged or failed; the table of runs has OK"),
         (lambda runs: runs.assign(status=np.nan), "status must be ok, diverged or failed; the table of runs has nan"),
+        (lambda runs: runs.assign(status=pd.array(["ok", None] * 5, "string")), "the table of runs has <NA>"),
         (lambda runs: runs.assign(accuracy="90 %"), "the column accuracy must hold numbers: .*90 %"),
     ],
 )
@@ -168,6 +169,13 @@ def test_a_table_that_cannot_be_judged_is_refused(change, message):
 def test_options_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         decide(runs_table(arms(0.9, 0.8)).assign(loss=1.0, my_error=1.0), **options)
+
+
+def test_a_guarantee_needs_the_direction_of_a_loss_too():
+    table = decide(runs_table(arms(0.9, 0.8)).rename(columns={"accuracy": "loss"}), "-loss")
+    assert guarantee(table, "-loss") == "Use b: no other schedule is better (95 %)."
+    with pytest.raises(ValueError, match="which loss is better"):
+        guarantee(table, "loss")
 
 
 def test_a_plus_says_that_a_higher_loss_is_better():

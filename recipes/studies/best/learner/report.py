@@ -42,7 +42,7 @@ def redraw(store: Store) -> Answer:
     if not table.exists() or "why_not" not in steps[-1].facts:
         raise NothingFinished(f"{store.out}: the final model is not finished yet; the same command continues")
     measures = pd.read_csv(table)
-    measure = Measure.of(config["question"].get("judge", "accuracy"))
+    measure = Measure.of_question(config["question"])
     value = float(measures.set_index("measure").value[measure.name])
     unseen = "that also decided" if config["test_from"] == TEST_FROM[SAME] else "that training never saw"
     finding = f"{measure.label} {measure.with_unit(value)} on {steps[-1].facts['n']:,} items {unseen}"
