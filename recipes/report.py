@@ -7,6 +7,8 @@ Works from the stored runs, without training. Several folders of compare, or of 
     lrlab report results/compare --csv runs.csv
 """
 
+from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from lrlab.recipes import cli
@@ -26,9 +28,8 @@ def main(
     csv: Annotated[Any, Option("Output", "FILE", CSV_HELP)] = None,
 ):
     "Rebuild runs.csv, epochs.csv, summary.csv, the figures and report.html; several folders give one report."
-    from pathlib import Path
-
     from lrlab.recipes.kitchen.errors import UserError
+    from lrlab.recipes.kitchen.store.csv_option import check_csv, with_csv
     from lrlab.recipes.kitchen.store.manifest import Manifest
     from lrlab.recipes.kitchen.store.store import Store
 
@@ -41,57 +42,32 @@ def main(
         if Manifest.read(store.out) is None:
             raise UserError(f"{store.out}: not a results folder of lrlab; it holds no config.json")
     report = _report_of(stores[0])
-    is_merged = len(stores) > 1 or out is not None
-    if is_merged and (len({store.manifest.recipe for store in stores}) > 1 or not hasattr(report, "merged")):
-        raise UserError("only results of lrlab compare, or of lrlab claims, can be merged or drawn into another `out`")
-    if csv:
-        _check_table(csv, stores[0])
+    if csv and stores[0].manifest.recipe != "compare":
+        raise UserError("`csv` is for results of lrlab compare; the tables of other recipes lie in their folders")
+    check_csv(csv)
+    store, draw = stores[0], report.redraw
+    if len(stores) > 1 or out:
+        if len({own.manifest.recipe for own in stores}) > 1 or not hasattr(report, "merged"):
+            raise UserError(
+                "only results of lrlab compare, or of lrlab claims, can be merged or drawn into another `out`"
+            )
+        store, draw = Store(out or "results/report"), partial(report.merged, stores)
+        if store.out.resolve() in [own.out.resolve() for own in stores]:
+            raise UserError(f"`out` {store.out}: is one of the folders to be merged; choose another")
     try:
-        if not is_merged:
-            with stores[0] as store:
-                result = report.redraw(store)
-                manifest = store.manifest
-        else:
-            target = Path(out or "results/report")
-            if target.resolve() in [store.out.resolve() for store in stores]:
-                raise UserError(f"`out` {target}: is one of the folders to be merged; choose another")
-            with Store(target) as store:
-                result = report.merged(stores, store)
-                manifest = store.manifest
+        with store:
+            result = draw(store)
     except (UserError, OSError):
         raise
     except Exception as error:  # the folder holds values that lrlab would not have written
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"{', '.join(dirs)}: damaged, or not written by lrlab ({reason})") from error
-    return _with_table(result, manifest, csv) if csv else result
+    if csv:
+        from lrlab.recipes.studies.compare.result import run_table
 
-
-def _check_table(csv: str, store) -> None:
-    "Raise UserError for a table that could not be written."
-    from pathlib import Path
-
-    from lrlab.recipes.kitchen.errors import UserError
-
-    folder = Path(csv).expanduser().parent
-    if store.manifest.recipe != "compare":
-        raise UserError("`csv` is for results of lrlab compare; the tables of other recipes lie in their folders")
-    if not folder.is_dir():
-        raise UserError(f"`csv` {csv}: there is no folder {folder}")
-
-
-def _with_table(result, manifest, csv: str):
-    "The result, with the table of all runs written, or as the text that is printed."
-    from dataclasses import replace
-    from pathlib import Path
-
-    from lrlab.recipes.kitchen.store.files import write_atomically
-    from lrlab.recipes.studies.compare.result import run_table
-
-    table = run_table(result.runs, result.summary, manifest).to_csv(index=False)
-    if csv == "-":
-        return replace(result, text=table.rstrip("\n"))
-    write_atomically(Path(csv).expanduser(), table)
-    return replace(result, text=f"{result.text}\nTable of all runs: {csv}")
+        table = run_table(result.runs, result.summary, store.manifest)
+        result = replace(result, text=with_csv(result.text, "Table of all runs", table, csv))
+    return result
 
 
 def _report_of(store):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.text import typed_path
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class FromFile:
         file, colon, name = str(text).rpartition(":")
         if not colon or not name.isidentifier() or not file:
             raise UserError(f"`{argument}` {text}: expected FILE.py:FUNCTION, such as train.py:make_learner")
-        path = Path(file).expanduser()
+        path = typed_path(file)
         if not path.is_file():
             raise UserError(f"`{argument}` {text}: there is no file {path}")
         return cls(str(path.resolve()), name)

@@ -1,9 +1,13 @@
-"""Words and numbers for people: safe names, plurals, percentages, tables for the terminal, "did you mean"."""
+"""Words for people: safe names, plurals, percentages, tables for the terminal. And the paths that they type."""
 
 import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lrlab.recipes.kitchen.errors import UserError
 
 _NUMBER = r"[-+]?[\d.,]+(e[-+]?\d+)?%?|-|"  # what a table aligns at the right
 _JOINERS = "\u200c\u200d"  # They join letters, within emoji and in the scripts of Asia, and do nothing else.
@@ -29,6 +33,14 @@ def printable_json(value):
     if isinstance(value, dict):
         return {printable(key): printable_json(item) for key, item in value.items()}
     return [printable_json(item) for item in value] if isinstance(value, list) else value
+
+
+def typed_path(path: Any) -> Path:
+    "A path as a user types it: `~` is the home folder. Raises UserError for the home folder of nobody."
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UserError(f"{path}: there is no such home folder") from None
 
 
 def shorten(text, length: int = 60) -> str:

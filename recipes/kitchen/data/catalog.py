@@ -18,7 +18,7 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.image_source import ImageSource
 from lrlab.recipes.kitchen.options import number
 from lrlab.recipes.kitchen.stage import print_note
-from lrlab.recipes.kitchen.text import did_you_mean
+from lrlab.recipes.kitchen.text import did_you_mean, typed_path
 
 
 class Dataset(NamedTuple):
@@ -91,12 +91,12 @@ def _checked(images: ImageSet, count: int | None) -> ImageSet:
 
 
 def _find_folder(name: str) -> Path:
+    folder = typed_path(name)
     try:
-        folder = Path(name).expanduser()
         if folder.exists():
             return folder
         reason = "no such folder"
-    except (OSError, ValueError, RuntimeError) as error:  # a name too long, a null character, no home folder
+    except (OSError, ValueError) as error:  # a name too long, a null character
         reason = getattr(error, "strerror", None) or str(error)
     hint = did_you_mean(name, DATASETS)
     raise UserError(f"`data` {name}: {reason}, and not one of the datasets {', '.join(DATASETS)}{hint}")

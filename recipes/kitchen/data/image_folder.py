@@ -19,7 +19,7 @@ from lrlab.recipes.kitchen.data.split_folders import (
     subfolders,
 )
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.text import name_some, printable
+from lrlab.recipes.kitchen.text import name_some, printable, typed_path
 
 HEIF_SUFFIXES = {".heic", ".heif", ".hif"}
 RAW_SUFFIXES = {".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".rw2", ".orf"}
@@ -100,7 +100,7 @@ def _files_by_class(folder: Path) -> FilesByClass:
 def images_if_any(folder: str) -> list[Path]:
     "The images below a folder by its name. None where there is no such folder: loading the data will say why."
     try:
-        return list(images_below(Path(folder).expanduser()))
+        return list(images_below(typed_path(folder)))
     except (OSError, ValueError, RuntimeError):  # not there, a name that cannot be, no home folder
         return []
 

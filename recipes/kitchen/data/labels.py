@@ -22,7 +22,7 @@ from lrlab.recipes.kitchen.data.listing import SPLITS, WHOLE, Listing, load_list
 from lrlab.recipes.kitchen.data.split_folders import differ_in_split_only, split_name
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.image_source import ImageSource, check_pattern
-from lrlab.recipes.kitchen.text import name_some, printable
+from lrlab.recipes.kitchen.text import name_some, printable, typed_path
 
 MOST_MISSING = 0.5  # of the rows, before their files are taken to be elsewhere
 MOST_CLASSES = 0.5  # of the images, before labels are taken for numbers or names that are no classes
@@ -51,7 +51,7 @@ def load_source(source: ImageSource, size: int, cache: bool) -> ImageSet:
 
 
 def _folder(name: str, argument: str) -> Path:
-    path = Path(name).expanduser().absolute()
+    path = typed_path(name).absolute()
     if not path.is_dir():
         raise UserError(f"`{argument}` {name}: {'a file, not' if path.exists() else 'there is no'} such folder")
     return path
@@ -59,16 +59,16 @@ def _folder(name: str, argument: str) -> Path:
 
 def find_table(text: str) -> tuple[Path, list[str]]:
     "The table and the columns of `labels.csv:file,label`; no columns where they are to be recognised."
-    path = Path(text).expanduser()
+    path = typed_path(text)
     if path.is_file():
         return path.absolute(), []
     file, colon, columns = text.rpartition(":")
-    if not colon or not Path(file).expanduser().is_file():
+    if not colon or not typed_path(file).is_file():
         raise UserError(f"`labels` {text}: there is no such file")
     named = [column.strip() for column in columns.split(",")]
     if len(named) != 2 or not all(named):
         raise UserError(f"`labels` {text}: expected two columns after the colon, such as {file}:file,label")
-    return Path(file).expanduser().absolute(), named
+    return typed_path(file).absolute(), named
 
 
 def list_table(file: Path, asked: Sequence[str], root: Path) -> Listing:

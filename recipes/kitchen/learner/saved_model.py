@@ -19,7 +19,7 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.learner.precision import autocast, precision_of
 from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.store.files import replacing
-from lrlab.recipes.kitchen.text import first_line
+from lrlab.recipes.kitchen.text import first_line, typed_path
 
 BATCH = 64
 
@@ -43,7 +43,7 @@ def load_model(file: Path | str) -> Learner:
     that is missing or no exported Learner.
     """
     prepare_torchvision()
-    file = Path(file).expanduser()
+    file = typed_path(file)
     if not file.is_file():
         raise UserError(f"model {file}: no such file")
     device = train_device()

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.text import first_line
+from lrlab.recipes.kitchen.text import first_line, typed_path
 
 _SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
 _NESTED = ("state_dict", "model", "model_state_dict")  # under which training scripts keep the weights
@@ -15,7 +15,7 @@ _NESTED = ("state_dict", "model", "model_state_dict")  # under which training sc
 
 def read_weights(file: Path | str) -> dict[str, torch.Tensor]:
     "Tensors by name. Raises UserError if the file is missing, damaged, or holds anything but tensors."
-    file = Path(file).expanduser()
+    file = typed_path(file)
     if file.suffix.lower() not in _SUFFIXES:
         raise UserError(f"`weights` {file}: expected a file that ends in {', '.join(_SUFFIXES)}")
     if not file.is_file():
@@ -67,7 +67,7 @@ def load_weights(
 def sha256(file: Path | str) -> str:
     "The SHA-256 of a file's content, in hexadecimal."
     digest = hashlib.sha256()
-    with open(Path(file).expanduser(), "rb") as stream:
+    with open(typed_path(file), "rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

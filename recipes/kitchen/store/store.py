@@ -26,7 +26,7 @@ from lrlab.recipes.kitchen.store.tables import (
     concat,
     run_table,
 )
-from lrlab.recipes.kitchen.text import first_line
+from lrlab.recipes.kitchen.text import first_line, typed_path
 
 
 def check_out(out: Path) -> None:
@@ -40,7 +40,7 @@ class Store:
     "A results folder. Use it as a context manager to write: only one process at a time may."
 
     def __init__(self, out: Path | str):
-        self.out = Path(out).expanduser()
+        self.out = typed_path(out)
         self.runs = self.out / "runs"
         self._lock = FileLock(self.out / ".lock", blocking=False)
         self._manifest: Manifest | None = None

@@ -1,7 +1,6 @@
 """Which images `lrlab best` trains on, which it decides by, and which nothing sees before the final test."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from lrlab.recipes.kitchen.data.image_folder import images_if_any, list_folder
 from lrlab.recipes.kitchen.data.image_set import ImageSet, stratified_sample, stratified_split
 from lrlab.recipes.kitchen.data.listing import WHOLE
 from lrlab.recipes.kitchen.image_source import ImageSource
+from lrlab.recipes.kitchen.text import typed_path
 
 TEST_SHARE = 0.2  # of images that bring no test part
 VALID_SHARE = 0.15  # of the rest
@@ -31,7 +31,7 @@ def count_images(data: str | ImageSource) -> int:
 
 def count_for_training(data: str | ImageSource, n_images: int, seed: int) -> int:
     "How many images of a folder `put_aside` leaves for training, without decoding one; of other data, all of them."
-    folder = Path(str(data)).expanduser()
+    folder = typed_path(str(data))
     if isinstance(data, ImageSource) or data in DATASETS or not folder.is_dir():
         return n_images
     listing = list_folder(folder)

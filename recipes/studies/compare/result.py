@@ -13,7 +13,7 @@ from lrlab.recipes.kitchen.logs.log_runs import log_runs
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.store import Store
-from lrlab.recipes.kitchen.text import printable
+from lrlab.recipes.kitchen.text import printable, typed_path
 from lrlab.recipes.studies.compare.advice import Advice
 
 SHOWN = "schedule n mean low high behind behind_low behind_high verdict".split()  # of the summary, in a notebook
@@ -63,7 +63,7 @@ class Result:
         if chosen.empty:
             finished = ", ".join(map(str, own.seed))
             raise UserError(f"`seed` {seed}: expected a seed of {self.best.schedule} that finished: {finished}")
-        return self.export_again(Path(file).expanduser().absolute(), chosen.iloc[0])
+        return self.export_again(typed_path(file).absolute(), chosen.iloc[0])
 
     def __repr__(self) -> str:
         return self.text

@@ -12,11 +12,9 @@ from lrlab.recipes.kitchen.data.image_folder import images_below
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.learner.saved_model import load_model, predict_files
 from lrlab.recipes.kitchen.stage import stage
-from lrlab.recipes.kitchen.store.files import write_atomically
-from lrlab.recipes.kitchen.text import name_some, plural, printable, text_table
+from lrlab.recipes.kitchen.store.csv_option import check_csv, with_csv
+from lrlab.recipes.kitchen.text import name_some, plural, printable, text_table, typed_path
 from lrlab.recipes.kitchen.workloads import using_threads
-
-PRINT = "-"  # in place of the file of a table: print it
 
 
 @dataclass
@@ -37,10 +35,7 @@ def answer(model: str, paths: Sequence[str], sure: float = 0.7, csv: str | None 
     An image that cannot be read is named. If none can, the exit code is 1.
     """
     files = find_images(paths)
-    if csv and not Path(csv).expanduser().parent.is_dir():
-        raise UserError(f"`csv` {csv}: there is no folder {Path(csv).parent}")
-    if csv and Path(csv).expanduser().is_dir():
-        raise UserError(f"`csv` {csv}: a folder; expected the name of a file")
+    check_csv(csv)
     stage("Loading the model")
     learn = load_model(model)
     predictions = predict_files(learn, files)  # raises for a Learner that has no classes
@@ -64,9 +59,7 @@ def answer(model: str, paths: Sequence[str], sure: float = 0.7, csv: str | None 
             if len(rows) % 100 == 0:
                 stage(f"Predicting: {len(rows):,} of {len(files):,}")
     table = pd.DataFrame(rows)
-    text = table.to_csv(index=False).rstrip("\n") if csv == PRINT else _text(table, sure, csv)
-    if csv and csv != PRINT:
-        write_atomically(Path(csv).expanduser(), table.to_csv(index=False))
+    text = with_csv(_text(table, sure), "Table", table, csv)
     return Answer(table, text, exit_code=int(table.error.notna().all()))
 
 
@@ -74,7 +67,7 @@ def find_images(paths: Sequence[str]) -> list[Path]:
     "The files, and the images below the folders, in order. Raises UserError for what is not there, or holds no image."
     files: list[Path] = []
     for name in paths:
-        path = Path(name).expanduser()
+        path = typed_path(name)
         if not path.exists():
             raise UserError(f"{printable(name)}: no such file or folder")
         found = sorted(images_below(path)) if path.is_dir() else [path]
@@ -84,7 +77,7 @@ def find_images(paths: Sequence[str]) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def _text(table: pd.DataFrame, sure: float, csv: str | None) -> str:
+def _text(table: pd.DataFrame, sure: float) -> str:
     read, failed = table[table.error.isna()], table[table.error.notna()]
     rows = [
         {
@@ -101,4 +94,4 @@ def _text(table: pd.DataFrame, sure: float, csv: str | None) -> str:
     if len(failed):
         named = [f"{row['file']} ({row['error']})" for row in failed.to_dict("records")]
         lines.append(f"Not read: {name_some(named, 20)}.")
-    return "\n".join([*lines, *([f"Table: {csv}"] if csv else [])])
+    return "\n".join(lines)
