@@ -28,7 +28,7 @@ from lrlab.recipes.kitchen.errors import UserError, with_options
 from lrlab.recipes.kitchen.optimizer_names import OWN_LR
 from lrlab.recipes.kitchen.options import Options
 from lrlab.recipes.kitchen.stage import spinner
-from lrlab.recipes.kitchen.text import did_you_mean, printable
+from lrlab.recipes.kitchen.text import did_you_mean, printable, typed_path
 
 NOT_RECIPES = {"__init__", "__main__", "cli"}
 ORDER = (
@@ -99,7 +99,7 @@ def recipe(
             for name, value in values.items():
                 values[name] = read_option(signature.parameters[name], value)
             if values.get("out"):
-                out = Path(values["out"]).expanduser()  # no shell expands --out=~/results
+                out = typed_path(values["out"])  # no shell expands --out=~/results
                 values["out"] = str(out.absolute() if values.get("learner") else out)  # its file may change the folder
             together = {name: _join(options, values, given) for name, options in several.items()}
             if before:
@@ -201,14 +201,7 @@ def name_question(given: dict[str, Any]) -> str:
 def main(argv: list[str] | None = None) -> int:
     "The console command; returns the exit code: 0 done, 1 a fault, 2 bad input, 130 stopped."
     is_process = argv is None
-    _prepare_streams()
-    try:
-        code = _command(sys.argv[1:] if argv is None else list(argv))
-        sys.stdout.flush()  # a closed pipe shows itself here and not while Python exits
-    except BrokenPipeError:
-        code = _nobody_reads()
-    except OSError as error:  # the disk is full
-        code = _complain(_fault(error), code=1)
+    code = _exit_code(lambda: _command(sys.argv[1:] if argv is None else list(argv)))
     if is_process and code == STOPPED:  # one more Ctrl-C has nothing left to stop
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code
@@ -234,7 +227,7 @@ def _command(argv: list[str]) -> int:
     if name not in recipes():
         hint = did_you_mean(name, recipes())
         return _complain(f"there is no recipe {argv[0]}; the recipes are {', '.join(recipes())}{hint}")
-    return run(_main_of(name), argv[1:], f"lrlab {name}")
+    return _start(_main_of(name), argv[1:], f"lrlab {name}")
 
 
 def _main_of(name: str) -> Callable:
@@ -247,29 +240,41 @@ def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None
     Bad input is one sentence on stderr and 2; a full disk or a missing package is one sentence and 1. The result of a
     recipe may name its own `exit_code`; one that was `stopped` by Ctrl-C has 130.
     """
-    argv = sys.argv[1:] if argv is None else argv
-    _prepare_streams()
+    return _exit_code(lambda: _start(recipe, sys.argv[1:] if argv is None else argv, prog))
+
+
+def _start(recipe: Callable, argv: list[str], prog: str | None) -> int:
     app = command_line(recipe, prog)
     try:
         command, given, _ = app.parse_args(argv, print_error=False, exit_on_error=False)
-        if command != app.default_command:  # help
-            result = command(*given.args, **given.kwargs)
-        else:
-            refuse_empty(given.arguments)
-            result = recipe(*given.args, **given.kwargs)
-        sys.stdout.flush()  # a closed pipe shows itself here and not while Python exits
     except CycloptsError as error:
         return _complain(explain(error, app))
+    if command != app.default_command:  # help
+        command(*given.args, **given.kwargs)
+        return 0
+    refuse_empty(given.arguments)
+    result = recipe(*given.args, **given.kwargs)
+    return getattr(result, "exit_code", STOPPED if getattr(result, "stopped", False) else 0)
+
+
+def _exit_code(action: Callable[[], int]) -> int:
+    "That of an action. Bad input and a fault of the machine are a sentence on stderr; a mistake in lrlab is raised."
+    _prepare_streams()
+    try:
+        code = action()
+        sys.stdout.flush()  # a closed pipe shows itself here and not while Python exits
+        return code
     except UserError as error:
         return _complain(with_options(str(error)), error.exit_code)
     except KeyboardInterrupt:
         print("\nStopped. Finished runs are kept; the same command continues.", file=sys.stderr)
         return STOPPED
-    except BrokenPipeError:
-        return _nobody_reads()
+    except BrokenPipeError:  # `lrlab ... | head`: nobody reads any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more when it exits
+        return 1
     except (OSError, MemoryError, ImportError) as error:
         if (getattr(error, "name", None) or "").startswith("lrlab"):
-            raise  # a mistake in lrlab, not a fault of the machine
+            raise
         return _complain(_fault(error), code=1)
     except RuntimeError as error:
         from lrlab.recipes.kitchen.learner.out_of_memory import is_out_of_memory
@@ -277,7 +282,6 @@ def run(recipe: Callable, argv: list[str] | None = None, prog: str | None = None
         if not is_out_of_memory(error):
             raise
         return _complain(_fault(MemoryError()), code=1)
-    return getattr(result, "exit_code", STOPPED if getattr(result, "stopped", False) else 0)
 
 
 def _install_completion(shell: str | None = None) -> int:
@@ -317,12 +321,6 @@ def _prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", None) == "strict":
             stream.reconfigure(errors="replace")
-
-
-def _nobody_reads() -> int:
-    "`lrlab ... | head` has closed the pipe. Python would complain once more when it exits."
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1
 
 
 def _complain(sentence: str, code: int = 2) -> int:
