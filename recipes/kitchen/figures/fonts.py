@@ -10,13 +10,17 @@ from matplotlib.text import Text
 
 def show_every_script(texts: list[Text]) -> None:
     "Give the texts fonts that have their characters. A note says which characters no font of this machine has."
-    for text in texts:
-        own, written = text.get_fontfamily(), text.get_text()
-        if written.isascii():
-            continue
-        missing = frozenset(map(ord, written)) - _characters(findfont(FontProperties(family=own))) - {ord("\n")}
-        if missing:
-            text.set_fontfamily([*own, *_families(missing)])
+    missing = {text: _missing(text) for text in texts if not text.get_text().isascii()}
+    families = _families(frozenset[int]().union(*missing.values()))  # of all texts together: one note
+    for text, characters in missing.items():
+        if characters:
+            text.set_fontfamily(list(dict.fromkeys([*text.get_fontfamily(), *families])))
+
+
+def _missing(text: Text) -> frozenset[int]:
+    "The characters that the font of a text lacks."
+    own = findfont(FontProperties(family=text.get_fontfamily()))
+    return frozenset(map(ord, text.get_text())) - _characters(own) - {ord("\n")}
 
 
 @cache
