@@ -54,8 +54,7 @@ def measure(
             require(package, "lrlab speed without `quick`")
     jobs = jobs or fitting_jobs(threads=1, memory_per_run=MEMORY_PER_RUN_GB * 1e9)
     with Store(out) as store:
-        asked = {"epochs": epochs, "repeats": repeats, "jobs": jobs, "everything": everything}
-        question = asked | {"size": FIRST_SIZE}
+        question = {"epochs": epochs, "repeats": repeats, "jobs": jobs, "everything": everything, "size": FIRST_SIZE}
         store.begin(Manifest("speed", question, **environment()), fresh)
         if not store.has("speed"):
             rows = [*_grid(epochs, repeats, jobs), *_factors(repeats), *_one_process(repeats, everything)]
