@@ -49,6 +49,7 @@ def test_a_report_of_a_folder_of_1_0_has_the_same_tables_and_needs_no_torch(copi
         ("lr_band", "lr_band.png"),
         ("one_cycle", "one_cycle.png"),
         ("learning_rate", "learning_rate.png"),
+        ("claims", "claims.png"),
     ],
 )
 def test_recipes_are_redrawn_from_their_tables(copied, name, figure, capsys):
