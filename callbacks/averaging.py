@@ -21,20 +21,20 @@ from .random_state import kept_random_state
 BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
-class WeightsOfTheFit(FitCallback):
+class ReplacesWeights(FitCallback):
     "Base of callbacks that put other weights into the model than those of training. A fit has one of them."
 
     def fit_starts(self) -> None:
         super().fit_starts()
         for cb in self.learn.cbs:
-            if isinstance(cb, WeightsOfTheFit) and cb is not self:
+            if isinstance(cb, ReplacesWeights) and cb is not self:
                 raise ValueError(
                     f"{type(self).__name__} and {type(cb).__name__} in one fit would both replace the weights of "
                     "training; remove one of them"
                 )
 
 
-class CycleAverage(SavedState, WeightsOfTheFit, CycleCallback):
+class CycleAverage(SavedState, ReplacesWeights, CycleCallback):
     """At the end of the fit, put the mean of the weights at every cycle's minimum into the model.
 
     Stochastic weight averaging: Izmailov et al. 2018 (arXiv:1803.05407). The statistics of batch-norm layers cannot be

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastai.basics import TrainEvalCallback, get_model
 
 from . import _fastai
-from .averaging import WeightsOfTheFit, measure_batchnorm
+from .averaging import ReplacesWeights, measure_batchnorm
 
 
-class EvaluationWeights(WeightsOfTheFit):
+class EvaluationWeights(ReplacesWeights):
     """Give the model one set of weights while an epoch trains, and another at all other times.
 
     So validation, predictions, and saved and exported models all use the weights to evaluate. Before each validation
