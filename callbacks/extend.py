@@ -297,8 +297,8 @@ def cool_down(
 def _fit(learn: Learner, n_epoch: int, path: Path, stored: dict[str, Any], cbs: L) -> None:
     if (groups := n_groups(learn)) != len(stored["lr"]):  # before the LRs are set
         raise CannotContinue(
-            f"{path} is of another fit: it has {len(stored['lr'])} parameter groups, this one {groups}; continue it "
-            "with what it began with"
+            f"{path} is of another fit: its number of parameter groups is {len(stored['lr'])}, this one's {groups}; "
+            "continue it with what it began with"
         )
     scheduler = ScheduleLR(from_plain(stored["schedule"]), stored["moms"])
     wd = None if None in stored["wd"] else stored["wd"]

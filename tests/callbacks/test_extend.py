@@ -281,7 +281,7 @@ def test_what_else_is_refused(make_learner, tmp_path):
     refused("ParamScheduler, which follows the share", lambda: fit(ParamScheduler({"mom": SchedCos(0.9, 0.8)})))
 
     fit()
-    refused("has 1 parameter groups, this one 3", lambda: make_learner(groups=3).extend(1, "run"))
+    refused("its number of parameter groups is 1, this one's 3", lambda: make_learner(groups=3).extend(1, "run"))
     refused("its list of callbacks is .*, this one's", lambda: make_learner().extend(1, "run", cbs=MixUp()))
     refused("its callbacks is .*, this one's .*hyper_history", lambda: make_learner().extend(1, "run", HyperHistory()))
     refused(
