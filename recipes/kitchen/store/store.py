@@ -178,7 +178,7 @@ class Store:
         parts = {}
         for run_id in sorted(rows) if planned is None else (run_id for run_id in planned if run_id in rows):
             try:
-                parts[run_id] = _read_epochs(self.runs / run_id, rows[run_id])
+                parts[run_id] = _checked_epochs(self.epochs(run_id), rows[run_id])
             except (ValueError, OSError) as error:
                 self._move_run_away(self.runs / run_id, error)
         return run_table(rows[run_id] for run_id in parts), concat(parts.values(), EPOCH_COLUMNS)
@@ -187,6 +187,10 @@ class Store:
         "The accuracy at the end of every cycle, of those runs that have several cycles."
         files = [file for run_id in run_ids if (file := self.runs / run_id / "cycles.csv").exists()]
         return concat((pd.read_csv(file, dtype=TEXT_COLUMNS) for file in files), CYCLE_COLUMNS)
+
+    def epochs(self, run_id: str) -> pd.DataFrame:
+        "The LR, losses and accuracy after every epoch of one run."
+        return pd.read_csv(self.runs / run_id / "epochs.csv", dtype=TEXT_COLUMNS)
 
     def steps(self, run_id: str) -> pd.DataFrame:
         "The LR, momentum and loss of every layer group at every optimizer step of one run."
@@ -245,8 +249,7 @@ def _read_run(folder: Path) -> RunRow:
     return RunRow(**row)
 
 
-def _read_epochs(folder: Path, row: RunRow) -> pd.DataFrame:
-    table = pd.read_csv(folder / "epochs.csv", dtype=TEXT_COLUMNS)
+def _checked_epochs(table: pd.DataFrame, row: RunRow) -> pd.DataFrame:
     if list(table.columns[: len(EPOCH_COLUMNS)]) != EPOCH_COLUMNS or len(table) != row.epochs:
         raise ValueError("epochs.csv does not hold the run's epochs")
     return table

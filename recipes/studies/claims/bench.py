@@ -110,7 +110,7 @@ class Bench:
         "The weighted sums of the validation accuracies and losses after these epochs (counted from 1)."
         rows, sums = self.rows(runs), []
         for run in runs:
-            epochs = pd.read_csv(self.study.store.runs / run.run_id / "epochs.csv").set_index("epoch")
+            epochs = self.study.store.epochs(run.run_id).set_index("epoch")
             own = epochs.reindex(weights)[["accuracy", "valid_loss"]]  # nan for an epoch that is not there
             sums.append(own.mul(pd.Series(weights), axis=0).sum(skipna=False))
         scores, losses = ([table[name] for table in sums] for name in ("accuracy", "valid_loss"))
@@ -134,10 +134,8 @@ class Bench:
     def _table(self, reading: str, runs: list[Run], rows: list[RunRow], scores: list, losses: list) -> pd.DataFrame:
         "A diverged run has learned nothing: it has the accuracy of guessing, and no loss."
         instead = {"diverged": self.image_set.majority()}
-        values = [
-            (reading, run.seed, score, loss, row.status, str(run.lr_max), "")
-            if row.status == "ok"
-            else (reading, run.seed, instead.get(row.status), None, row.status, str(run.lr_max), "")
-            for run, row, score, loss in zip(runs, rows, scores, losses, strict=True)
-        ]
+        values = []
+        for run, row, score, loss in zip(runs, rows, scores, losses, strict=True):
+            measured = (score, loss) if row.status == "ok" else (instead.get(row.status), None)
+            values.append((reading, run.seed, *measured, row.status, str(run.lr_max), ""))
         return pd.DataFrame(values, columns=READING_COLUMNS).astype({"accuracy": float, "loss": float})

@@ -61,8 +61,7 @@ def _diagnoses(bench: Bench, runs: list[Run]) -> list[str]:
     guess = guessing_loss(list(bench.image_set.class_counts("train").values()))
     words = []
     for run, row in zip(runs, bench.rows(runs), strict=True):
-        epochs = pd.read_csv(bench.study.store.runs / run.run_id / "epochs.csv")
-        losses = bench.study.store.steps(run.run_id).loss
+        epochs, losses = bench.study.store.epochs(run.run_id), bench.study.store.steps(run.run_id).loss
         failed = row.status == "failed"
         words.append("failed" if failed else diagnose(epochs, losses, guess, row.status == "diverged"))
     return words

@@ -123,7 +123,8 @@ def judge(differences: pd.Series, holds_above: float, fails_below: float, rule: 
         return Gain(mean)
     p_value = np.nan
     if not has_no_spread(differences):
-        p_value = _p(max(mean - holds_above, fails_below - mean), stats.sem(differences), n)
+        farther = max(mean - holds_above, fails_below - mean)  # of the two bounds, each with a one-sided test
+        p_value = float(stats.t.sf(farther / stats.sem(differences), n - 1))
     return Gain(mean, low, high, word(low, high, holds_above, fails_below), min(1.0, 2 * len(rule.looks) * p_value))
 
 
@@ -132,11 +133,6 @@ def word(low: float, high: float, holds_above: float, fails_below: float) -> str
     if low > holds_above:
         return HOLDS
     return FAILS if high < fails_below else UNDECIDED
-
-
-def _p(above: float, error: float, n: int) -> float:
-    "The one-sided p-value of a mean that is so far `above` a bound."
-    return float(stats.t.sf(above / error, n - 1))
 
 
 def _fall(ours: pd.Series, theirs: pd.Series) -> pd.Series:
