@@ -66,6 +66,18 @@ def small_studies():
         yield
 
 
+@pytest.fixture(scope="session")
+def resnet_file(tmp_path_factory):
+    "A small real network's weights, as a file: tests of pretrained models have no network to fetch others from."
+    import torch
+
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("weights") / "resnet.pth"
+    torch.save(timm.create_model("test_resnet", pretrained=False).state_dict(), file)
+    return file
+
+
 @pytest.fixture
 def undrawn(monkeypatch):
     "For tests of numbers and words: without figures, which are half of the processor time of a small comparison."

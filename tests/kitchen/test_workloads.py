@@ -141,10 +141,8 @@ def test_what_is_not_set_is_the_question_of_before(image_folder):
     assert all(asked("digits", digits, **knob) == plain | knob for knob in others)
 
 
-def test_the_head_of_a_pretrained_model_is_trained_alone_for_as_long_as_was_asked(tmp_path):
-    timm = pytest.importorskip("timm")
-    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
-    arguments = ("digits:40", "test_resnet", 32, 16, "fp32", tmp_path / "weights.pth")
+def test_the_head_of_a_pretrained_model_is_trained_alone_for_as_long_as_was_asked(resnet_file):
+    arguments = ("digits:40", "test_resnet", 32, 16, "fp32", resnet_file)
     for epochs, trained in ((0, 0), (2, 2), (None, 1)):
         workload = make_workload(*arguments, freeze_epochs=epochs)
         learn = workload.learner()
@@ -284,10 +282,8 @@ def test_an_exported_learner_predicts_and_does_not_carry_the_images(image_folder
         learn.validate()  # the Learner that was exported still has its images
 
 
-def test_a_validation_of_the_head_that_nobody_reads_is_skipped_and_changes_nothing(tmp_path):
-    timm = pytest.importorskip("timm")
-    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
-    workload = make_workload("digits:40", "test_resnet", 32, 16, "fp32", tmp_path / "weights.pth", freeze_epochs=2)
+def test_a_validation_of_the_head_that_nobody_reads_is_skipped_and_changes_nothing(resnet_file):
+    workload = make_workload("digits:40", "test_resnet", 32, 16, "fp32", resnet_file, freeze_epochs=2)
     trained, rows = [], []
     for logger in (noop, rows.append):
         learn = workload.learner()

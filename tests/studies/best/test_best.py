@@ -6,7 +6,6 @@ from itertools import accumulate, count
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from PIL import Image
 
 from lrlab.recipes import cli
@@ -25,16 +24,8 @@ from tests.studies.best.clock import Clock
 from tests.studies.drawing import check_words, drawn
 
 prepare_torchvision()  # timm imports torchvision
-timm = pytest.importorskip("timm")
+pytest.importorskip("timm")
 STEPS = ["Speed and image size", "Head on the frozen body", "All layers", "Final model"]
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    torch.manual_seed(0)
-    file = tmp_path_factory.mktemp("weights") / "resnet.pth"
-    torch.save(timm.create_model("test_resnet", pretrained=False).state_dict(), file)
-    return file
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +48,11 @@ def a_speed():
 
 
 @pytest.fixture(scope="module")
-def ask(digits, weights):
+def ask(digits, resnet_file):
     "Ask for the best model of the digits, by a clock of its own."
 
     def go(out, minutes=1.0, tick=0.3, clock=None, seed=0):
-        workload = make_workload(str(digits), "test_resnet", 32, None, "fp32", str(weights))
+        workload = make_workload(str(digits), "test_resnet", 32, None, "fp32", str(resnet_file))
         return study.answer(study.Question(workload, minutes, seed, 1), out, clock=clock or Clock(tick))
 
     return go
@@ -223,8 +214,8 @@ def test_a_few_epochs_are_the_end_where_there_is_more_time():
     assert cycle.steps == 2 * len(learn.dls.train) and lrs[-1] < 0.01 < max(lrs)
 
 
-def test_a_training_that_diverges_says_so(digits, weights):
-    learn = make_workload(str(digits), "test_resnet", 32, None, "fp32", str(weights)).learner(0)
+def test_a_training_that_diverges_says_so(digits, resnet_file):
+    learn = make_workload(str(digits), "test_resnet", 32, None, "fp32", str(resnet_file)).learner(0)
     _, reason = layers.train_layers_until(learn, 1e6, 1e3, Clock(1.0), lambda share: None)
     assert reason and "loss" in reason
 
@@ -262,23 +253,23 @@ def test_all_layers_get_their_chance():
     assert plan.decide_layers(first, arms)[:2] == (3e-4, True)
 
 
-def test_what_cannot_be_is_refused_before_the_machine_is_timed(ask, digits, weights, tmp_path, monkeypatch):
+def test_what_cannot_be_is_refused_before_the_machine_is_timed(ask, digits, resnet_file, tmp_path, monkeypatch):
     monkeypatch.setattr(study, "measure_speed", lambda *_: pytest.fail("the machine is timed"))
     file = tmp_path / "file"
     file.touch()
     for out in (file, file / "below"):
         with pytest.raises(UserError, match="file is a file"):
             ask(out)
-    workload = make_workload(str(digits), "test_resnet", 32, 250, "fp32", str(weights))
+    workload = make_workload(str(digits), "test_resnet", 32, 250, "fp32", str(resnet_file))
     with pytest.raises(UserError, match="`bs` 250: there are only 20. training images"):
         study.answer(study.Question(workload, 1.0, 0, 1), tmp_path / "out", clock=Clock(0.1))
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_too_few_images_are_refused_and_nothing_is_written(weights, tmp_path):
+def test_too_few_images_are_refused_and_nothing_is_written(resnet_file, tmp_path):
     for name, number in (("a", 2), ("b", 1)):
         write_images(tmp_path / "few" / name, number)
-    workload = make_workload(str(tmp_path / "few"), "test_resnet", 32, None, "fp32", str(weights))
+    workload = make_workload(str(tmp_path / "few"), "test_resnet", 32, None, "fp32", str(resnet_file))
     with pytest.raises(UserError, match=r"too few images .*2 train, 0 valid, 1 test"):
         study.answer(study.Question(workload, 1.0, 0, 1), tmp_path / "out", clock=Clock(0.1))
     assert not (tmp_path / "out").exists()
@@ -308,12 +299,12 @@ def test_the_report_is_complete_and_redrawn_without_training(answered, capsys):
     assert ("too few images to calibrate" in printed) == (found.steps[-1].facts["temperature"] == 1)
 
 
-def test_too_few_images_are_refused_in_a_sentence(ask, tmp_path, digits, weights):
+def test_too_few_images_are_refused_in_a_sentence(ask, tmp_path, digits, resnet_file):
     for name in ("0", "1"):
         (tmp_path / "few" / name).mkdir(parents=True)
         for file in sorted((digits / name).iterdir())[:2]:
             (tmp_path / "few" / name / file.name).write_bytes(file.read_bytes())
-    workload = make_workload(str(tmp_path / "few"), "test_resnet", 32, None, "fp32", str(weights))
+    workload = make_workload(str(tmp_path / "few"), "test_resnet", 32, None, "fp32", str(resnet_file))
     with pytest.raises(UserError, match="too few images for training, validation and a test"):
         study.answer(study.Question(workload, 1.0, 0, 1), tmp_path / "out", clock=Clock(0.1))
 

@@ -8,7 +8,6 @@ import textwrap
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from lrlab.recipes import compare
 from lrlab.recipes.kitchen.learning_rates import LearningRate
@@ -190,12 +189,10 @@ def test_the_code_at_the_end_runs_as_pasted(data, folders, tmp_path):
         assert (len(learn.dls.train_ds), len(learn.dls.valid_ds)) == (48, 16)
 
 
-def test_the_code_repeats_a_run_from_a_file_of_weights(folders, tmp_path):
+def test_the_code_repeats_a_run_from_a_file_of_weights(folders, resnet_file, tmp_path):
     "Its head alone first, its optimizer and augmentation, its schedule: the numbers of the run with build's seed."
-    timm = pytest.importorskip("timm")
-    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
     options = {"epochs": "1", "seeds": "1", "schedules": "one_cycle", "jobs": "1", "bs": 16, "size": 32}
-    weights = str(tmp_path / "weights.pth")
+    weights = str(resnet_file)
     knobs = {"freeze_epochs": 2, "aug": "fastai", "wd": 0.2, "opt": "torch.optim:NAdam"}
     result = compare.main(
         str(folders / "flat"), "test_resnet", **options, weights=weights, **knobs, out=tmp_path / "out"

@@ -24,17 +24,6 @@ prepare_torchvision()  # timm imports torchvision
 pytest.importorskip("timm")
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    "A small real network's weights, as a file: the recipe needs a pretrained model and the tests no network."
-    import timm
-
-    torch.manual_seed(0)
-    file = tmp_path_factory.mktemp("weights") / "resnet.pth"
-    torch.save(timm.create_model("test_resnet", pretrained=False).state_dict(), file)
-    return file
-
-
 class FrozenBody(Callback):
     "Keeps the body of a Learner as `body_outputs` uses it, for the same stage done the long way."
 
@@ -73,9 +62,9 @@ def count_images(learn) -> list[int]:
     return sizes
 
 
-def test_features_computed_once_give_the_same_head(weights):
+def test_features_computed_once_give_the_same_head(resnet_file):
     "And the body then sees every image once, not once an epoch."
-    long, short, untrained = learner(weights), learner(weights), learner(weights)
+    long, short, untrained = learner(resnet_file), learner(resnet_file), learner(resnet_file)
     seen_long, seen_short = count_images(long), count_images(short)
     the_long_way(long, 5, 3)
     head = head_learner(short, 5)
@@ -91,8 +80,8 @@ def test_features_computed_once_give_the_same_head(weights):
         assert torch.equal(one, other), "the body, its batch norms too, is as it was"
 
 
-def test_body_outputs_are_unaugmented_in_order_and_leave_the_loaders_alone(weights):
-    learn = ImageWorkload("solar:200", "test_resnet", size=32, precision="fp32", weights=str(weights)).learner(0)
+def test_body_outputs_are_unaugmented_in_order_and_leave_the_loaders_alone(resnet_file):
+    learn = ImageWorkload("solar:200", "test_resnet", size=32, precision="fp32", weights=str(resnet_file)).learner(0)
     first, labels = body_outputs(learn, 1)
     again, _ = body_outputs(learn, 1)
     assert torch.equal(first, again) and len(first) == len(learn.dls.valid_ds)
@@ -117,7 +106,7 @@ def test_a_frozen_group_has_no_lr():
 
 
 @pytest.fixture(scope="module")
-def answered(tmp_path_factory, weights):
+def answered(tmp_path_factory, resnet_file):
     out = tmp_path_factory.mktemp("transfer")
     options = {
         "data": "digits:240",
@@ -128,7 +117,7 @@ def answered(tmp_path_factory, weights):
         "epochs": 2,
         "jobs": "1",
     }
-    options |= {"weights": str(weights), "precision": "fp32", "out": str(out)}
+    options |= {"weights": str(resnet_file), "precision": "fp32", "out": str(out)}
     return out, options, transfer.main(**options)
 
 

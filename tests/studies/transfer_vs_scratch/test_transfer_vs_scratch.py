@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from matplotlib.figure import Figure
 
 from lrlab.recipes import cli, transfer_vs_scratch
@@ -80,15 +79,11 @@ def test_runs_that_all_diverged_give_no_finding(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def answered(tmp_path_factory):
-    import timm
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("grid")
-    torch.save(timm.create_model("test_resnet", pretrained=False).state_dict(), folder / "resnet.pth")
+def answered(tmp_path_factory, resnet_file):
+    out = tmp_path_factory.mktemp("grid") / "out"
     options = {"data": "digits:480", "arch": "test_resnet", "size": 32, "bs": 64, "seeds": "1", "jobs": "1"}
-    options |= {"lrs": "1e-3,1e-2", "epochs": "1,2", "weights": str(folder / "resnet.pth"), "out": str(folder / "out")}
-    return folder / "out", options, transfer_vs_scratch.main(**options)
+    options |= {"lrs": "1e-3,1e-2", "epochs": "1,2", "weights": str(resnet_file), "out": str(out)}
+    return out, options, transfer_vs_scratch.main(**options)
 
 
 def test_every_cell_of_both_grids_is_trained(answered):
