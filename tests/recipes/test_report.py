@@ -79,6 +79,15 @@ def test_recipes_that_cannot_be_redrawn_say_which_command_does(copied, name, cap
     assert f"the same `lrlab {name.replace('_', '-')}` again redraws it" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name, table", [("compare", "lr_find.csv"), ("claims", "runs.csv")])
+@pytest.mark.parametrize("content", ["", "one;column\n"])
+def test_a_table_that_was_emptied_or_saved_by_excel_is_named(copied, name, table, content, capsys):
+    file = copied(name) / table
+    file.write_text(content)
+    assert cli.main(["report", str(file.parent)]) == 2
+    assert f"{file}: damaged" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_one_table_of_all_runs_for_other_tools(copied, tmp_path, capsys):
     folder, file = copied("compare"), tmp_path / "all.csv"

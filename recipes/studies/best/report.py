@@ -49,10 +49,8 @@ def redraw_images(store: Store) -> Answer:
     missing = [name for name in FILES if not (store.out / name).exists()]
     if missing:
         raise NothingFinished(f"{store.out}: the final model is not finished yet; the same command continues")
-    test = pd.read_csv(
-        store.out / "test.csv", dtype={"file": str, "label": str, "predicted": str}, keep_default_na=False
-    )
-    worst = [row for row in json.loads((store.out / "worst.json").read_text(encoding="utf-8"))]
+    test = store.table("test", dtype={"file": str, "label": str, "predicted": str}, keep_default_na=False)
+    worst = json.loads((store.out / "worst.json").read_text(encoding="utf-8"))
     worst = [row for row in worst if str(row["picture"]).startswith(PNG)]  # nothing that would be fetched
     config, steps = store.manifest.to_dict(), stored_steps(store.manifest)
     right = test.label == test.predicted

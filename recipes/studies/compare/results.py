@@ -105,7 +105,6 @@ def _read(store: Store) -> Results:
     trials, _ = store.tables("tuning_plan")
     longest = runs[(runs.budget == runs.budget.max()) & (runs.steps > 0)]
     longest = longest.sort_values("steps", ascending=False, kind="stable").drop_duplicates("schedule")
-    found = store.out / "lr_find.csv"
     return Results(
         config,
         [{key: config.get(key) for key in ORIGIN}],
@@ -114,7 +113,7 @@ def _read(store: Store) -> Results:
         store.cycles(runs.run_id),
         trials,
         {row.schedule: store.steps(row.run_id) for row in longest.itertuples()},
-        pd.read_csv(found) if found.exists() else None,
+        store.table("lr_find") if store.has("lr_find") else None,
         samples.load(store),
         len(config.get("plan", runs)),
     )

@@ -97,6 +97,10 @@ def test_the_report_is_complete_and_redrawn_without_training(answered, capsys):
     assert cli.main(["report", str(out)]) == 0 and (out / "best.png").exists()
     printed = capsys.readouterr().out
     assert "load_model" in printed and "a random half of the validation set; the other half decided" in printed
+    table = (out / "test.csv").read_text()
+    (out / "test.csv").write_text(table.replace(",", ";"))
+    assert cli.main(["report", str(out)]) == 2 and "test.csv: damaged" in capsys.readouterr().err
+    (out / "test.csv").write_text(table)
 
 
 def test_the_same_command_again_trains_nothing(answered, monkeypatch):

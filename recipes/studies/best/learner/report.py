@@ -38,10 +38,10 @@ class Answer:
 
 def redraw(store: Store) -> Answer:
     "Text, figure and page from the stored steps and tables alone. Raises NothingFinished without a tested model."
-    config, steps, table = store.manifest.to_dict(), stored_steps(store.manifest), store.out / "test.csv"
-    if not table.exists() or "why_not" not in steps[-1].facts:
+    config, steps = store.manifest.to_dict(), stored_steps(store.manifest)
+    if not store.has("test") or "why_not" not in steps[-1].facts:
         raise NothingFinished(f"{store.out}: the final model is not finished yet; the same command continues")
-    measures = pd.read_csv(table)
+    measures = store.table("test")
     measure = Measure.of_question(config["question"])
     value = float(measures.set_index("measure").value[measure.name])
     unseen = "that also decided" if config["test_from"] == TEST_FROM[SAME] else "that training never saw"
