@@ -115,7 +115,7 @@ REFUSED = {  # what is done to a healthy folder, and the sentence that it gives
     ),
     "train and valid differ": (
         lambda f: split_of(f, train=["cat", "dog"], valid=["cat", "dogs"]),
-        "class dogs has no training images; did you mean dog\\?",
+        "class dogs has no training images, only valid images; did you mean dog\\?",
     ),
     "valid is empty": (
         lambda f: (split_of(f, train=["cat", "dog"]), (f / "valid" / "cat").mkdir(parents=True)),
@@ -160,6 +160,18 @@ REFUSED = {  # what is done to a healthy folder, and the sentence that it gives
     "images and ground truth": (
         lambda f: folders_of(f, "JPEGImages", "SegmentationClass"),
         "are images and their targets",
+    ),
+    "images and their masks under other names": (
+        lambda f: folders_of(f, "train_images", "train_masks"),
+        "train_images, train_masks are images and their targets",
+    ),
+    "images and masks in a split": (
+        lambda f: split_of(f, train=["images", "masks"], valid=["images", "masks"]),
+        "images, masks are images and their targets",
+    ),
+    "a class of test images alone": (
+        lambda f: split_of(f, train=["a", "b"], valid=["a", "b"], test=["a", "unknown"]),
+        "class unknown has no training images, only test images",
     ),
     "versions of the same classes": (
         lambda f: split_of(f, color=["apple", "grape"], grey=["apple", "grape"]),
@@ -225,6 +237,18 @@ USED = {  # what is done to a healthy folder, the images per class that are then
     "what archivers leave": (
         lambda f: (write_images(f / "__MACOSX", 2), (f / "left" / "Thumbs.db").touch(), (f / "labels.csv").touch()),
         BOTH,
+        None,
+    ),
+    "what file systems and network disks leave": (
+        lambda f: [write_images(f / name, 2) for name in ("$RECYCLE.BIN", "System Volume Information", "#recycle")],
+        BOTH,
+        None,
+    ),
+    "files of an unknown kind": (lambda f: (left(f) / "a.dcm").touch(), BOTH, "1 .dcm files are excluded"),
+    "files without a suffix": (lambda f: (left(f) / "a").touch(), BOTH, "1 files without a suffix are excluded"),
+    "classes that are called like masks": (
+        lambda f: folders_of(f, "with_mask", "without_mask"),
+        {"with_mask": 6, "without_mask": 6},
         None,
     ),
     "results": (lambda f: (results_in(f / "results" / "a"), results_in(f / "results" / "b" / "c")), BOTH, None),

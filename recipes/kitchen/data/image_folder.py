@@ -1,6 +1,5 @@
 """A user's folder of images: which file belongs to which class and split. Only `load_folder` opens an image."""
 
-import mimetypes
 import os
 import unicodedata
 from collections import Counter
@@ -14,6 +13,7 @@ from lrlab.recipes.kitchen.data.split_folders import (
     find_splits,
     is_results,
     is_shown,
+    refuse_targets,
     rest_of_name,
     split_name,
     subfolders,
@@ -22,9 +22,10 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.text import name_some, printable, typed_path
 
 HEIF_SUFFIXES = {".heic", ".heif", ".hif"}
-RAW_SUFFIXES = {".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".rw2", ".orf"}
-TYPED_SUFFIXES = {suffix for suffix, kind in mimetypes.types_map.items() if kind.startswith("image/")}
-IMAGE_SUFFIXES = TYPED_SUFFIXES | HEIF_SUFFIXES | RAW_SUFFIXES  # read by lrlab or not
+BESIDE_IMAGES = set(  # files that may lie beside images and are none; files of all other kinds are named
+    ".txt .md .csv .tsv .xlsx .json .jsonl .xml .yaml .yml .toml .html .htm .pdf .log .db .ini .lnk .url .py .ipynb "
+    ".sh .cache .zip .gz .tar .7z .rar .xmp .aae .mp4 .mov .avi".split()
+)
 
 FilesByClass = dict[str, list[Path]]
 
@@ -56,6 +57,8 @@ def list_folder(folder: Path) -> Listing:
 
 def list_splits(folder: Path, splits: dict[str, Path], remarks: Sequence[str] = ()) -> Listing:
     "List the images of one folder per split, each with one folder per class; `folder` stands for them in errors."
+    for where in splits.values():
+        refuse_targets(where)
     found = {split: _files_by_class(where) for split, where in splits.items()}
     classes = tuple(sorted({c for by_class in found.values() for c, files in by_class.items() if files}))
     _check(folder, splits, found, classes)
@@ -191,11 +194,11 @@ def _excluded(splits: dict[str, Path], found: dict[str, FilesByClass], classes: 
         for where in splits.values()
         for subfolder in subfolders(where)
         for file in files_below(subfolder)
-        if (suffix := file.suffix.lower()) not in SUFFIXES and suffix in IMAGE_SUFFIXES
+        if file.suffix.lower() not in SUFFIXES | BESIDE_IMAGES and file.is_file()
     )
     for suffix, count in sorted(unknown.items()):
         plugin = " without the package pillow-heif" * (suffix in HEIF_SUFFIXES)
-        remarks.append(
-            f"{count} {printable(suffix)} files are excluded, because lrlab cannot read this format here{plugin}"
-        )
+        because = f"lrlab cannot read this format here{plugin}" if suffix else "lrlab knows images by it"
+        kind = f"{printable(suffix)} files" if suffix else "files without a suffix"
+        remarks.append(f"{count} {kind} are excluded, because {because}")
     return remarks

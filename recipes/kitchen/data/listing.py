@@ -42,7 +42,8 @@ class Listing:
         untrained = [name for name in classes if name not in trained]
         if untrained:
             hint = did_you_mean(untrained[0], sorted(trained))
-            raise UserError(f"{subject}: class {untrained[0]} has no training images{hint}")
+            where = name_some(sorted({split for _, label, split in rows if label == untrained[0]}))
+            raise UserError(f"{subject}: class {untrained[0]} has no training images, only {where} images{hint}")
         if "valid" not in splits:
             splits = ["valid" if split == "test" else split for split in splits]
         return cls(files, labels, splits, tuple(classes), tuple(remarks))

@@ -14,7 +14,8 @@ from lrlab.recipes.kitchen.store.manifest import FILE
 from lrlab.recipes.kitchen.text import name_some
 
 RECIPE = b'"recipe":'  # the first key of a results folder's manifest
-NOT_DATA = {"__MACOSX", "@eaDir", "lost+found"}  # made by archivers, network disks and file systems
+NOT_DATA = {"__macosx", "lost+found", "$recycle.bin", "system volume information"}  # of archivers and file systems
+NOT_DATA |= {"@eadir", "#recycle", "#snapshot", "@recycle", "@__thumb"}  # of network disks
 SPLIT_WORDS = {
     "train": {"train", "training"},
     "valid": {"valid", "val", "validation", "validate", "dev", "development"},
@@ -22,9 +23,9 @@ SPLIT_WORDS = {
 }
 FILLERS = {"set", "data", "dataset", "image", "images", "img", "imgs", "photos", "pictures", "split", "folder"}
 PARTS = re.compile(r"(cv|fold|split|part|partition|subset|shard|chunk|batch|k)[\W_]*\d+", re.IGNORECASE)
-IMAGES = {"image", "images", "img", "imgs", "jpegimages", "photos", "pictures", "input", "inputs"}
+IMAGES = {"jpeg", "input", "inputs"}  # and the fillers
 TARGETS = {"mask", "masks", "label", "labels", "annotation", "annotations", "segmentation", "segmentations", "target"}
-TARGETS |= {"targets", "trimap", "trimaps", "gt", "groundtruth", "ground_truth", "segmentationclass", "depth"}
+TARGETS |= {"targets", "trimap", "trimaps", "gt", "ground", "truth", "groundtruth", "segmentationclass", "depth"}
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -34,7 +35,7 @@ def subfolders(folder: Path) -> list[Path]:
 
 def is_shown(name: str) -> bool:
     "Whether a folder of this name may hold data."
-    return name not in NOT_DATA and name[0] != "."
+    return name.lower() not in NOT_DATA and name[0] != "."
 
 
 def is_results(folder: Path) -> bool:
@@ -100,6 +101,26 @@ def _words(name: str) -> list[str]:
     return [part for word in words for part in re.sub(r"(?<=.)(set|data|images)$", r" \1", word).split()]
 
 
+def refuse_targets(folder: Path) -> None:
+    "Raise UserError where the folders in `folder` are images with their masks or other targets, not classes."
+    names = [f.name for f in subfolders(folder)]
+    if are_images_and_targets(names):
+        raise UserError(
+            f"`data` {folder}: {name_some(names)} are images and their targets; expected one folder per class"
+        )
+
+
+def are_images_and_targets(names: Sequence[str]) -> bool:
+    """Whether some folders are named after images alone, and others after masks or other targets alone.
+
+    >>> [are_images_and_targets(names) for names in (["train", "train_masks"], ["with_mask", "without_mask"])]
+    [True, False]
+    """
+    rests = [rest_of_name(name.lower()) for name in names if _words(name)]
+    targets = [rest for rest in rests if rest and rest <= TARGETS]
+    return bool(targets) and any(rest <= IMAGES for rest in rests)
+
+
 def _unwrap(folder: Path) -> Path:
     "The folder inside, of an archive that was unpacked into a folder of its own: `seg_train/seg_train/`."
     inside = subfolders(folder)
@@ -108,9 +129,9 @@ def _unwrap(folder: Path) -> Path:
 
 def _refuse_what_are_no_classes(folder: Path, folders: Sequence[Path], named: dict[Path, str | None]) -> None:
     """Raise UserError for splits without a train among them, a `train` of classes beside folders that are no split,
-    parts of one dataset (folds), images with their masks, and several versions of the same images.
+    parts of one dataset (folds), and several versions of the same images.
     """
-    names, lower = name_some([f.name for f in folders]), {f.name.lower() for f in folders}
+    names = name_some([f.name for f in folders])
     expected = "not like classes; expected train and valid with one folder per class in each, or one folder per class"
     if all(named.values()) and differ_in_split_only(folders):
         raise UserError(f"`data` {folder}: {names} are named like splits and {expected}")
@@ -120,8 +141,6 @@ def _refuse_what_are_no_classes(folder: Path, folders: Sequence[Path], named: di
             raise UserError(f"`data` {folder}: {holds} Choose `data` {train}, or move the other folders away")
     if all(PARTS.fullmatch(f.name) for f in folders):
         raise UserError(f"`data` {folder}: {names} are named like parts of one dataset and {expected}")
-    if lower & IMAGES and lower & TARGETS:
-        raise UserError(f"`data` {folder}: {names} are images and their targets; expected one folder per class")
     shared = set.intersection(*({f.name for f in subfolders(one)} for one in folders))
     if len(shared) > 1:
         raise UserError(
