@@ -45,7 +45,9 @@ def callbacks_in(call: str) -> set[str]:
 def _built_learner(config: dict) -> list[str]:
     question = config["question"] | config["data"].get("options", {}) | {"data": _where(config)}
     question["aug"] = _aug(config)
-    names = ("weights", "scratch", "aug", "wd", "opt", "folds", *OPTIONS)
+    if question.get("precision") == config.get("auto_precision", question.get("precision")):
+        question["precision"] = None  # what `build` takes by itself
+    names = ("precision", "weights", "scratch", "aug", "wd", "opt", "folds", *OPTIONS)
     given = [name for name in names if question.get(name) is not None and question[name] is not False]
     keys = ["data", "arch", "size", "bs", *given]
     if "train" in given:

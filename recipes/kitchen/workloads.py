@@ -72,7 +72,7 @@ class Workload(ABC):
     def to_dict(self, data: Any) -> dict:
         "Everything about the data and the model that the numbers depend on; JSON types."
 
-    def facts(self) -> dict:
+    def facts(self, data: Any) -> dict:
         "Further fields of the manifest."
         return {}
 
@@ -129,9 +129,11 @@ class ImageWorkload(Workload):
 
     def resolve(self, images: ImageSet) -> "ImageWorkload":
         bs = self.bs or default_batch_size(len(images.splits["train"]))
+        return replace(self, bs=bs, precision=self._resolve_precision(self.precision, images))
+
+    def _resolve_precision(self, precision: str, images: ImageSet) -> str:
         n_channels, size = images.channels, images.size
-        precision = resolve_precision(self.precision, lambda: create(self.arch, 2, n_channels, size, pretrained=False))
-        return replace(self, bs=bs, precision=precision)
+        return resolve_precision(precision, lambda: create(self.arch, 2, n_channels, size, pretrained=False))
 
     def batch_size(self, images: ImageSet) -> int:
         "Images in a training batch. Fewer images than that are one batch."
@@ -154,8 +156,13 @@ class ImageWorkload(Workload):
         split = {} if images.has_own_split else {"split": "by seed"}
         return fields | {"size": images.size, "pixels": images.card.fingerprint} | split
 
-    def facts(self) -> dict:
-        return {"arch_library": library_of(self.arch), "torchvision_compat": prepare_torchvision()}
+    def facts(self, images: ImageSet) -> dict:
+        precision = self._resolve_precision("auto", images)
+        return {
+            "arch_library": library_of(self.arch),
+            "torchvision_compat": prepare_torchvision(),
+            "auto_precision": precision,
+        }
 
     def hints(self, images: ImageSet) -> list[str]:
         if images.flips is not None or self.aug is not None:

@@ -211,7 +211,7 @@ def open_study(
             image_set.describe(),
             groups=group_names(n_groups(learn)),
             steps_per_epoch=len(learn.dls.train),
-            **question.workload.facts(),
+            **question.workload.facts(image_set),
             **environment(),
         )
         store.begin(manifest, fresh, grows)

@@ -30,6 +30,7 @@ class Manifest:
     lint: list[str] = field(default_factory=list)  # what is probably not meant about a schedule
     arch_library: str | None = None  # where the model comes from: lrlab, torchvision or timm
     torchvision_compat: bool | None = None  # whether torchvision was built for another torch
+    auto_precision: str | None = None  # the precision that "auto" stands for on this machine
     lr_find: float | None = None  # the suggestion of the LR range tests
     lr_find_range: list[float] = field(default_factory=list)  # the lowest and the highest over seeds
     lr_find_by_seed: dict[str, float | None] = field(default_factory=dict)

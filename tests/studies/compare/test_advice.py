@@ -13,7 +13,7 @@ from lrlab.recipes import compare
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.summary import summarize
-from lrlab.recipes.kitchen.training_code import own_learner
+from lrlab.recipes.kitchen.training_code import own_learner, training_code
 from lrlab.recipes.studies.compare import advice as answer
 from lrlab.recipes.studies.compare import protocol, ranking
 from lrlab.recipes.studies.compare.advice import Advice
@@ -202,6 +202,15 @@ def test_the_code_repeats_a_run_from_a_file_of_weights(folders, resnet_file, tmp
     assert "test_resnet, torch.optim:NAdam, weight decay 0.2, fastai&#39;s aug_transforms" in result.report.read_text()
     (run,) = result.runs.itertuples()
     assert list(learner_of(pasted).recorder.values[-1][1:]) == pytest.approx([run.valid_loss, run.accuracy], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "precision, auto, shown", [("fp32", "bf16", True), ("bf16", "bf16", False), ("bf16", None, False)]
+)
+def test_the_code_names_a_precision_that_build_would_not_choose(precision, auto, shown):
+    question = {"data": "digits", "arch": "small", "size": 8, "bs": 64, "precision": precision}
+    config = {"question": question, "data": {}} | ({"auto_precision": auto} if auto else {})
+    assert (f"precision={precision!r}" in training_code(config, "Constant()", 1, "1e-3", "[]")) is shown
 
 
 def test_the_code_for_pretrained_models():
