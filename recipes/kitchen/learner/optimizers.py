@@ -51,11 +51,18 @@ def check_optimizer(opt: str, wd: float | None) -> None:
     except Exception as error:  # an import may raise anything
         raise UserError(f"`opt` {opt}: {described(error)}") from error
     expected = "expected an optimizer of fastai or torch"
+    parameters = [nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(2))]  # a weight and a bias
+    for parameter in parameters:
+        parameter.grad = torch.ones_like(parameter)
     try:
-        made = function([[nn.Parameter(torch.zeros(2, 2))]], lr=1e-3)
+        made = function([parameters], lr=1e-3)
     except Exception as error:  # so may what is no optimizer
         raise UserError(f"`opt` {opt}: {expected}, called with parameters and lr ({described(error)})") from error
     if not hasattr(made, "hypers"):
         raise UserError(f"`opt` {opt}: made {type(made).__name__}; {expected}")
+    try:
+        made.step()
+    except Exception as error:  # LBFGS needs a closure, SparseAdam sparse gradients
+        raise UserError(f"`opt` {opt}: {expected} that steps by gradients alone ({described(error)})") from error
     if wd is not None and "wd" not in made.hypers[0]:
         raise UserError(f"`wd` {wd:g}: `opt` {opt} has no weight decay")

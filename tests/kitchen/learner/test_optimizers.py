@@ -67,6 +67,9 @@ def test_an_optimizer_of_the_working_directory(tmp_path, monkeypatch):
     check_optimizer("own_optimizer_of_a_test:plain", wd=0.1)
     with pytest.raises(UserError, match="made int; expected an optimizer of fastai or torch"):
         check_optimizer("own_optimizer_of_a_test:wrong", wd=None)
+    for path in ("LBFGS", "SparseAdam", "Muon"):  # a closure, sparse gradients, matrices alone
+        with pytest.raises(UserError, match=f"`opt` torch.optim:{path}: expected an optimizer of fastai or torch"):
+            check_optimizer(f"torch.optim:{path}", wd=None)
     with pytest.raises(UserError, match="`wd` 0.1: `opt` torch.optim:Rprop has no weight decay"):
         check_optimizer("torch.optim:Rprop", wd=0.1)
 
