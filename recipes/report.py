@@ -44,7 +44,7 @@ def main(
     report = _report_of(stores[0])
     if csv and stores[0].manifest.recipe != "compare":
         raise UserError("`csv` is for results of lrlab compare; the tables of other recipes lie in their folders")
-    check_csv(csv)
+    check_csv(csv, [own.out for own in stores])
     store, draw = stores[0], report.redraw
     if len(stores) > 1 or out:
         if len({own.manifest.recipe for own in stores}) > 1 or not hasattr(report, "merged"):

@@ -103,7 +103,11 @@ def test_one_table_of_all_runs_for_other_tools(copied, tmp_path, capsys):
 
 
 def test_a_table_that_cannot_be_written_is_refused_before_anything_is(copied, capsys):
-    assert cli.main(["report", str(copied("compare")), "--csv", "no/such/folder/runs.csv"]) == 2
+    folder = copied("compare")
+    assert cli.main(["report", str(folder), "--csv", "no/such/folder/runs.csv"]) == 2
     assert "--csv no/such/folder/runs.csv: there is no folder no/such/folder" in capsys.readouterr().err
+    for name in ("config.json", "runs.csv"):
+        assert cli.main(["report", str(folder), "--csv", str(folder / name)]) == 2
+        assert f"{name}: this file is" in capsys.readouterr().err
     assert cli.main(["report", str(copied("lr_find")), "--csv", "runs.csv"]) == 2
     assert "--csv is for results of lrlab compare" in capsys.readouterr().err

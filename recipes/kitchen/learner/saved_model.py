@@ -45,7 +45,7 @@ def load_model(file: Path | str) -> Learner:
     prepare_torchvision()
     file = typed_path(file)
     if not file.is_file():
-        raise UserError(f"model {file}: no such file")
+        raise UserError(f"model {file}: {'a folder; expected a file' if file.is_dir() else 'no such file'}")
     device = train_device()
     try:
         with warnings.catch_warnings():

@@ -98,6 +98,8 @@ def test_only_broken_images_are_a_fault(place, capsys):
         (["model.pkl", "empty"], "empty: no images found"),
         (["model.pkl", "images", "--sure", "2"], ": expected a number from 0.0 to 1.0"),
         (["model.pkl", "images", "--csv", "nowhere/x.csv"], "there is no folder nowhere"),
+        (["model.pkl", "images", "--csv", "model.pkl"], "--csv model.pkl: this file is there and is no table"),
+        (["images", "images"], "model images: a folder; expected a file"),
         (["model.pkl", "images", "--csv", "empty"], "a folder; expected the name of a file"),
         (["state.pkl", "images"], "cannot be loaded as a Learner"),
         (["array.pkl", "images"], "cannot be loaded as a Learner"),
