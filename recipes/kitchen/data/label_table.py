@@ -149,6 +149,29 @@ def read_labels(table: Table, columns: Columns) -> list[str]:
     return labels
 
 
+def other_labels(table: Table, columns: Columns) -> list[str]:
+    "Columns that are called like labels and divide the rows in another way than the one that was chosen."
+    chosen = table.column(columns.labels[0])
+    others = [name for name in table.columns if _plain(name) in LABELS and name not in columns.labels]
+    return [name for name in others if name != columns.file and not _is_renamed(chosen, table.column(name))]
+
+
+def _is_renamed(one: Sequence[str], other: Sequence[str]) -> bool:
+    "Whether the values are the same but for their names, such as 0, 1 and cat, dog."
+    return len(set(one)) == len(set(other)) == len(set(zip(one, other, strict=True)))
+
+
+def decimal_number(labels: set[str]) -> str | None:
+    """One of the labels with decimals, if all of them are numbers: they are to be predicted, not classes.
+
+    >>> decimal_number({"0.5", "1", "2.25"}), decimal_number({"0", "1"}), decimal_number({"0.5", "v1.2"})
+    ('0.5', None, None)
+    """
+    if not all(re.fullmatch(r"-?\d*\.?\d+(e[-+]?\d+)?", label, re.IGNORECASE) for label in labels):
+        return None
+    return next((label for label in sorted(labels) if float(label) % 1), None)
+
+
 def separator_of_labels(labels: Sequence[str]) -> str | None:
     """What separates several labels in one cell; None if every cell is one label.
 

@@ -14,6 +14,8 @@ from lrlab.recipes.kitchen.data.label_table import (
     Table,
     bad_table,
     choose_columns,
+    decimal_number,
+    other_labels,
     read_labels,
     read_split,
     read_table,
@@ -91,12 +93,19 @@ def list_table(file: Path, asked: Sequence[str], root: Path) -> Listing:
     count, held = len({label for label, _ in found.values()}), f"{columns.labels[0]} holds"
     if count < 2:
         raise table.error(f"{held} {count} class; a classifier needs at least two")
-    if count > MOST_CLASSES * len(found):
+    decimal = None if asked else decimal_number({label for label, _ in found.values()})
+    if decimal or count > MOST_CLASSES * len(found):
+        values = f"numbers such as {decimal}" if decimal else f"{count} different values for {len(found)} images"
         raise table.error(
-            f"{held} {count} different values for {len(found)} images, which are no classes"
+            f"{held} {values}, which are no classes"
             + (f"; name the columns: `labels` {file.name}:file,label" if not asked else "")
             + ". To predict numbers, make your own Learner (`learner`)"
         )
+    if not asked:
+        remarks += [
+            f"the column {columns.labels[0]} holds the labels; for {other}, name {file.name}:{columns.file},{other}"
+            for other in other_labels(table, columns)
+        ]
     return _listing(f"`labels` {file}", found, remarks)
 
 

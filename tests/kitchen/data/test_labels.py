@@ -268,7 +268,18 @@ def test_a_part_and_the_order_of_numbers(tmp_path):
     assert len(part.splits["train"]) == 12 and part.name.endswith(":12")
 
 
+def test_other_columns_that_may_hold_the_labels_are_named(tmp_path):
+    text = "id,label,class_name,breed\n" + "".join(
+        f"{name},{i % 2},{'ab'[i % 2]},{'xyz'[i % 3]}\n" for i, name in enumerate(NAMES)
+    )
+    warnings = load(write_table(tmp_path, [f"{name}.jpg" for name in NAMES], text)).card.warnings
+    assert [w for w in warnings if "column" in w] == [
+        "the column label holds the labels; for breed, name train.csv:id,breed"
+    ]
+
+
 REFUSED = {
+    "decimals": ("id,score\n" + lines("x/{n},0.5") + "y/i00,1.25\n", "score holds numbers such as 0.5"),
     "ambiguous": ("id,label\n" + lines("{n},{l}"), "may be x/i00.jpg or y/i00.jpg"),
     "which column": (
         "lesion,id,kind,age\n" + lines("L{i},x/{n},{l},{i}"),
