@@ -148,6 +148,11 @@ class Measure:
         digits = 2 - math.floor(math.log10(value))
         return f"{math.ceil(value * 10**digits - 1e-6) / 10**digits:g} {self.label}"
 
+    def check_tolerance(self, tolerance: float | None) -> None:
+        "Raise UserError for a tolerance of 100 % or more: it would leave no difference that matters."
+        if tolerance is not None and tolerance >= 1 and (self.is_share or self.lower_is_better):
+            raise UserError(f"`tolerance` {tolerance:g}: expected less than 1 of the {self.label}, such as 0.01, or 1%")
+
     def margin(self, tolerance: float | None, best_mean: float) -> float:
         """The tolerance in units of the measure. None: one point, or 2 % of the best mean where lower is better.
 

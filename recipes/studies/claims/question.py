@@ -6,7 +6,7 @@ from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.machine.optional_packages import is_installed, remedy
 from lrlab.recipes.kitchen.stage import print_note
-from lrlab.recipes.kitchen.stats.measures import TOLERANCE
+from lrlab.recipes.kitchen.stats.measures import TOLERANCE, Measure
 from lrlab.recipes.kitchen.workloads import ImageWorkload, make_workload
 from lrlab.recipes.studies.claims.bench import Scale
 from lrlab.recipes.studies.claims.catalogue import Claim
@@ -31,6 +31,9 @@ class Question:
     until_decided: bool = False
     tolerance: float = TOLERANCE
     skips_missing: bool = False  # data that cannot be loaded are named, and left out
+
+    def __post_init__(self):
+        Measure().check_tolerance(self.tolerance)
 
     @property
     def rule(self) -> Rule:

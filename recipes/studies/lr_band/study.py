@@ -101,7 +101,9 @@ def settle(question: Question, data: Any, learn: Learner) -> Question:
             schedule.multipliers(question.epochs * steps, steps)
         except ValueError as error:
             raise UserError(f"`schedules` {label}: {error}") from error
-    return replace(question, judge=resolve_measure(question.judge, question.workload, data))
+    measure = resolve_measure(question.judge, question.workload, data)
+    measure.check_tolerance(question.tolerance)
+    return replace(question, judge=measure)
 
 
 def initial_loss(study: Study) -> float:

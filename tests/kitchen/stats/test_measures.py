@@ -1,5 +1,7 @@
 """What judges a run: names, directions, tolerances and words."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from lrlab.recipes.kitchen.errors import UserError
@@ -28,6 +30,12 @@ def test_a_tolerance_is_absolute_for_shares_and_relative_for_losses():
     assert Measure.parse("accuracy").margin(None, 0.5) == 0.01 == Measure.parse("error_rate").margin(None, 0.2)
     assert Measure.parse("loss").margin(None, 0.5) == 0.01 and Measure.parse("rmse").margin(0.1, 30.0) == 3.0
     assert Measure.parse("accuracy").margin(0.002, 0.5) == 0.002
+
+
+@pytest.mark.parametrize("judge, is_refused", [("accuracy", True), ("loss", True), ("+psnr", False)])
+def test_a_tolerance_leaves_differences_that_matter(judge, is_refused):
+    with pytest.raises(UserError, match="`tolerance` 5: expected less than 1 of the") if is_refused else nullcontext():
+        Measure.parse(judge).check_tolerance(5.0)
 
 
 def test_words():
