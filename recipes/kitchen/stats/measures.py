@@ -78,8 +78,8 @@ class Measure:
         if text[0] in "+-":
             lower = text[0] == "-"
         if lower is None:
-            higher, lower = (f"`{name}`={shlex.quote(sign + word)}" for sign in "+-")
-            raise UserError(f"`{name}` {shorten(text)}: is higher or lower better? Write {higher} or {lower}")
+            ways = " or ".join(f"`{name}`={shlex.quote(sign + word)}" for sign in "+-")
+            raise UserError(f"`{name}` {shorten(text)}: is higher or lower better? Write {ways}")
         return cls(word, lower)
 
     @property
