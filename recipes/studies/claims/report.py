@@ -1,5 +1,6 @@
 """The tables, the figure and the page of `lrlab claims`, of one folder or of several. Nothing here trains."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -55,9 +56,19 @@ def write(store: Store, found: Contents) -> Answer:
     return Answer(claims, found.runs, page.text(claims, title, store.out))
 
 
+def without_names(command: str | None) -> str:
+    """A command without its program's path, its list of claims, which the page holds, and its folder.
+
+    >>> without_names("claims.py --data digits --claims high-lr,low-lr --out results/claims --until-decided")
+    'lrlab claims --data digits --until-decided'
+    """
+    options = re.sub(r"^\S+( claims)?|--(claims|out)[ =]\S+", "", command or "")
+    return " ".join(["lrlab claims", *options.split()])
+
+
 def made_by(manifest: Manifest) -> list[dict]:
     "Command, date and machine of a folder, or of those that were merged into it."
-    own = {"command": manifest.command, "date": manifest.date, "machine": manifest.machine}
+    own = {"command": without_names(manifest.command), "date": manifest.date, "machine": manifest.machine}
     return manifest.other.get("made", [own])
 
 
