@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from fastai.basics import Callback, CancelTrainException, CancelValidException, Learner, Metric
-from fastai.callback.tracker import EarlyStoppingCallback, TrackerCallback
+from fastai.callback.tracker import EarlyStoppingCallback
 from fastai.torch_core import set_seed
 
 import lrlab.callbacks
@@ -24,6 +24,7 @@ from lrlab.callbacks.random_state import seed_loaders
 from lrlab.recipes.kitchen.errors import UserCodeError, UserError
 from lrlab.recipes.kitchen.from_file import FromFile
 from lrlab.recipes.kitchen.learner.classification import class_names, is_classification, is_plain
+from lrlab.recipes.kitchen.learner.no_validation import validate_on
 from lrlab.recipes.kitchen.learner.out_of_memory import is_out_of_memory
 from lrlab.recipes.kitchen.learner.saved_model import save_model
 from lrlab.recipes.kitchen.learner.shared_weights import changed_weights, share_weights
@@ -280,9 +281,8 @@ def try_one_batch(learn: Learner) -> int:
 
 def try_test_batch(learn: Learner) -> None:
     "Test on one batch of the third loader, which every run is tested on after its training."
-    trackers = [cb for cb in learn.cbs if isinstance(cb, TrackerCallback)]
-    with users_code("while testing on one batch"), learn.no_bar(), learn.no_logging(), learn.removed_cbs(trackers):
-        loss, *_ = learn.validate(dl=learn.dls[2], cbs=FirstBatchAlone())
+    with users_code("while testing on one batch"):
+        loss, *_ = validate_on(learn, learn.dls[2], FirstBatchAlone())
     if loss is None:
         raise UserCodeError("the third loader of the Learner has no labels; leave it out, or give it labels to test on")
 

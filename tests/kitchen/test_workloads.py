@@ -13,6 +13,8 @@ from fasttransform import Pipeline
 from lrlab.recipes.kitchen.data import dataloaders as loaders
 from lrlab.recipes.kitchen.data.catalog import load
 from lrlab.recipes.kitchen.data.dataloaders import BatchFlips, Normalized, ToFloat, augmentation
+from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.grid.judging import resolve_measure
 from lrlab.recipes.kitchen.workloads import ImageWorkload, build, make_workload
 from tests.conftest import write_images
 
@@ -296,3 +298,11 @@ def test_a_validation_of_the_head_that_nobody_reads_is_skipped_and_changes_nothi
     (unread, *without), (read, *with_them) = trained
     assert (unread, read) == (0, 2) and len(rows) == 3
     assert all(map(torch.equal, without, with_them)), "the next training draws the same random numbers"
+
+
+def test_no_study_takes_a_tolerance_of_everything():
+    workload = ImageWorkload("digits", size=8)
+    images = workload.load()
+    assert resolve_measure(None, workload, images, 0.5).name == "accuracy"
+    with pytest.raises(UserError, match="`tolerance` 5: expected less than 1 of the accuracy"):
+        resolve_measure(None, workload, images, 5.0)

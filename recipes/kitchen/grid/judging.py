@@ -14,11 +14,12 @@ def judging_to_dict(judge: Measure | None, tolerance: float | None, looks: int) 
     return {**judged, **tolerated, **({} if looks == 1 else {"looks": looks})}
 
 
-def resolve_measure(judge: Measure | None, workload: Workload, data: Any) -> Measure:
-    "The measure `judge`, or that of the workload. Raises UserError for one that no run will have."
+def resolve_measure(judge: Measure | None, workload: Workload, data: Any, tolerance: float | None = None) -> Measure:
+    "The measure `judge`, or that of the workload. Raises UserError for one that no run has, or a `tolerance` of all."
     measure = workload.measure(data) if judge is None else judge
     of_classes = ("accuracy", "loss", "brier") if data.classes else ("loss",)
     known = [*of_classes, *getattr(data, "metrics", ())]
     if measure.name not in known:
         raise UserError(f"`judge` {measure.name}: no run has it; the runs have {', '.join(dict.fromkeys(known))}")
+    measure.check_tolerance(tolerance)
     return measure

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from fastai.basics import Learner
-from fastai.callback.tracker import TrackerCallback
 
+from lrlab.recipes.kitchen.learner.no_validation import validate_on
 from lrlab.recipes.kitchen.learner.out_of_memory import is_out_of_memory
 from lrlab.recipes.kitchen.learner.quick_learner import QuickLearner
 from lrlab.recipes.kitchen.runs.plan import Run
@@ -52,13 +52,8 @@ def test_measures(learn: Learner, recording: Recording) -> dict[str, float]:
 
 
 def measures_on(learn: Learner, loader: Any) -> dict[str, float]:
-    """Loss and metrics on the items of a loader, by the names of their columns.
-
-    The trackers of fastai stand aside: they would look for the values of a training.
-    """
-    trackers = [cb for cb in learn.cbs if isinstance(cb, TrackerCallback)]
-    with learn.no_bar(), learn.no_logging(), learn.removed_cbs(trackers):
-        loss, *values = learn.validate(dl=loader)
+    "Loss and metrics on the items of a loader, by the names of their columns."
+    loss, *values = validate_on(learn, loader)
     return by_column(loss, learn.metrics.attrgot("name"), values)
 
 

@@ -221,8 +221,7 @@ def settle(question: Question, data: Any, learn: Learner, held: Manifest | None 
     steps_per_epoch = len(learn.dls.train)
     if steps_per_epoch == 0:
         raise UserError("there are fewer training images than one batch; choose a smaller `bs`")
-    measure = resolve_measure(question.judge, question.workload, data)
-    measure.check_tolerance(question.tolerance)
+    measure = resolve_measure(question.judge, question.workload, data, question.tolerance)
     schedules = {n: distinct(own, n, steps_per_epoch, question.lrs) for n, own in question.schedules.items()}
     question = replace(question, judge=measure, schedules=schedules)
     return replace(question, looks=count_looks(question, held))

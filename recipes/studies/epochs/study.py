@@ -103,7 +103,8 @@ def extend(question: Question, held: Manifest, out: Path) -> Question:
 
 def settle(question: Question, data: Any, learn: Learner) -> Question:
     "The question with its measure and its schedule. Raises UserError for a Learner or budgets that cannot branch."
-    measure, steps = resolve_measure(question.judge, question.workload, data), len(learn.dls.train)
+    measure = resolve_measure(question.judge, question.workload, data, question.tolerance)
+    steps = len(learn.dls.train)
     shortest = question.budgets[0]
     if shortest * steps < FEWEST_STEPS:
         raise UserError(

@@ -101,9 +101,7 @@ def settle(question: Question, data: Any, learn: Learner) -> Question:
             schedule.multipliers(question.epochs * steps, steps)
         except ValueError as error:
             raise UserError(f"`schedules` {label}: {error}") from error
-    measure = resolve_measure(question.judge, question.workload, data)
-    measure.check_tolerance(question.tolerance)
-    return replace(question, judge=measure)
+    return replace(question, judge=resolve_measure(question.judge, question.workload, data, question.tolerance))
 
 
 def initial_loss(study: Study) -> float:
