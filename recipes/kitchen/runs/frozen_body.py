@@ -4,6 +4,8 @@ That gives the same result as running the body every time if, and only if, the b
 frozen, its batch norms and dropouts are in evaluation mode, and the images are not augmented. A head stage here is so.
 """
 
+from collections.abc import Iterator
+
 import torch
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
@@ -28,22 +30,28 @@ class TensorDL(DataLoader):
             yield self.x[rows], self.y[rows]
 
 
-@torch.no_grad()
-def body_outputs(learn, split: int) -> tuple[torch.Tensor, torch.Tensor]:
-    "What the body makes of every image of a split (0 train, 1 valid), unaugmented and in order, and the labels."
+def body_batches(learn, split: int, mirrored: bool = False) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """What the body makes of the images of a split (0 train, 1 valid), unaugmented and in order, and the labels.
+
+    `mirrored` turns every image from left to right first. The body is in evaluation mode while a batch is computed.
+    """
     loader = learn.dls.loaders[split]
     transforms = [t for t in loader.after_batch.fs if getattr(t, "split_idx", None) != 0]  # without augmentation
-    loader = loader.new(shuffle=False, drop_last=False, after_batch=transforms)
     body, was_training = learn.model[0], learn.model[0].training
-    body.eval()
-    outputs, labels = [], []
-    try:
-        for x, y in loader:
-            with autocast(learn.precision, learn.dls.device):
-                outputs.append(body(x.as_subclass(torch.Tensor)))
-            labels.append(y.as_subclass(torch.Tensor))
-    finally:
-        body.train(was_training)
+    for x, y in loader.new(shuffle=False, drop_last=False, after_batch=transforms):
+        x = x.as_subclass(torch.Tensor)
+        body.eval()
+        try:
+            with torch.no_grad(), autocast(learn.precision, learn.dls.device):
+                outputs = body(x.flip(-1) if mirrored else x)
+        finally:
+            body.train(was_training)
+        yield outputs, y.as_subclass(torch.Tensor)
+
+
+def body_outputs(learn, split: int) -> tuple[torch.Tensor, torch.Tensor]:
+    "All batches of `body_batches` in one."
+    outputs, labels = zip(*body_batches(learn, split), strict=True)
     return torch.cat(outputs), torch.cat(labels)
 
 

@@ -59,10 +59,30 @@ def put_aside(images: ImageSet, seed: int) -> tuple[ImageSet, str]:
     return replace(images, splits={**parts, "test": outer["valid"]}, strata=None), where
 
 
-def take_part(images: ImageSet, share: float) -> ImageSet:
-    "A share of every split, and at least one image of every class."
-    splits = {name: rows[stratified_sample(images.labels[rows], share)] for name, rows in images.splits.items()}
-    return replace(images, splits=splits) if share < 1 else images
+def in_order(images: ImageSet) -> ImageSet:
+    "With the rows of every split in an order in which any first rows have every class, and each in its share."
+    return replace(images, splits={name: rows[_order(images.labels[rows])] for name, rows in images.splits.items()})
+
+
+def _order(labels: np.ndarray) -> np.ndarray:
+    """Positions of the labels [n], dealt so that every class advances at the same pace.
+
+    >>> _order(np.array([0, 0, 0, 0, 1, 1])).tolist()
+    [0, 4, 1, 2, 5, 3]
+    """
+    progress = np.empty(len(labels))
+    for label in np.unique(labels):
+        positions = np.flatnonzero(labels == label)
+        progress[positions] = np.arange(len(positions)) / len(positions)
+    return np.argsort(progress, kind="stable")
+
+
+def take_first(images: ImageSet, n_train: int, n_valid: int) -> ImageSet:
+    "The first images of the training and validation parts, and the same share of the test images as of the former."
+    train, test = images.splits["train"], images.splits["test"]
+    n_test = max(round(len(test) * n_train / len(train)), len(images.classes))
+    first = {"train": train[:n_train], "valid": images.splits["valid"][:n_valid], "test": test[:n_test]}
+    return replace(images, splits=first)
 
 
 def with_validation_images(images: ImageSet, seed: int) -> ImageSet:

@@ -34,7 +34,7 @@ class Trained:
 
 
 def train_final(work: Work, head_lr: float, layers: Layers) -> None:
-    "Step 4 and 5. Writes test.csv, worst.json and, last, model.pkl."
+    "Steps 5 and 6. Writes test.csv, worst.json and, last, model.pkl."
     store, images = work.study.store, work.images
     with work.journal.step(FINAL) as step:
         trained, step.evidence = None, layers.words

@@ -9,7 +9,7 @@ from lrlab.recipes.kitchen.learner.no_validation import NoValidation
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.store.tables import RunResult
-from lrlab.recipes.studies.best.head import split_head
+from lrlab.recipes.studies.best.features import split_head
 from lrlab.recipes.studies.best.plan import MOST_EPOCHS
 from lrlab.recipes.studies.best.timed import CycleByTheClock, fit_until
 

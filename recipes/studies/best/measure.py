@@ -9,7 +9,8 @@ from lrlab.recipes.kitchen.learner.precision import autocast, resolve_precision
 from lrlab.recipes.kitchen.models.create import create
 from lrlab.recipes.studies.best.plan import MEASURED_SIZE, Speed
 
-BATCH, REPEATS = 8, 2  # after one batch that is not counted
+BATCH = 8
+LEAST, MOST, SECONDS = 2, 10, 2.0  # batches that are timed, after one that is not; more of them in the first seconds
 
 
 def measure_speed(arch: str, precision: str, size: int | None, clock: Callable[[], float]) -> Speed:
@@ -35,9 +36,9 @@ def measure_speed(arch: str, precision: str, size: int | None, clock: Callable[[
 
 
 def _seconds(work: Callable[[], None], device: torch.device, clock: Callable[[], float]) -> float:
-    "Seconds of the fastest call."
-    times = []
-    for _ in range(1 + REPEATS):
+    "Seconds of the fastest call. Another program can slow some of them down."
+    times: list[float] = []
+    while len(times) <= LEAST or (len(times) <= MOST and sum(times) < SECONDS):
         start = clock()
         work()
         if device.type == "cuda":

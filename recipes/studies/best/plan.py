@@ -1,17 +1,17 @@
 """What `lrlab best` tries, in which order, and how much of it fits into the time. Arithmetic; nothing here trains.
 
-1. **Size.** A few batches are timed. The largest of SIZES is taken at which what the body makes of the images can be
-   computed in FEATURES_SHARE of the time. Where no size is small enough, the images are not mirrored; where that is not
-   enough either, a part of them has to do.
-2. **Head.** The body stays frozen: what it makes of the images is computed once, and a head trains in seconds. Its LR
-   is one of HEAD_LRS, by three seeds and `lrlab.recipes.decide`.
-3. **All layers**, starting from that head: trials in TRIAL_SHARE of the time show on the validation images whether they
-   gain anything, and at which of LAYER_LRS. Where the time is too short for trials, this is left to step 4.
-4. **Final model.** All layers are trained until the time is up, and kept if they are better than the head on validation
+1. **Size.** A few batches are timed. The largest of SIZES is taken at which the features can be computed in
+   FEATURES_SHARE of the time.
+2. **Features**, which is what the frozen body makes of the images. They are computed until MOST_FEATURES_SHARE of the
+   time is used up; images that come later are left out. The images that are taken are mirrored too if that fits.
+3. **Head.** It trains on the features in seconds. Its LR is one of HEAD_LRS, by three seeds and `lrlab.recipes.decide`.
+4. **All layers**, starting from that head: trials in TRIAL_SHARE of the time show on the validation images whether they
+   gain anything, and at which of LAYER_LRS. Where the time is too short for trials, this is left to step 5.
+5. **Final model.** All layers are trained until the time is up, and kept if they are better than the head on validation
    images. Where not even LEAST_STEPS fit, the head is the result, and the command ends early. What the trials have
    shown before, or the head alone, is trained with half of the validation images too. The other half then sets the
    temperature, and catches a training that went wrong.
-5. **Test**, once, on images that nothing of the above has seen.
+6. **Test**, once, on images that nothing of the above has seen.
 """
 
 import math
@@ -26,7 +26,7 @@ HEAD_EPOCHS = 5
 LAYER_LRS = (3e-4, 1e-3)  # of the head; the first layers get it divided by DIVISOR
 DIVISOR = 100  # as in fine_tune of fastai
 SEEDS = (0, 1, 2)  # of the comparisons
-FEATURES_SHARE, MOST_FEATURES_SHARE = 0.3, 0.5  # of the time, for what the body makes of the images
+FEATURES_SHARE, MOST_FEATURES_SHARE = 0.3, 0.5  # of the time, for the features
 VIEWS = 2  # of every image: itself and its mirror image
 HEAD_SHARE = 0.2  # of the time, for all heads; the rest of their seeds are not trained then
 TRIAL_SHARE = 0.3  # of the time that is left after the heads
@@ -52,6 +52,14 @@ class Speed(NamedTuple):
         factor = (size / self.size) ** 2
         return Speed(size, self.predict * factor, self.train * factor)
 
+    def corrected(self, predict: float) -> "Speed":
+        """As measured later, on the images themselves: training is as many times slower as prediction is.
+
+        >>> Speed(96, 0.01, 0.04).corrected(0.02)
+        Speed(size=96, predict=0.02, train=0.08)
+        """
+        return Speed(self.size, predict, self.train * predict / self.predict)
+
 
 def choose_size(speed: Speed, n_images: int, seconds: float, sizes: tuple[int, ...] = SIZES) -> int:
     """The largest size at which the features of all images fit into their share of the time; else the smallest.
@@ -72,16 +80,15 @@ def epochs_in(seconds: float, speed: Speed, n_train: int) -> float:
     return seconds / (n_train * speed.train)
 
 
-def fit_images(speed: Speed, n_images: int, seconds: float) -> tuple[int, float]:
-    """How many views of every image fit at `speed`'s size, 2 or 1, and which share of the images.
+def has_time_to_mirror(used: float, train_share: float, seconds: float) -> bool:
+    """Whether the features of mirrored training images fit into FEATURES_SHARE of `seconds` too.
 
-    >>> [fit_images(Speed(64, 0.01, 0.02), 1000, seconds) for seconds in (100, 50, 10)]
-    [(2, 1.0), (1, 1.0), (1, 0.5)]
+    `used` seconds went into the features of all images, of which `train_share` are training images.
+
+    >>> has_time_to_mirror(15, 0.8, 100), has_time_to_mirror(20, 0.8, 100)
+    (True, False)
     """
-    cost = n_images * speed.predict
-    if VIEWS * cost <= FEATURES_SHARE * seconds:
-        return VIEWS, 1.0
-    return 1, min(1.0, MOST_FEATURES_SHARE * seconds / cost)
+    return used * (1 + train_share) <= FEATURES_SHARE * seconds
 
 
 def is_long_enough(seconds: float, speed: Speed, n_train: int, bs: int) -> bool:

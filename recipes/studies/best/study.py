@@ -25,9 +25,10 @@ from lrlab.recipes.kitchen.text import percent, plural
 from lrlab.recipes.kitchen.workloads import ImageWorkload, using_threads
 from lrlab.recipes.studies.best import plan
 from lrlab.recipes.studies.best.budget import Budget
-from lrlab.recipes.studies.best.data import count_for_training, count_images, put_aside, take_part
+from lrlab.recipes.studies.best.data import count_for_training, count_images, in_order, put_aside, take_first
+from lrlab.recipes.studies.best.features import compute_features
 from lrlab.recipes.studies.best.final import FINAL, train_final
-from lrlab.recipes.studies.best.head import compute_features, train_head
+from lrlab.recipes.studies.best.head import train_head
 from lrlab.recipes.studies.best.journal import Journal, Step, find_step, stored_steps
 from lrlab.recipes.studies.best.layers import put_head, train_layers
 from lrlab.recipes.studies.best.measure import measure_speed
@@ -75,8 +76,7 @@ def answer(
         first = find_step(steps, SIZE) or choose_size(question, budget)
         size = question.workload.size or first.facts["size"]
         question = replace(question, workload=replace(question.workload, size=size))
-        settle = partial(check_parts, share=first.facts["share"])
-        with open_study("best", question, out, fresh=fresh, settle=settle) as study:
+        with open_study("best", question, out, fresh=fresh, settle=check_parts) as study:
             journal = Journal(study.store, budget)
             if not journal.find(SIZE):
                 journal.add(first)
@@ -102,19 +102,16 @@ def choose_size(question: Question, budget: Budget) -> Step:
         )
     size = plan.choose_size(speed, n_images, seconds, sizes)
     at_size = speed.at(size)
-    views, share = plan.fit_images(at_size, n_images, seconds)
     evidence = (
         f"training takes {1000 * at_size.train:.1f} ms an image of {size} px, prediction {1000 * at_size.predict:.1f}"
     )
     decision = f"{size} px" + (" as asked for" if workload.size else f", of {', '.join(map(str, sizes))}")
-    decision += f"; {share:.0%} of the images, for more there is no time".replace("%", " %") if share < 1 else ""
-    facts = {"size": size, "speed": list(at_size), "views": views, "share": share}
-    return Step(SIZE, evidence, decision, facts=facts)
+    return Step(SIZE, evidence, decision, facts={"size": size, "speed": list(at_size)})
 
 
-def check_parts(question: Question, images: ImageSet, _: Any, share: float) -> Question:
+def check_parts(question: Question, images: ImageSet, _: Any) -> Question:
     "The question itself. Raises UserError for too few images, or a batch that the training images cannot fill."
-    parts = take_part(put_aside(images, question.seed)[0], share)
+    parts = put_aside(images, question.seed)[0]
     counts = {name: len(rows) for name, rows in parts.splits.items()}
     if counts["valid"] < 2:
         shown = ", ".join(f"{count} {name}" for name, count in counts.items())
@@ -124,17 +121,16 @@ def check_parts(question: Question, images: ImageSet, _: Any, share: float) -> Q
 
 
 def take_steps(study: Study, journal: Journal) -> None:
-    "Steps 2 to 5."
-    facts = journal.steps[0].facts  # of the size, as a resumed command must have them too
+    "Steps 2 to 6."
     images, test_from = put_aside(study.image_set, study.question.seed)
-    images = take_part(images, facts["share"])
+    images = in_order(images)
+    learn = replace(study.workload, aug="none").learner(study.question.seed, images)
+    features, facts = compute_features(learn, mirrors(study.workload.aug, images.flips), journal)
+    images = take_first(images, facts["train"], facts["valid"])
     counts = {name: len(rows) for name, rows in images.splits.items()}
     study.store.update(other=study.store.manifest.other | {"test_from": test_from, "parts": counts})
-    learn = replace(study.workload, aug="none").learner(study.question.seed, images)
-    tell = lambda share: journal.now(f"what the body makes of the images, {share:.0%}")  # noqa: E731
-    mirror = facts["views"] > 1 and mirrors(study.workload.aug, images.flips)
-    features = compute_features(learn, mirror, tell)
-    work = Work(study, journal, images, features, plan.Speed(*facts["speed"]))
+    speed = plan.Speed(*journal.steps[0].facts["speed"]).corrected(facts["seconds"])
+    work = Work(study, journal, images, features, speed)
     head_lr = choose_head(work)
     train_final(work, head_lr, choose_layers(work, head_lr))
 
@@ -149,7 +145,7 @@ def mirrors(aug: str | None, flips: str | None) -> bool:
 
 
 def choose_head(work: Work) -> float:
-    "Step 2: the LR of the head. All LRs get a seed, then the next one, while their share of the time lasts."
+    "Step 3: the LR of the head. All LRs get a seed, then the next one, while their share of the time lasts."
     journal = work.journal
     if done := journal.find(HEAD):
         journal.best = done.facts["best"]
@@ -173,7 +169,7 @@ def choose_head(work: Work) -> float:
 
 
 def choose_layers(work: Work, head_lr: float) -> plan.Layers:
-    "Step 3: whether training all layers gains anything, and at which LR. Without enough time it is left open."
+    "Step 4: whether training all layers gains anything, and at which LR. Without enough time it is left open."
     if done := work.journal.find(LAYERS):
         return plan.Layers(**done.facts)
     n_train, left = len(work.images.splits["train"]), work.journal.budget.for_training()

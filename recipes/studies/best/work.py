@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.grid.study import Study
-from lrlab.recipes.studies.best.head import Features
+from lrlab.recipes.studies.best.features import Features
 from lrlab.recipes.studies.best.journal import Journal
 from lrlab.recipes.studies.best.plan import Speed
 

@@ -25,7 +25,7 @@ from tests.studies.drawing import check_words, drawn
 
 prepare_torchvision()  # timm imports torchvision
 pytest.importorskip("timm")
-STEPS = ["Speed and image size", "Head on the frozen body", "All layers", "Final model"]
+STEPS = ["Speed and image size", "Features of the images", "Head on the frozen body", "All layers", "Final model"]
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,7 @@ def a_speed():
     "The same on every machine, so that the clock of the tests decides what fits."
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "measure_speed", lambda *_: plan.Speed(32, 0.002, 0.009))
+        patch.setattr(plan.Speed, "corrected", lambda speed, _: speed)
         yield
 
 
@@ -51,7 +52,7 @@ def a_speed():
 def ask(digits, resnet_file):
     "Ask for the best model of the digits, by a clock of its own."
 
-    def go(out, minutes=1.0, tick=0.3, clock=None, seed=0):
+    def go(out, minutes=1.0, tick=0.2, clock=None, seed=0):
         workload = make_workload(str(digits), "test_resnet", 32, None, "fp32", str(resnet_file))
         return study.answer(study.Question(workload, minutes, seed, 1), out, clock=clock or Clock(tick))
 
@@ -66,7 +67,7 @@ def few_heads(monkeypatch):
 
 @pytest.fixture(scope="module")
 def answered(ask, tmp_path_factory):
-    out, clock = tmp_path_factory.mktemp("best"), Clock(0.3)
+    out, clock = tmp_path_factory.mktemp("best"), Clock(0.2)
     return out, ask(out, clock=clock), clock
 
 
@@ -120,12 +121,30 @@ def test_few_images_leave_some_of_every_class_for_validation(digits, n_valid):
     assert (len(final.splits["valid"]) < len(few)) == (n_valid > 1)
 
 
-def test_too_little_time_for_all_images_takes_a_part_of_every_class(digits):
+def test_the_first_images_of_every_part_have_every_class(digits):
     parts, _ = data.put_aside(load(str(digits), 8), 0)
-    part = data.take_part(parts, 0.3)
-    for name, rows in part.splits.items():
-        assert set(rows) < set(parts.splits[name]) and len(set(part.labels[rows])) == 10
-    assert data.take_part(parts, 1.0) is parts
+    ordered = data.in_order(parts)
+    for name, rows in ordered.splits.items():
+        assert set(rows) == set(parts.splits[name]) and len(set(parts.labels[rows[:10]])) == 10
+    part = data.take_first(ordered, 50, 20)
+    assert {name: len(rows) for name, rows in part.splits.items()} == {"train": 50, "valid": 20, "test": 15}
+    counts = np.bincount(part.labels[part.splits["train"]])
+    assert counts.min() >= 4 and counts.max() <= 6
+
+
+def test_images_are_taken_until_their_time_is_used_up(ask, tmp_path, few_heads, monkeypatch):
+    "On a machine that is slower than it seemed. The report says which share that is; a resumed command takes the same."
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "choose_head", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            ask(tmp_path, minutes=0.5, tick=1.0)
+    parts = Manifest.read(tmp_path).other["parts"]
+    assert 10 <= parts["train"] < 204 and 10 <= parts["valid"] <= 36 and 10 <= parts["test"] < 60
+    found = ask(tmp_path, minutes=0.5, tick=0.001)
+    step = found.steps[1]
+    share = (parts["train"] + parts["valid"]) / 240
+    assert step.decision == f"{100 * share:.1f} % of the images; for more there is no time"
+    assert Manifest.read(tmp_path).other["parts"] == parts and len(found.test) == parts["test"]
 
 
 def test_parts_that_the_data_bring_are_the_test(digits):
@@ -153,10 +172,10 @@ def test_a_stopped_command_continues_in_the_time_that_is_left(answered, ask, tmp
         with pytest.raises(KeyboardInterrupt):
             ask(tmp_path)
     stored = Manifest.read(tmp_path).other["steps"]
-    assert [step["name"] for step in stored] == STEPS[:3] and not (tmp_path / "model.pkl").exists()
+    assert [step["name"] for step in stored] == STEPS[:4] and not (tmp_path / "model.pkl").exists()
     monkeypatch.setattr(study, "train_one", lambda *_: pytest.fail("a finished run is trained again"))
     monkeypatch.setattr(study, "measure_speed", lambda *_: pytest.fail("the machine is timed again"))
-    clock = Clock(0.3)
+    clock = Clock(0.2)
     again = ask(tmp_path, clock=clock)
     assert [step.name for step in again.steps] == STEPS
     assert clock.now < 60 - sum(step["seconds"] for step in stored)
@@ -170,7 +189,7 @@ def test_all_layers_that_fail_leave_the_head(ask, tmp_path, few_heads, monkeypat
     "No memory for them: the head is the result, and the report says why."
     monkeypatch.setattr(plan, "plan_trials", lambda *_: None)
     monkeypatch.setattr(layers, "CycleByTheClock", _no_memory)
-    found = ask(tmp_path, tick=0.3)
+    found = ask(tmp_path, tick=0.2)
     assert "out of memory" in found.steps[-1].evidence and "the head alone" in found.steps[-1].decision
     assert found.accuracy > 0.5 and "All layers" not in [step.name for step in found.steps]
 
