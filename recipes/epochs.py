@@ -62,6 +62,8 @@ def main(
     precision: o.Precision = "auto",
     jobs: o.Jobs = "auto",
     threads: o.Threads = 1,
+    engine: o.Engine = "local",
+    address: o.Address = None,
     no_cache: o.NoCache = False,
     out: o.Out = "results/epochs",
     fresh: o.Fresh = False,
@@ -71,7 +73,7 @@ def main(
 ):
     "Compare numbers of epochs by cooldowns off one trunk: what longer training gains, with intervals."
     from lrlab.recipes.kitchen import learner_workload
-    from lrlab.recipes.kitchen.grid.place import Place
+    from lrlab.recipes.kitchen.grid.place import place_for
     from lrlab.recipes.studies.epochs import study
 
     workload = learner_workload.choose_workload(
@@ -87,7 +89,7 @@ def main(
     )
     tuning = None if untuned else study.TUNING
     question = study.Question(workload, epochs, seeds, lr_max, beside, tuning, judge, tolerance, threads)
-    return study.answer(question, out, Place(jobs=jobs), fresh)
+    return study.answer(question, out, place_for(engine, jobs, address), fresh)
 
 
 if __name__ == "__main__":

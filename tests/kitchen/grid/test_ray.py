@@ -6,7 +6,7 @@ import time
 import pandas as pd
 import pytest
 
-from lrlab.recipes import compare
+from lrlab.recipes import compare, epochs
 from lrlab.recipes.kitchen.store.store import Store
 from tests.conftest import write_images
 from tests.kill_grid import numbers
@@ -66,3 +66,9 @@ def test_a_killed_node_loses_no_run_and_your_own_learner_trains_there(cluster, t
     local = compare.main(**own, jobs=1, out=tmp_path / "own")
     assert list(remote.runs.status) == ["ok"] * 4
     pd.testing.assert_frame_equal(numbers(remote.out), numbers(local.out), check_exact=True)
+
+    trunks = own | {"epochs": "1,2", "beside": "none", "untuned": True, "jobs": 1}
+    del trunks["schedules"]
+    epochs.main(**trunks, engine="ray", address=cluster.address, out=tmp_path / "trunks-ray")
+    epochs.main(**trunks, out=tmp_path / "trunks")
+    pd.testing.assert_frame_equal(numbers(tmp_path / "trunks-ray"), numbers(tmp_path / "trunks"), check_exact=True)
