@@ -145,8 +145,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     use_threads(threads)
     rows = []
-    for name in options.data.split(","):
-        for seed in map(int, options.seeds.split(",")):
+    for seed in map(int, options.seeds.split(",")):  # outside, so that a table that was stopped has every data set
+        for name in options.data.split(","):
             place = Path(tempfile.mkdtemp(prefix="lrlab-best-"))
             folder, files, labels = write_folder(name, place, seed)
             best = run_best(folder, options.minutes, seed, clock, threads)
@@ -187,7 +187,8 @@ def write_page(table: pd.DataFrame, options: argparse.Namespace) -> None:
     machine, limit = environment(), 60 * options.minutes
     given = f"In {options.minutes:g} minute" + "s" * (options.minutes != 1)
     on_time = int((ours.seconds <= 1.05 * limit).sum())
-    command = f"python tests/benchmarks/best_against_fine_tune.py --minutes {options.minutes:g} --seeds {options.seeds}"
+    seeds = ",".join(map(str, sorted(ours.seed.unique())))
+    command = f"python tests/benchmarks/best_against_fine_tune.py --minutes {options.minutes:g} --seeds {seeds}"
     (options.out / "README.md").write_text(
         f"""# Does `lrlab best` beat `fine_tune` in the same time?
 
