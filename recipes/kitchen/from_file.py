@@ -1,5 +1,6 @@
 """A function in a file of the user's own, by its path and name. Imports nothing heavy."""
 
+import importlib
 import importlib.util
 import re
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.text import typed_path
+from lrlab.recipes.kitchen.text import import_name, typed_path
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,15 @@ def _module(file: str) -> Any:
 
     prepare_torchvision()
     path = Path(file)
-    is_taken = _is_taken(path)
-    name = re.sub(r"\W", "_", file) if is_taken else path.stem
+    root, name = import_name(path)
+    if root != path.parent:
+        sys.path.append(str(root))  # of the package; last, so that it replaces nothing
+    is_taken = _is_taken(name, path)
+    name = re.sub(r"\W", "_", file) if is_taken else name
     # Worker processes have the same path. First in it, a file random.py would replace Python's own random there.
     sys.path.insert(len(sys.path) if is_taken else 0, str(path.parent))
+    if "." in name:
+        return importlib.import_module(name)
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     sys.modules[name] = module  # what is pickled names its module
@@ -67,10 +73,10 @@ def _module(file: str) -> Any:
     return module
 
 
-def _is_taken(path: Path) -> bool:
-    "Whether another module has the name of this file, such as random, or one that no module can have."
+def _is_taken(name: str, path: Path) -> bool:
+    "Whether another module than this file has the name, such as random, or whether no module can have it."
     try:
-        found = importlib.util.find_spec(path.stem)
+        found = importlib.util.find_spec(name)
     except (ImportError, ValueError):  # my.train, __main__
         return True
     return found is not None and found.origin != str(path)

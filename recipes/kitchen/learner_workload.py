@@ -102,7 +102,9 @@ class LearnerWorkload(Workload):
         Learner that cannot be used.
         """
         stage("Making the Learner twice")
-        first = identity(trained := self.learner(CHECKED_SEED))
+        trained = call(self.make_learner, CHECKED_SEED)
+        sets_seed = torch.initial_seed() != CHECKED_SEED
+        first = identity(prepare_for_seed(trained, CHECKED_SEED))
         n_classes = try_one_batch(trained)
         with changed_weights(trained.model):
             second = identity(learn := self.learner(CHECKED_SEED))
@@ -118,7 +120,7 @@ class LearnerWorkload(Workload):
             facts["source"] = file
         known = {key: value for key, value in first.items() if key not in changed}
         _, *metrics = by_column(0.0, names := learn.metrics.attrgot("name"), [0.0] * len(names))
-        warnings = tuple(_warnings(learn, changed))
+        warnings = tuple(_warnings(learn, changed, sets_seed))
         for warning in warnings:
             print_note(self.name, warning)
         return OwnData(self.name, facts, known | _code(self.make_learner), tuple(metrics), classes, warnings)
@@ -132,11 +134,7 @@ class LearnerWorkload(Workload):
         return {"learner": self.name, **data.identity}
 
     def learner(self, seed: int = 0, data: OwnData | None = None) -> Learner:
-        learn = call(self.make_learner, seed)
-        set_seed(seed)
-        seed_loaders(learn.dls, seed)
-        learn.model_dir = scratch_folder()  # callbacks that save the model would overwrite each other's files
-        return learn
+        return prepare_for_seed(call(self.make_learner, seed), seed)
 
     def naming_errors(self, doing: str) -> AbstractContextManager:
         return users_code(f"while {doing}")
@@ -146,6 +144,14 @@ def _prepared() -> LearnerWorkload:
     "A workload without its function, where torchvision can be imported."
     prepare_torchvision()
     return object.__new__(LearnerWorkload)
+
+
+def prepare_for_seed(learn: Learner, seed: int) -> Learner:
+    "The Learner, whose batches and augmentation are those of the seed from now on."
+    set_seed(seed)
+    seed_loaders(learn.dls, seed)
+    learn.model_dir = scratch_folder()  # callbacks that save the model would overwrite each other's files
+    return learn
 
 
 def call(make_learner: Callable[[], Learner], seed: int) -> Learner:
@@ -377,7 +383,12 @@ def count_items(loader: Any) -> int:
     return len(loader)
 
 
-def _warnings(learn: Learner, changed: list[str]) -> Iterator[str]:
+def _warnings(learn: Learner, changed: list[str], sets_seed: bool) -> Iterator[str]:
+    if sets_seed:
+        yield (
+            "the function sets the random seed itself, so all runs start from the same weights, and intervals do not "
+            "cover others; leave that line out, since the seed of each run is set before the function is called"
+        )
     if changed:
         yield (
             f"the Learner is not the same twice for the same seed: {', '.join(changed)} differ. Pairs of runs with the "

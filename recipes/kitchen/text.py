@@ -43,6 +43,14 @@ def typed_path(path: Any) -> Path:
         raise UserError(f"{path}: there is no such home folder") from None
 
 
+def import_name(path: Path) -> tuple[Path, str]:
+    "The folder that a file is imported from, and its name there: `mine.train` if the file is in a package `mine`."
+    folder, name = path.parent, path.stem
+    while (folder / "__init__.py").is_file() and folder.name.isidentifier():
+        folder, name = folder.parent, f"{folder.name}.{name}"
+    return folder, name
+
+
 def shorten(text, length: int = 60) -> str:
     "`text` on one line of at most `length` characters."
     text = " ".join(str(text).split())

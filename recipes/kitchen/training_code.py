@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lrlab.recipes.kitchen.image_source import OPTIONS
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
+from lrlab.recipes.kitchen.text import import_name
 
 
 def training_code(config: dict, schedule: str, epochs: int, lr_max: LearningRate | str, cbs: str) -> str:
@@ -29,12 +30,14 @@ def own_learner(config: dict) -> tuple[list[str], list[str]]:
     function, _, file = name.partition(" of ")
     if not function.isidentifier():
         return [], [f"# learn: {function}"]
-    folder = Path(source).parent
+    folder, module = import_name(Path(source or file))
     is_elsewhere = bool(source) and folder != Path.cwd()
     imports = ["import sys", "", f"sys.path.insert(0, {str(folder)!r})"] if is_elsewhere else []
-    if file and not Path(file).stem.isidentifier():  # `import` cannot name my-train.py
+    if not file:
+        return imports, [f"learn = {function}()"]
+    if not Path(file).stem.isidentifier():  # `import` cannot name my-train.py
         return [*imports, "from runpy import run_path"], [f"learn = run_path({source or file!r})[{function!r}]()"]
-    return [*imports, *([f"from {Path(file).stem} import {function}"] if file else [])], [f"learn = {function}()"]
+    return [*imports, f"from {module} import {function}"], [f"learn = {function}()"]
 
 
 def callbacks_in(call: str) -> set[str]:

@@ -16,6 +16,7 @@ from fastai.callback.tracker import EarlyStoppingCallback, SaveModelCallback
 from fastai.data.load import DataLoader
 from fastai.losses import CrossEntropyLossFlat, MSELossFlat
 from fastai.metrics import accuracy, error_rate, rmse
+from fastai.torch_core import set_seed
 
 from lrlab.recipes.kitchen.errors import UserCodeError, UserError
 from lrlab.recipes.kitchen.from_file import FromFile
@@ -25,6 +26,7 @@ from lrlab.recipes.kitchen.learner_workload import LearnerWorkload, choose_workl
 from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.runs.train import train_run
 from lrlab.recipes.kitchen.schedule_names import parse_schedules
+from lrlab.recipes.kitchen.training_code import own_learner
 from tests.kitchen import tasks
 from tests.kitchen.tasks import LABELS, X, classifier, loaders
 
@@ -219,6 +221,15 @@ def test_a_model_that_was_made_once_is_refused_unless_its_weights_are_put_back()
     assert LearnerWorkload(put_back).load().warnings == ()
 
 
+def test_a_function_that_sets_the_seed_itself_is_told():
+    def make():
+        set_seed(42)
+        return classifier()
+
+    (warning,) = LearnerWorkload(make).load().warnings
+    assert "sets the random seed itself, so all runs start from the same weights" in warning
+
+
 def test_a_file_is_run_with_the_same_random_numbers_and_changes_none_of_a_run(tmp_path):
     "Two processes that start with different seeds split the data of the file alike, and a first call is as the later."
     here = "import torch\nfrom tests.kitchen.tasks import classifier\nsplit = torch.rand(1)\n"
@@ -295,6 +306,29 @@ def test_a_function_of_a_file(tmp_path):
     file.with_name("script.py").write_text("import argparse\n\nargparse.ArgumentParser().parse_args(['--bs', '8'])\n")
     with pytest.raises(UserCodeError, match=r"script.py, line 3, in <module>: SystemExit: 2"):
         LearnerWorkload(FromFile.parse(f"{tmp_path}/script.py:make")).load()
+
+
+def test_a_function_of_a_file_in_a_package(tmp_path, monkeypatch):
+    "With relative and absolute imports, and with those of a script; what it makes can be pickled."
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    folder = tmp_path / "my_project" / "models"
+    folder.mkdir(parents=True)
+    for package in (folder, folder.parent):
+        (package / "__init__.py").touch()
+    (folder.parent / "base.py").write_text("class Here: ...\n")
+    (folder / "beside.py").write_text("number = 3\n")
+    for name, line in {
+        "relative": "from ..base import Here",
+        "absolute": "from my_project.base import Here",
+        "script": "import beside\nfrom ..base import Here",
+    }.items():
+        (folder / f"{name}.py").write_text(f"{line}\n")
+        made = FromFile.parse(f"{folder}/{name}.py:Here")()
+        assert type(made).__module__ == "my_project.base" and type(pickle.loads(pickle.dumps(made))) is type(made)
+    question, data = {"learner": "Here of relative.py"}, {"source": str(folder / "relative.py")}
+    imports, call = own_learner({"question": question, "data": data})
+    assert imports[-1] == "from my_project.models.relative import Here" and call == ["learn = Here()"]
+    assert f"sys.path.insert(0, {str(tmp_path)!r})" in imports
 
 
 @pytest.mark.parametrize("name", ["random", "fastai", "my.train"])
