@@ -1,7 +1,7 @@
 """What `lrlab best` tries, in which order, and how much of it fits into the time. Arithmetic; nothing here trains.
 
 1. **Size.** A few batches are timed. The largest of SIZES is taken at which the features can be computed in
-   FEATURES_SHARE of the time.
+   FEATURES_SHARE of the time, or in HEAD_FEATURES_SHARE where there is no time for all layers.
 2. **Features**, which is what the frozen body makes of the images. They are computed until MOST_FEATURES_SHARE of the
    time is used up; images that come later are left out. The images that are taken are mirrored too if that fits.
 3. **Head.** It trains on the features in seconds. Its LR is one of HEAD_LRS, by three seeds and `lrlab.recipes.decide`.
@@ -26,12 +26,14 @@ HEAD_EPOCHS = 5
 LAYER_LRS = (3e-4, 1e-3)  # of the head; the first layers get it divided by DIVISOR
 DIVISOR = 100  # as in fine_tune of fastai
 SEEDS = (0, 1, 2)  # of the comparisons
-FEATURES_SHARE, MOST_FEATURES_SHARE = 0.3, 0.5  # of the time, for the features
-VIEWS = 2  # of every image: itself and its mirror image
+FEATURES_SHARE, HEAD_FEATURES_SHARE = 0.3, 0.5  # of the time, for the features; if the head alone will be trained
+MOST_FEATURES_SHARE = 0.6  # of the time; images that would come later are left out
+VIEWS = 2  # of an image that may be mirrored
 HEAD_SHARE = 0.2  # of the time, for all heads; the rest of their seeds are not trained then
 TRIAL_SHARE = 0.3  # of the time that is left after the heads
 TRIAL_STEPS, TRIAL_EPOCHS = 300, 4  # of a trial at least: of several seeds, and of a single one
 LEAST_EPOCHS, LEAST_STEPS = 1.0, 200  # of all layers in the final training: with fewer steps the head alone is better
+LARGEST_BS = 64  # unless the user says otherwise
 MOST_EPOCHS = 30  # of all layers; more time than that is not used
 TOO_SHORT = f"all layers are not trained: no time for {LEAST_STEPS} steps, and fewer lose accuracy"
 
@@ -61,14 +63,22 @@ class Speed(NamedTuple):
         return Speed(self.size, predict, self.train * predict / self.predict)
 
 
-def choose_size(speed: Speed, n_images: int, seconds: float, sizes: tuple[int, ...] = SIZES) -> int:
-    """The largest size at which the features of all images fit into their share of the time; else the smallest.
+def choose_size(speed: Speed, n_images: int, seconds: float, views: int = VIEWS, sizes: tuple[int, ...] = SIZES) -> int:
+    """The largest size at which the features of all views of all images fit into their time; else the smallest.
+
+    Where there is no time for all layers after that, the head alone will be trained, and the share is larger.
 
     >>> [choose_size(Speed(96, 0.005, 0.02), 1000, seconds) for seconds in (10, 50, 1000)]
-    [64, 96, 224]
+    [64, 128, 224]
     """
-    fitting = [size for size in sizes if VIEWS * n_images * speed.at(size).predict <= FEATURES_SHARE * seconds]
-    return max(fitting, default=min(sizes))
+
+    def largest(share: float) -> int:
+        fitting = [size for size in sizes if views * n_images * speed.at(size).predict <= share * seconds]
+        return max(fitting, default=min(sizes))
+
+    size = largest(FEATURES_SHARE)
+    rest = (1 - FEATURES_SHARE - HEAD_SHARE) * seconds
+    return size if is_long_enough(rest, speed.at(size), n_images, LARGEST_BS) else largest(HEAD_FEATURES_SHARE)
 
 
 def epochs_in(seconds: float, speed: Speed, n_train: int) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from lrlab.callbacks import OneCycle
+from lrlab.recipes.kitchen.data.catalog import DATASETS, split_count
 from lrlab.recipes.kitchen.data.dataloaders import check_batch_size
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
@@ -100,7 +101,9 @@ def choose_size(question: Question, budget: Budget) -> Step:
             f"`minutes` {budget.seconds / 60:g}: no time is left to train after the start, which took "
             f"{budget.seconds - budget.left():.0f} s; give it more"
         )
-    size = plan.choose_size(speed, n_images, seconds, sizes)
+    is_known = split_count(str(workload.data))[0] in DATASETS  # else nobody knows which flips keep the label
+    views = plan.VIEWS if mirrors(workload.aug, "horizontal" if is_known else None) else 1
+    size = plan.choose_size(speed, n_images, seconds, views, sizes)
     at_size = speed.at(size)
     evidence = (
         f"training takes {1000 * at_size.train:.1f} ms an image of {size} px, prediction {1000 * at_size.predict:.1f}"
