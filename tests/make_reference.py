@@ -32,6 +32,7 @@ COMMANDS = {  # folder -> command
     "learning_rate_solar": "learning-rate --data solar",
     "snapshot_ensemble": "snapshot-ensemble",
     "gradient_descent": "gradient-descent",
+    "speed": "speed",
     "transfer": "transfer --seeds 8",  # the three of the default decide little
     "transfer_vs_scratch": "transfer-vs-scratch",
     "transfer_224": "transfer --arms head_only --size 224 --epochs 10 --lr slice(3e-6,1e-3) --seeds 5",

@@ -47,6 +47,12 @@ def numbers(text: str) -> list[str]:
     return re.findall(r"\d[\d,.]*\d(?:e-?\d+)?|\d(?:e-?\d+)?", text)
 
 
+def pages_numbers(*folders: str) -> set[str]:
+    "All numbers on the pages of results, the printed answers included."
+    texts = [(ROOT / "results" / "reference" / folder / "README.md").read_text(encoding="utf-8") for folder in folders]
+    return set(re.findall(r"\d[\d,.]*\d(?:e-?\d+)?|\d(?:e-?\d+)?", "\n".join(texts)))
+
+
 PAGES = ("README.md", "README.th.md", "CONTRIBUTING.md", "recipes/README.md")
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in PAGES}
 TEXTS["quickstart.ipynb"] = notebook_text(ROOT / "recipes" / "quickstart.ipynb")
@@ -93,6 +99,28 @@ def test_links_and_figures_are_there(name):
 def test_every_recipe_is_in_the_readme(recipe):
     assert f"`lrlab {recipe}" in README
     assert f"\n## {recipe}\n" in TEXTS["recipes/README.md"]
+
+
+ROWS = re.findall(r"^\|.*\| `lrlab .*?` \| ([\d.]+) \| .*\[(.*)\]\(results/reference/(\w+)/.*\|$", README, flags=re.M)
+
+
+@pytest.mark.parametrize(("minutes", "answer", "folder"), ROWS)
+def test_the_table_of_recipes_says_what_the_results_say(minutes, answer, folder):
+    page = (ROOT / "results" / "reference" / folder / "README.md").read_text(encoding="utf-8")
+    assert set(numbers(answer)) <= pages_numbers(folder)
+    if took := re.search(r"took ([\d.]+) minutes( of one core)?", page):
+        assert float(minutes) == (round(float(took[1]) / 2 + 0.1) if took[2] else float(took[1])), "on two cores"
+
+
+def test_the_answer_and_the_speed_are_those_of_the_results():
+    (answer,) = [code for language, code in blocks(README) if language == "text"]
+    page = (ROOT / "results" / "reference" / "compare" / "README.md").read_text(encoding="utf-8")
+    parts = [part.strip("\n") for part in answer.split("...\n")]
+    printed = re.sub(r" *#.*$", "", page, flags=re.M)
+    assert len(parts) == 2 and all(part in printed for part in parts)
+    section = README.partition("## How fast it is")[2].partition("\n## ")[0]
+    own = set(numbers(section)) - {"2", "16"}  # AVX2, bf16
+    assert len(own) > 5 and own <= pages_numbers("compare", "speed")
 
 
 def test_the_test_command_is_the_one_that_ci_runs():

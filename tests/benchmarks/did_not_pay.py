@@ -1,6 +1,6 @@
 """What was tried for speed and did not pay, measured side by side.
 
-    python tests/benchmarks/did_not_pay.py      # writes results/reference/speed/did_not_pay.csv and README.md
+    python tests/benchmarks/did_not_pay.py      # writes results/reference/did_not_pay/
 
 Every pair is measured in turns in one process of one thread: the median of the repeats, the lowest and the highest.
 """
@@ -34,7 +34,7 @@ from lrlab.recipes.kitchen.workloads import ImageWorkload  # noqa: E402
 
 prepare_torchvision()  # before fastai.vision.augment
 
-TARGET = ROOT / "results" / "reference" / "speed"
+TARGET = ROOT / "results" / "reference" / "did_not_pay"
 REPEATS = 7
 GRID_STEPS = 24 * 7 * 30  # optimizer steps of the default comparison
 Row = tuple[str, str, float, float, float, str]  # idea, arm, median, lowest, highest, unit
@@ -188,11 +188,7 @@ def page(rows: list[Row]) -> str:
     saved = GRID_STEPS * (of["torch.compile", "eager"] - of["torch.compile", "compiled"]) / 2e3
     cost = of["torch.compile", "compiling, once per process"]
     lines = [
-        "# Speed",
-        "",
-        "`speed.csv` and `speed.png` are what `lrlab speed` measured; `config.json` has the command and the machine.",
-        "",
-        "## What else was tried",
+        "# What else was tried for speed, and mostly did not pay",
         "",
         f"Made by `python tests/benchmarks/did_not_pay.py` at commit {about['commit']} on {about['date'][:10]}: "
         f"{about['machine']['cpu']}, one thread, torch {about['versions']['torch']}, in turns, median of {REPEATS} "
