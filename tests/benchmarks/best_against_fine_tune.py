@@ -3,7 +3,7 @@
     python tests/benchmarks/best_against_fine_tune.py --minutes 2 --seeds 0,1 --data solar,cifar:2000 --out my-folder
 
 Every data set is written as a folder of PNG files, and some of its images are held out from both. Both get the same
-folder. fastai gets `ImageDataLoaders.from_folder(valid_pct=0.2)`, `Resize` to the size that `lrlab best` chose,
+folder. fastai gets `ImageDataLoaders.from_folder(valid_pct=0.2)`, `Resize` to the largest size at which FIT epochs fit,
 `aug_transforms()`, the same model and weights, and n as large as fits, by the time of one epoch that is not counted; at
 least 1, even if that takes longer. `--clock cpu` counts seconds of the processor instead, with one thread and without
 worker processes: on a busy machine that is fair, and stands for an idle machine with one core.
@@ -32,12 +32,13 @@ from lrlab.recipes.kitchen.machine.environment import environment
 from lrlab.recipes.kitchen.models.create import efficientnet_lite0
 from lrlab.recipes.kitchen.text import percent, plural
 from lrlab.recipes.kitchen.workloads import make_workload, use_threads
-from lrlab.recipes.studies.best import study
+from lrlab.recipes.studies.best import plan, study
 
 ARCH, TIMM = "efficientnet_lite0", "tf_efficientnet_lite0"
 NATIVE = {"solar": 300, "cifar": 32, "fashion_mnist": 28}  # pixels
 HELD_OUT = 0.3
 MOST_HELD_OUT = 1000
+FIT = 4  # epochs
 
 
 def write_folder(name: str, folder: Path, seed: int) -> tuple[Path, list[Path], list[str]]:
@@ -71,7 +72,9 @@ def run_best(folder: Path, minutes: float, seed: int, clock, threads: int | None
     answer = study.answer(study.Question(workload, minutes, seed, threads), out, clock=clock, began=began)
     taken = clock() - began
     steps = "; ".join(f"{step.name} {step.seconds:.0f} s: {step.decision}" for step in answer.steps)
-    size = answer.steps[0].facts["size"]
+    speed, n_train = plan.Speed(*answer.steps[0].facts["speed"]), 0.8 * len(list(folder.rglob("*.png")))
+    seconds = 60 * minutes / (FIT * n_train)  # for an image
+    size = max([size for size in plan.SIZES if speed.at(size).train <= seconds], default=plan.SIZES[0])
     return {
         "learn": load_model(answer.model),
         "seconds": taken,
@@ -201,7 +204,7 @@ its accuracy on the held-out images, on average.
 {body}
 
 Accuracies are of images that were held out from both. `fine_tune` is fastai's, with its defaults and the same model and
-weights. It runs for as many epochs as fit, and for one at least. The last column of
+weights, at a size at which {FIT} epochs fit. It runs for as many as fit, and for one at least. The last column of
 [against_fine_tune.csv](against_fine_tune.csv) tells how each model was trained.
 
 `{command} --data {options.data}`, {plural(torch.get_num_threads(), "thread")} of {machine["machine"]["cpu"]}, torch

@@ -43,9 +43,9 @@ class Features:
 def compute_features(learn: Any, can_mirror: bool, journal: Journal) -> tuple[Features, dict]:
     """The features of the first images of both parts of a Learner, and the facts of this step.
 
-    At most MOST_FEATURES_SHARE of the time that is left goes into them. The facts: how many images of each part were
-    taken, how many training images are "mirrored" too, and the seconds for an image. Where a stopped command has taken
-    this step, the same images are taken.
+    At most MOST_FEATURES_SHARE of the time that is left goes into them and the test. The facts: how many images of each
+    part were taken, how many training images are "mirrored" too, and the seconds for an image. Where a stopped command
+    has taken this step, the same images are taken.
     """
     head = copy.deepcopy(split_head(learn.model[1])[1])
     if done := journal.find(FEATURES):
@@ -62,18 +62,18 @@ def _take_in_time(learn: Any, can_mirror: bool, journal: Journal) -> tuple[dict[
     "The features by part, and the seconds for an image. Every part has as many images as there are classes at least."
     clock, seconds = journal.budget.clock, journal.budget.for_training()
     begin, n_classes = clock(), len(learn.dls.vocab)
-    n_train, n_valid = _count(learn, "train"), _count(learn, "valid")
+    n_train, n_valid, n_test = (len(loader.dataset) for loader in learn.dls.loaders)
 
-    def until(share: float) -> Limit:
-        end = begin + share * seconds
+    def until(n_images: int) -> Limit:
+        end = begin + MOST_FEATURES_SHARE * seconds * n_images / (n_train + n_valid + n_test)  # the test comes later
         return lambda n: n < n_classes or clock() < end
 
-    of_valid = n_valid / (n_train + n_valid)
-    parts = {"valid": _first(learn, "valid", until(MOST_FEATURES_SHARE * of_valid), journal)}
-    parts["train"] = _first(learn, "train", until(MOST_FEATURES_SHARE), journal)
+    parts = {"valid": _first(learn, "valid", until(n_valid), journal)}
+    parts["train"] = _first(learn, "train", until(n_train + n_valid), journal)
     taken, used = sum(len(labels) for _, labels in parts.values()), clock() - begin
     mirrors = can_mirror and has_time_to_mirror(used, len(parts["train"][1]) / taken, seconds)
-    parts["mirrored"] = _first(learn, "mirrored", until(MOST_FEATURES_SHARE) if mirrors else lambda n: False, journal)
+    goes_on = until(n_train + n_valid) if mirrors else lambda n: False
+    parts["mirrored"] = _first(learn, "mirrored", goes_on, journal)
     return parts, used / taken
 
 

@@ -2,8 +2,8 @@
 
 1. **Size.** A few batches are timed. The largest of SIZES is taken at which the features can be computed in
    FEATURES_SHARE of the time, or in HEAD_FEATURES_SHARE where there is no time for all layers.
-2. **Features**, which is what the frozen body makes of the images. They are computed until MOST_FEATURES_SHARE of the
-   time is used up; images that come later are left out. The images that are taken are mirrored too if that fits.
+2. **Features**, which is what the frozen body makes of the images. They and the test get MOST_FEATURES_SHARE of the
+   time at most; images that would come later are left out. The images that are taken are mirrored too if that fits.
 3. **Head.** It trains on the features in seconds. Its LR is one of HEAD_LRS, by three seeds and `lrlab.recipes.decide`.
 4. **All layers**, starting from that head: trials in TRIAL_SHARE of the time show on the validation images whether they
    gain anything, and at which of LAYER_LRS. Where the time is too short for trials, this is left to step 5.
@@ -27,7 +27,7 @@ LAYER_LRS = (3e-4, 1e-3)  # of the head; the first layers get it divided by DIVI
 DIVISOR = 100  # as in fine_tune of fastai
 SEEDS = (0, 1, 2)  # of the comparisons
 FEATURES_SHARE, HEAD_FEATURES_SHARE = 0.3, 0.5  # of the time, for the features; if the head alone will be trained
-MOST_FEATURES_SHARE = 0.6  # of the time; images that would come later are left out
+MOST_FEATURES_SHARE = 0.7  # of the time, with the test; images that would come later are left out
 VIEWS = 2  # of an image that may be mirrored
 HEAD_SHARE = 0.2  # of the time, for all heads; the rest of their seeds are not trained then
 TRIAL_SHARE = 0.3  # of the time that is left after the heads
@@ -91,14 +91,14 @@ def epochs_in(seconds: float, speed: Speed, n_train: int) -> float:
 
 
 def has_time_to_mirror(used: float, train_share: float, seconds: float) -> bool:
-    """Whether the features of mirrored training images fit into FEATURES_SHARE of `seconds` too.
+    """Whether the features of mirrored training images fit into HEAD_FEATURES_SHARE of `seconds` too.
 
     `used` seconds went into the features of all images, of which `train_share` are training images.
 
-    >>> has_time_to_mirror(15, 0.8, 100), has_time_to_mirror(20, 0.8, 100)
+    >>> has_time_to_mirror(25, 0.8, 100), has_time_to_mirror(30, 0.8, 100)
     (True, False)
     """
-    return used * (1 + train_share) <= FEATURES_SHARE * seconds
+    return used * (1 + train_share) <= HEAD_FEATURES_SHARE * seconds
 
 
 def is_long_enough(seconds: float, speed: Speed, n_train: int, bs: int) -> bool:
