@@ -157,7 +157,7 @@ def _key(text: str) -> str:
 def _match(table: Table, rows: Iterable[tuple[str, str, str]], files: FileIndex) -> tuple[Found, list[str]]:
     "The image of every row (name, label, split) that has one and a label, and remarks on the other rows."
     found: Found = {}
-    missing, unlabelled, named_after = [], 0, split_name(table.file.stem)
+    missing, unlabelled, named_after = [], [], split_name(table.file.stem)
     for name, label, split in rows:
         paths = files.find(name)
         if named_after:  # train.csv is about train/1.jpg, where test/1.jpg is there too
@@ -168,7 +168,7 @@ def _match(table: Table, rows: Iterable[tuple[str, str, str]], files: FileIndex)
             shown = " or ".join(printable(path.relative_to(files.root)) for path in paths[:2])
             raise table.error(f"{printable(name)} may be {shown}; choose one folder as `data`")
         elif not label:
-            unlabelled += 1
+            unlabelled.append(paths[0])
         else:
             known_label, known_split = found.setdefault(paths[0], (label, split))
             if known_label != label:
@@ -178,9 +178,9 @@ def _match(table: Table, rows: Iterable[tuple[str, str, str]], files: FileIndex)
     _check_missing(table, missing, files)
     counts = {
         f"rows of {table.file.name} name no image and are excluded ({name_some(missing)})": len(missing),
-        f"rows of {table.file.name} have no label and are excluded": unlabelled,
-        f"rows of {table.file.name} repeat an image": len(table.rows) - len(missing) - unlabelled - len(found),
-        f"images are not in {table.file.name} and are excluded": len(files.paths) - len(found),
+        f"rows of {table.file.name} have no label and are excluded": len(unlabelled),
+        f"rows of {table.file.name} repeat an image": len(table.rows) - len(missing) - len(unlabelled) - len(found),
+        f"images are not in {table.file.name} and are excluded": len({*files.paths} - {*found, *unlabelled}),
     }
     return found, [f"{count} {what}" for what, count in counts.items() if count]
 
