@@ -35,7 +35,11 @@ class Budget:
 
     def for_training(self) -> float:
         "Seconds until the last training step, so that there is time for the report. At least 0."
-        return max(0.0, self.left() - REPORT_SECONDS * self.slowness() - REPORT_SHARE * self.seconds)
+        return max(0.0, self.left() - self.for_report())
+
+    def for_report(self) -> float:
+        "Seconds that the end takes: export, figure and report."
+        return REPORT_SECONDS * self.slowness() + REPORT_SHARE * self.seconds
 
     def slowness(self) -> float:
         "How many times as long as on an idle machine everything takes, from 1 to 10."

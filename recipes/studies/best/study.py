@@ -98,8 +98,8 @@ def choose_size(question: Question, budget: Budget) -> Step:
     seconds = budget.for_training()
     if not seconds:
         raise UserError(
-            f"`minutes` {budget.seconds / 60:g}: no time is left to train after the start, which took "
-            f"{budget.seconds - budget.left():.0f} s; give it more"
+            f"`minutes` {budget.seconds / 60:g}: no time is left to train; the start took "
+            f"{budget.seconds - budget.left():.0f} s and the end takes about {budget.for_report():.0f} s; give it more"
         )
     is_known = split_count(str(workload.data))[0] in DATASETS  # else nobody knows which flips keep the label
     views = plan.VIEWS if mirrors(workload.aug, "horizontal" if is_known else None) else 1
