@@ -1,6 +1,7 @@
 """Rebuilds the text, best.png and report.html of `lrlab best` from what it stored. Never trains."""
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +93,15 @@ def load_code(model: Path) -> str:
     )
 
 
+def predict_command(model: Path) -> str:
+    """The command that predicts new images, as it can be pasted.
+
+    >>> predict_command(Path("my photos/model.pkl"))
+    "lrlab predict 'my photos/model.pkl' FOLDER"
+    """
+    return f"lrlab predict {shlex.quote(str(model))} FOLDER"
+
+
 def _text(answer: Answer, config: dict) -> str:
     rows = [{"step": step.name, "seconds": f"{step.seconds:.0f}", "decision": step.decision} for step in answer.steps]
     code = "\n".join(f"    {line}".rstrip() for line in load_code(answer.model).splitlines())
@@ -103,7 +113,7 @@ def _text(answer: Answer, config: dict) -> str:
             "",
             code,
             "",
-            f"New images: lrlab predict {answer.model} FOLDER",
+            f"New images: {predict_command(answer.model)}",
             f"Report: {answer.report}",
         ]
     )
