@@ -32,7 +32,7 @@ from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.stage import print_note, stage
 from lrlab.recipes.kitchen.stats.measures import Measure, lower_is_better
 from lrlab.recipes.kitchen.store.tables import by_column
-from lrlab.recipes.kitchen.text import printable, shorten
+from lrlab.recipes.kitchen.text import printable, raised, shorten
 from lrlab.recipes.kitchen.workloads import ImageWorkload, Workload, make_workload
 
 SPLITS = ("train", "valid", "test")
@@ -238,7 +238,7 @@ def export_learner(learn: Learner, file: Path) -> str:
 
 def place_of(error: BaseException) -> str:
     "An exception as one line: the last line of the user's code that it passed, and what it says."
-    frames = traceback.extract_tb(error.__traceback__)
+    frames, kind, said = raised(error)
     known = (lrlab.callbacks.__file__, inspect.__file__)  # the second is one of Python's own
     folders = (Path(__file__).parents[1], Path(torch.__file__).parents[1], *(Path(str(file)).parent for file in known))
     libraries = ("site-packages", "dist-packages", *map(str, folders), "<frozen")
@@ -251,8 +251,8 @@ def place_of(error: BaseException) -> str:
             in_notebook = "ipykernel" in frame.filename or frame.filename.startswith("<ipython")
             file = "the notebook" if in_notebook else frame.filename
             where = f"{file}, line {frame.lineno}, in {frame.name}: "
-    said = [line for line in str(error).strip().splitlines() if not line.startswith("Exception occured in `")]
-    return printable(f"{where}{type(error).__name__}: {shorten(said[0], 300) if said else 'no message'}")
+    said = " ".join(line for line in said.splitlines() if not line.startswith("Exception occured in `"))
+    return printable(f"{where}{kind}: {shorten(said, 300) or 'no message'}")
 
 
 def name_part(error: BaseException) -> str:

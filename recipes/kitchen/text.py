@@ -3,6 +3,7 @@
 import difflib
 import math
 import re
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from lrlab.recipes.kitchen.errors import UserError
 
 _NUMBER = r"[-+]?[\d.,]+(e[-+]?\d+)?%?|-|"  # what a table aligns at the right
+_FRAME = re.compile(r'^  File "(.+)", line (\d+), in (.+)\n(?:    .*\n)*', re.MULTILINE)  # in a printed traceback
 _JOINERS = "\u200c\u200d"  # They join letters, within emoji and in the scripts of Asia, and do nothing else.
 
 
@@ -64,7 +66,22 @@ def first_line(error: BaseException, length: int = 300) -> str:
 
 def described(error: BaseException, length: int = 300) -> str:
     "The type of an exception and all that it says, on one line."
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:length] or 'no message'}"
+    _, kind, said = raised(error)
+    return f"{kind}: {' '.join(said.split())[:length] or 'no message'}"
+
+
+def raised(error: BaseException) -> tuple[list[traceback.FrameSummary], str, str]:
+    """Where an exception was raised, its type, and what it says.
+
+    Of one in a worker process of a DataLoader torch passes on the traceback as a text, which is read here.
+    """
+    said = str(error)
+    if not re.match(r"Caught \w+ in .*worker process", said):
+        return list(traceback.extract_tb(error.__traceback__)), type(error).__name__, said
+    frames = list(_FRAME.finditer(said))
+    kind, _, words = said[frames[-1].end() :].strip().partition(": ")
+    found = [traceback.FrameSummary(file, int(line), name) for file, line, name in (frame.groups() for frame in frames)]
+    return found, kind.rpartition(".")[2], words
 
 
 def did_you_mean(word: str, known: Iterable[str], n: int = 1, cutoff: float = 0.6) -> str:

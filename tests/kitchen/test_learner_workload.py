@@ -17,6 +17,7 @@ from fastai.data.load import DataLoader
 from fastai.losses import CrossEntropyLossFlat, MSELossFlat
 from fastai.metrics import accuracy, error_rate, rmse
 from fastai.torch_core import set_seed
+from torch.utils.data import Dataset
 
 from lrlab.recipes.kitchen.errors import UserCodeError, UserError
 from lrlab.recipes.kitchen.from_file import FromFile
@@ -27,6 +28,7 @@ from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.runs.train import train_run
 from lrlab.recipes.kitchen.schedule_names import parse_schedules
 from lrlab.recipes.kitchen.training_code import own_learner
+from lrlab.recipes.kitchen.text import described
 from tests.kitchen import tasks
 from tests.kitchen.tasks import LABELS, X, classifier, loaders
 
@@ -251,6 +253,33 @@ def test_a_learner_in_place_of_the_function_is_refused(tmp_path):
         with pytest.raises(UserError, match="is a Learner; expected a function that makes one") as raised:
             LearnerWorkload(maker).load()
         assert raised.value.exit_code == 2
+
+
+class UnreadableItem(Dataset):
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, i):
+        raise KeyError(f"no item {i}")
+
+
+def test_an_error_in_a_worker_process_of_the_loader_names_the_place_and_what_it_says():
+    broken = torch.utils.data.DataLoader(UnreadableItem(), batch_size=8, num_workers=1)
+    workload = LearnerWorkload(lambda: classifier(DataLoaders(broken, loaders().valid)))
+    with pytest.raises(UserCodeError, match=r"first batch: .*py, line \d+, in __getitem__: KeyError: 'no item 0'$"):
+        workload.load()
+    with pytest.raises(KeyError) as error:
+        next(iter(broken))
+    assert described(error.value) == "KeyError: 'no item 0'"  # as the row of a failed run has it
+
+
+def test_all_lines_of_an_error_are_shown():
+    def make():
+        (learn := classifier()).model.load_state_dict({"other": torch.zeros(1)})
+        return learn
+
+    with pytest.raises(UserCodeError, match=r"in make: RuntimeError: Error.* Missing key\(s\)"):
+        LearnerWorkload(make).load()
 
 
 class FailsInTheThirdBatch(Callback):
