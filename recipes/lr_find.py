@@ -40,7 +40,7 @@ def main(
     from lrlab.recipes.studies.lr_find import study
 
     images = {"data": data, "arch": arch, "size": size, "bs": bs, "precision": precision, "weights": weights}
-    workload = choose_workload(learner, **images, **knobs, cache=not no_cache)
+    workload = choose_workload(learner, **images, **knobs, cache=not no_cache, is_scheduled=False)
     return study.answer(study.Question(workload, seeds, num_it), out, fresh)
 
 

@@ -47,7 +47,7 @@ def main(
     from lrlab.recipes.studies.one_cycle import study
 
     images = {"data": data, "arch": arch, "size": size, "bs": bs, "precision": precision, "weights": weights}
-    workload = choose_workload(learner, **images, **knobs, cache=not no_cache)
+    workload = choose_workload(learner, **images, **knobs, cache=not no_cache, is_scheduled=False)
     return study.answer(study.Question(workload, epochs, lr_max, seed, threads), out, fresh)
 
 

@@ -20,6 +20,7 @@ from fastai.callback.tracker import EarlyStoppingCallback
 from fastai.torch_core import set_seed
 
 import lrlab.callbacks
+from lrlab.callbacks import Constant
 from lrlab.callbacks.random_state import seed_loaders
 from lrlab.recipes.kitchen.errors import UserCodeError, UserError
 from lrlab.recipes.kitchen.from_file import FromFile
@@ -40,7 +41,7 @@ CHECKED_SEED = 0
 
 
 def choose_workload(
-    learner: FromFile | None, *, cache: bool = True, **image_options: Any
+    learner: FromFile | None, *, cache: bool = True, is_scheduled: bool = True, **image_options: Any
 ) -> "LearnerWorkload | ImageWorkload":
     """The workload of `learner`, or that of the `image_options`, which a Learner excludes.
 
@@ -51,7 +52,7 @@ def choose_workload(
     given = [name for name, value in image_options.items() if value is not None and value is not False]
     if given:
         raise UserError(f"`learner` brings its own data and model; leave out `{given[0]}`")
-    return LearnerWorkload(learner)
+    return LearnerWorkload(learner, is_scheduled)
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,11 @@ class LearnerWorkload(Workload):
     """
 
     make_learner: Callable[[], Learner]
+    is_scheduled: bool = True  # whether it is trained along schedules of lrlab
 
     def __reduce__(self):
         "The function may import torchvision where it is unpickled, which happens after the call of `_prepared`."
-        return _prepared, (), {"make_learner": self.make_learner}
+        return _prepared, (), {"make_learner": self.make_learner, "is_scheduled": self.is_scheduled}
 
     @cached_property
     def name(self) -> str:
@@ -105,7 +107,7 @@ class LearnerWorkload(Workload):
         trained = call(self.make_learner, CHECKED_SEED)
         sets_seed = torch.initial_seed() != CHECKED_SEED
         first = identity(prepare_for_seed(trained, CHECKED_SEED))
-        n_classes = try_one_batch(trained)
+        n_classes = try_one_batch(trained, self.is_scheduled)
         with changed_weights(trained.model):
             second = identity(learn := self.learner(CHECKED_SEED))
         if first["weights"] != second["weights"] and share_weights(trained.model, learn.model):
@@ -251,7 +253,7 @@ def place_of(error: BaseException) -> str:
             in_notebook = "ipykernel" in frame.filename or frame.filename.startswith("<ipython")
             file = "the notebook" if in_notebook else frame.filename
             where = f"{file}, line {frame.lineno}, in {frame.name}: "
-    said = " ".join(line for line in said.splitlines() if not line.startswith("Exception occured in `"))
+    said = " ".join(line for line in said.splitlines() if not line.startswith("Exception occured in '"))
     return printable(f"{where}{kind}: {shorten(said, 300) or 'no message'}")
 
 
@@ -269,15 +271,16 @@ def name_part(error: BaseException) -> str:
     return ""
 
 
-def try_one_batch(learn: Learner) -> int:
+def try_one_batch(learn: Learner, is_scheduled: bool = True) -> int:
     """Train and validate on one batch, so that an error of the user's code is met before anything is written.
 
-    Returns the number of classes, where every item has one class, else 0.
+    Along a schedule, callbacks that set the LR too are refused. Returns the number of classes, where every item has one
+    class, else 0.
     """
     stage("Trying one batch")
     trial = FirstBatchAlone()
     with users_code("while training on one batch"), learn.no_bar(), learn.no_logging():
-        learn.fit(1, cbs=trial)
+        learn.fit_schedule(schedule=Constant(), steps=1, cbs=trial) if is_scheduled else learn.fit(1, cbs=trial)
     if not trial.has_validated:
         raise UserCodeError("a callback of the Learner skips the validation; schedules are compared on it")
     if len(learn.dls.loaders) > 2:

@@ -73,9 +73,10 @@ def described(error: BaseException, length: int = 300) -> str:
 def raised(error: BaseException) -> tuple[list[traceback.FrameSummary], str, str]:
     """Where an exception was raised, its type, and what it says.
 
-    Of one in a worker process of a DataLoader torch passes on the traceback as a text, which is read here.
+    Of one in a worker process of a DataLoader torch passes on the traceback as a text, which is read here. Backticks
+    become quotes, because in a message they mark an argument, which the command line shows as an option.
     """
-    said = str(error)
+    said = str(error).replace("`", "'")
     if not re.match(r"Caught \w+ in .*worker process", said):
         return list(traceback.extract_tb(error.__traceback__)), type(error).__name__, said
     frames = list(_FRAME.finditer(said))

@@ -12,14 +12,14 @@ from itertools import count
 import pytest
 import torch
 from fastai.basics import Callback, CancelEpochException, CancelValidException, DataLoaders, Learner, Metric, nn
-from fastai.callback.tracker import EarlyStoppingCallback, SaveModelCallback
+from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, SaveModelCallback
 from fastai.data.load import DataLoader
 from fastai.losses import CrossEntropyLossFlat, MSELossFlat
 from fastai.metrics import accuracy, error_rate, rmse
 from fastai.torch_core import set_seed
 from torch.utils.data import Dataset
 
-from lrlab.recipes.kitchen.errors import UserCodeError, UserError
+from lrlab.recipes.kitchen.errors import UserCodeError, UserError, with_options
 from lrlab.recipes.kitchen.from_file import FromFile
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.range_tests import range_tests
@@ -271,6 +271,19 @@ def test_an_error_in_a_worker_process_of_the_loader_names_the_place_and_what_it_
     with pytest.raises(KeyError) as error:
         next(iter(broken))
     assert described(error.value) == "KeyError: 'no item 0'"  # as the row of a failed run has it
+
+
+def test_a_callback_that_sets_the_lr_too_is_refused_before_any_run_where_a_schedule_sets_it(recwarn):
+    assert LearnerWorkload(classifier).load().classes
+    assert not [warning for warning in recwarn if "steps" in str(warning.message)]
+    make = partial(classifier, cbs=ReduceLROnPlateau())
+    with pytest.raises(UserCodeError, match="on one batch: .*ReduceLROnPlateau both set the LR"):
+        LearnerWorkload(make).load()
+    assert LearnerWorkload(make, is_scheduled=False).load().classes  # lr_find and fit_one_cycle take it
+
+
+def test_words_of_other_code_are_no_options_of_the_command_line():
+    assert with_options(described(ValueError("no `my_column`"))) == "ValueError: no 'my_column'"
 
 
 def test_all_lines_of_an_error_are_shown():
