@@ -57,7 +57,7 @@ def main(
         "weights": weights,
         "aug": aug,
     }
-    workload = choose_workload(learner, **images, cache=not no_cache)
+    workload = choose_workload(learner, **images, cache=not no_cache, is_scheduled=False)
     if isinstance(workload, LearnerWorkload):
         from lrlab.recipes.studies.best.learner import study as of_learner
 

@@ -279,7 +279,7 @@ def test_a_callback_that_sets_the_lr_too_is_refused_before_any_run_where_a_sched
     make = partial(classifier, cbs=ReduceLROnPlateau())
     with pytest.raises(UserCodeError, match="on one batch: .*ReduceLROnPlateau both set the LR"):
         LearnerWorkload(make).load()
-    assert LearnerWorkload(make, is_scheduled=False).load().classes  # lr_find and fit_one_cycle take it
+    assert LearnerWorkload(make, is_scheduled=False).load().classes  # lr_find, fit_one_cycle and best take it
 
 
 def test_words_of_other_code_are_no_options_of_the_command_line():
