@@ -7,16 +7,17 @@ that a new release never trains silently wrong.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import fastai
 import torch
-from fastai.basics import AvgSmoothLoss, Callback, Learner, Optimizer, OptimWrapper, Recorder, noop
+from fastai.basics import AvgSmoothLoss, Callback, L, Learner, Optimizer, OptimWrapper, Recorder, noop
 from fastai.callback.schedule import LRFinder, ParamScheduler
 from fastai.callback.tracker import EarlyStoppingCallback, TrackerCallback
 from fastai.callback.training import GradientAccumulation
+from fastcore.xtras import ReindexCollection
 
 TESTED = "fastai 2.8"
 
@@ -48,6 +49,7 @@ def _needed() -> Iterator[tuple[str, bool]]:
     yield "Recorder.after_cancel_train", hasattr(Recorder, "after_cancel_train")
     yield "TrackerCallback.best", "best" in vars(TrackerCallback())
     yield "EarlyStoppingCallback.patience", "patience" in vars(EarlyStoppingCallback())
+    yield "ReindexCollection.idxs", "idxs" in vars(ReindexCollection([]))
     yield "GradientAccumulation.n_acc", "n_acc" in vars(GradientAccumulation())
     yield "ParamScheduler.scheds", "scheds" in vars(ParamScheduler({}))
 
@@ -152,6 +154,35 @@ def forget_iteration(dl: Any) -> None:
     "Drop the generator that a loader keeps of an epoch that did not end: it cannot be pickled."
     if "it" in vars(dl):
         dl.it = None
+
+
+class TextOrder:
+    """The order of the texts of a language model, in the form of a random generator of torch's.
+
+    Its loader shuffles the order of the epoch before, so it takes both this order and the generator to repeat an epoch.
+    """
+
+    def __init__(self, dl: Any) -> None:
+        self.dl = dl
+
+    @classmethod
+    def of(cls, dl: Any) -> list[TextOrder]:
+        "That of `dl` if it is an LMDataLoader, whose class is not imported: it would import all of fastai.text."
+        items = getattr(dl, "__dict__", {}).get("items")
+        return [cls(dl)] if isinstance(items, ReindexCollection) and hasattr(type(dl), "make_chunks") else []
+
+    def get_state(self) -> list[int]:
+        return list(self.dl.items.idxs)
+
+    def set_state(self, order: Iterable[int]) -> None:
+        idxs = L(order)
+        self.dl.items.reindex(idxs)
+        self.dl.lens.reindex(idxs)  # both share one list, which is shuffled in place
+        self.dl.make_chunks()
+
+    def manual_seed(self, seed: int) -> None:
+        "The order before the first epoch."
+        self.set_state(range(len(self.dl.items)))
 
 
 def items_per_process(dl: Any) -> int | None:

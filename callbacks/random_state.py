@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from . import _fastai
+
 _GENERATORS = (random.Random, np.random.RandomState, np.random.Generator, torch.Generator)
 
 
@@ -64,8 +66,9 @@ def kept_random_state(dls: Any) -> Iterator[None]:
 
 
 def _generators(dls: Any) -> Iterator[Any]:
-    "The generators of the loaders, of the loaders that they wrap, and of their samplers."
+    "The generators of the loaders, of the loaders that they wrap, and of their samplers; and the orders of texts."
     for loader in dls.loaders:
+        yield from _fastai.TextOrder.of(loader)
         own = getattr(loader, "__dict__", {})  # a fastai DataLoader also has its dataset's attributes
         for holder in (loader, own.get("dl"), own.get("sampler")):
             for _, value in sorted(getattr(holder, "__dict__", {}).items()):
