@@ -92,10 +92,10 @@ class ScheduleHyper(PlannedCallback):
             )
 
     def fit_ends(self, failed: bool) -> None:
-        if self._plan is not None:
-            for name, values in self._before.items():
-                if len(values) == len(self.learn.opt.hypers):
-                    _fastai.set_hyper(self.learn.opt, name, values)
+        # Also where nothing was trained: a complete fit that was resumed has loaded the values of its last step.
+        for name, values in self._before.items():
+            if len(values) == len(self.learn.opt.hypers) and None not in values:
+                _fastai.set_hyper(self.learn.opt, name, values)
         self._before, self._plan, self._warned = {}, None, False
         super().fit_ends(failed)
 

@@ -8,9 +8,11 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from fastai.basics import SGD, Adam, Lookahead, OptimWrapper, RAdam, set_seed
+from fastai.basics import SGD, Adam, DataLoaders, Learner, Lookahead, OptimWrapper, RAdam, noop, set_seed
+from fastai.callback.progress import ProgressCallback
 from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, SaveModelCallback
 from fastai.callback.training import GradientAccumulation
+from fastai.losses import CrossEntropyLossFlat
 from fastai.test_utils import synth_dbunch, synth_learner
 
 from lrlab.callbacks import (
@@ -19,11 +21,14 @@ from lrlab.callbacks import (
     CycleAverage,
     GradualUnfreeze,
     HyperHistory,
+    PolynomialDecay,
     ReduceOnPlateau,
     Resumable,
+    ScheduleHyper,
     StopOnDivergence,
     Triangular,
 )
+from lrlab.callbacks.random_state import seed_loaders
 from tests import processes
 from tests.callbacks import resumable_fit
 from tests.callbacks.conftest import StopAfter, Stopped
@@ -135,6 +140,50 @@ def test_bit_for_bit(make_learner, fit, opt_func, stop):
         assert same(whole[name], resumed[name]), name
 
 
+class Next(torch.nn.Sequential):
+    "A language model that knows one word of context."
+
+    def __init__(self):
+        super().__init__(torch.nn.Embedding(20, 4), torch.nn.Linear(4, 20))
+
+
+def test_the_order_of_texts_goes_on_and_can_be_seeded(tmp_path):
+    "The loader of a language model shuffles the order of the epoch before, which another process does not know."
+    from fastai.text.data import LMDataLoader
+
+    def learner():
+        set_seed(0)
+        texts = [torch.randint(20, (n,)) for n in range(10, 30)]
+        dls = DataLoaders(LMDataLoader(texts, bs=4, seq_len=8, shuffle=True), LMDataLoader(texts, bs=4, seq_len=8))
+        learn = Learner(dls, Next(), CrossEntropyLossFlat(), path=tmp_path)
+        learn.remove_cbs(ProgressCallback)
+        learn.logger = noop
+        return learn
+
+    def words(learn):
+        return [x.tolist() for x, _ in learn.dls.train]
+
+    whole, stopped, resumed = learner(), learner(), learner()
+    set_seed(1)
+    whole.fit(3, 1e-2, cbs=Resumable("whole"))
+    set_seed(1)
+    with pytest.raises(Stopped):
+        stopped.fit(3, 1e-2, cbs=[Resumable("stopped"), StopAfter(1)])
+    resumed.fit(3, 1e-2, cbs=Resumable("stopped"))
+    assert resumed.recorder.values == whole.recorder.values
+
+    order = list(whole.dls.train.items.idxs)
+    assert list(resumed.dls.train.items.idxs) == order
+    whole.lr_range_test(num_it=20)
+    assert list(whole.dls.train.items.idxs) == order
+    seeded = []
+    for learn in whole, learner():
+        set_seed(1)
+        seed_loaders(learn.dls, 1)
+        seeded.append(words(learn))
+    assert seeded[0] == seeded[1]
+
+
 def test_trackers_go_on(make_learner, tmp_path, capsys):
     "fastai #3780 is an IndexError here, #2836 a checkpoint written over."
 
@@ -173,15 +222,22 @@ def test_a_progress_bar_may_start_in_the_middle(tmp_path, capsys):
     assert len(learn.recorder.values) == 2
 
 
+def fit_two_epochs(learn, history):
+    cbs = [history, Resumable("a"), ScheduleHyper("wd", PolynomialDecay())]
+    learn.fit_schedule(2, CosineDecay(), 1e-2, moms=(0.95, 0.85), wd=0.2, cbs=cbs)
+
+
 def test_a_complete_fit_does_not_train_again(make_learner):
     history = HyperHistory()
     learn = make_learner()
-    learn.fit_schedule(2, CosineDecay(), 1e-2, cbs=[history, Resumable("a")])
+    fit_two_epochs(learn, history)
     model = {name: value.clone() for name, value in learn.model.state_dict().items()}
+    hypers = [dict(hyper) for hyper in learn.opt.hypers]
     learn = make_learner(seed=9)
     again = HyperHistory()
-    learn.fit_schedule(2, CosineDecay(), 1e-2, cbs=[again, Resumable("a")])
+    fit_two_epochs(learn, again)
     assert same(model, learn.model.state_dict())
+    assert [dict(hyper) for hyper in learn.opt.hypers] == hypers  # those from before the fit, not of its last step
     assert again.to_df().equals(history.to_df())
     learn.fit(1)  # and the Learner is as good as ever
     assert len(learn.recorder.values) == 1
