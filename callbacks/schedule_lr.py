@@ -93,8 +93,11 @@ class ScheduleHyper(PlannedCallback):
 
     def fit_ends(self, failed: bool) -> None:
         # Also where nothing was trained: a complete fit that was resumed has loaded the values of its last step.
-        for name, values in self._before.items():
-            if len(values) == len(self.learn.opt.hypers) and None not in values:
+        bases = {track.name: track.bases or [] for track in self._plan.tracks} if self._plan else {}
+        for name, before in self._before.items():
+            now = _fastai.read_hyper(self.learn.opt, name)
+            joined = (bases.get(name) or now)[len(before) :]  # groups that came during the fit
+            if None not in (values := [*before, *joined][: len(now)]):
                 _fastai.set_hyper(self.learn.opt, name, values)
         self._before, self._plan, self._warned = {}, None, False
         super().fit_ends(failed)

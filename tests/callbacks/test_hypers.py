@@ -242,10 +242,12 @@ def add_group(learn):
 def test_a_group_that_is_added_joins_with_its_own_lr(make_learner, opt_func):
     values = Values("lr")
     learn = make_learner(opt_func=opt_func)
-    learn.fit_schedule(2, LINEAR, 0.1, cbs=[AtEpoch(1, add_group), values])
+    learn.fit_schedule(2, LINEAR, 0.1, moms=(0.95, 0.85), cbs=[AtEpoch(1, add_group), values])
     multipliers = LINEAR.multipliers(20, 10)
     assert values.seen[:10] == [[0.1 * m] for m in multipliers[:10]]
     np.testing.assert_allclose(values.seen[10:], np.outer(multipliers[10:], [0.1, 0.5]))
+    assert [hyper["lr"] for hyper in learn.opt.hypers] == [0.1, 0.5]  # as before the fit
+    assert learn.opt.hypers[0]["mom"] == 0.9
 
 
 @pytest.mark.parametrize(
