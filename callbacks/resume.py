@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from fastai.basics import Callback, L, Learner, OptimWrapper, get_model, rank_distrib, to_device
+from fastai.callback.progress import CSVLogger
 from fastai.callback.schedule import ParamScheduler
 
 from . import _fastai
@@ -59,6 +60,7 @@ class Resumable(FitCallback):
     ) -> None:
         self.file, self.every = check_file(file), whole("every", every)
         self._fits_done = 0
+        self._loggers: list[CSVLogger] = []  # those that would start a new file
         self._fit: dict[str, Any] = {}
         self._path = self.file  # absolute, and of this process and fit, once a fit has begun
 
@@ -66,9 +68,14 @@ class Resumable(FitCallback):
         if any(isinstance(cb, Resumable) and cb is not self for cb in self.learn.cbs):
             raise ValueError("two Resumable in one fit cannot both continue it; remove one of them")
 
-    def epochs_start(self) -> None:
         number = f"-{self._fits_done + 1}" if self._fits_done else ""
-        self._path, self._fit = path_of(self.learn, self.file, number), fingerprint(self.learn)
+        self._path = path_of(self.learn, self.file, number)
+        self._loggers = [cb for cb in self.learn.cbs if isinstance(cb, CSVLogger) and not cb.append]
+        for cb in self._loggers if self._path.exists() else ():
+            cb.append = True  # it would write over the epochs that are done
+
+    def epochs_start(self) -> None:
+        self._fit = fingerprint(self.learn)
         if self._path.exists():
             state = self._read()
             load_fit_state(self.learn, state)
@@ -83,6 +90,9 @@ class Resumable(FitCallback):
 
     def fit_ends(self, failed: bool) -> None:
         self._fits_done += not failed
+        for cb in self._loggers:
+            cb.append = False
+        self._loggers = []
 
     def _run_state(self, done: int) -> dict[str, Any]:
         return {"fit": self._fit, "epoch": done, **fit_state(self.learn)}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from fastai.basics import SGD, Adam, DataLoaders, Learner, Lookahead, OptimWrapper, RAdam, noop, set_seed
-from fastai.callback.progress import ProgressCallback
+from fastai.callback.progress import CSVLogger, ProgressCallback
 from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, SaveModelCallback
 from fastai.callback.training import GradientAccumulation
 from fastai.losses import CrossEntropyLossFlat
@@ -204,6 +204,18 @@ def test_trackers_go_on(make_learner, tmp_path, capsys):
     assert early.wait == 4 and len(learn.recorder.values) == 5
     assert save.best == min(row[1] for row in learn.recorder.values)
     assert "Better model found at epoch 0" in capsys.readouterr().out
+
+
+def test_a_log_goes_on(make_learner, tmp_path):
+    logger = CSVLogger()
+    with pytest.raises(Stopped):
+        make_learner().fit(3, 1e-3, cbs=[logger, Resumable("a"), StopAfter(1)])
+    for _ in range(2):  # the rest of the fit, and a complete fit
+        make_learner().fit(3, 1e-3, cbs=[logger, Resumable("a")])
+    log = tmp_path / "history.csv"
+    assert [line.split(",")[0] for line in log.read_text().splitlines()] == ["epoch", "0", "1", "epoch", "2", "epoch"]
+    make_learner().fit(1, 1e-3, cbs=[logger, Resumable("b")])
+    assert len(log.read_text().splitlines()) == 2  # another fit starts a new file, as before
 
 
 def test_start_epoch_with_trackers(make_learner):
