@@ -214,6 +214,9 @@ def fingerprint(learn: Any) -> dict[str, Any]:
     schedules = [cb for cb in learn.cbs if isinstance(cb, ScheduleHyper)]
     # fit_one_cycle leaves the momentum of its last step in the optimizer.
     scheduled = {name for cb in learn.cbs if isinstance(cb, ParamScheduler) for name in cb.scheds}
+    no_settings = scheduled | _COUNTERS
+    if isinstance(learn.opt, OptimWrapper):  # what steps added to the groups
+        no_settings |= {name for group in opt.param_groups for name in group if name not in opt.defaults}
     return pack(
         {
             "n_epoch": learn.n_epoch if length is None else length.in_words,
@@ -221,7 +224,7 @@ def fingerprint(learn: Any) -> dict[str, Any]:
             "batches": n_batches(learn.dls.train),
             "data": [_describe(dl) for dl in learn.dls.loaders],
             "optimizer": [type(opt).__name__, *(_name(f) for f in _fastai.step_functions(learn.opt))],
-            "hypers": [{name: hyper[name] for name in hyper if name not in scheduled | _COUNTERS} for hyper in hypers],
+            "hypers": [{name: hyper[name] for name in hyper if name not in no_settings} for hyper in hypers],
             "groups": [[tuple(p.shape) for p in group] for group in learn.opt.param_lists],
             "frozen": [learn.opt.frozen_idx, "".join("01"[p.requires_grad] for p in learn.model.parameters())],
             "schedule": [repr(cb) for cb in schedules],
@@ -299,7 +302,7 @@ def pack(value: Any) -> Any:
         return {_ARRAY: value.tolist(), "dtype": str(value.dtype)}
     if isinstance(value, np.generic):
         return value.item()
-    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+    if value is None or isinstance(value, (bool, int, float, str, bytes, torch.dtype)):
         return value
     raise ValueError(f"a checkpoint cannot hold a {type(value).__name__}: {value!r}")
 
@@ -311,7 +314,7 @@ def unpack(value: Any) -> Any:
     return type(value)(map(unpack, value)) if type(value) in (list, tuple) else value
 
 
-# What optimizers of torch keep beside their settings: those of the packages schedulefree and pytorch_optimizer.
-_COUNTERS = {"k", "weight_sum", "lr_max", "scheduled_lr", "train_mode"}
+# What optimizers of torch keep among their settings: those of the packages schedulefree, pytorch_optimizer and timm.
+_COUNTERS = {"k", "weight_sum", "lr_max", "scheduled_lr", "train_mode", "lookahead_step"}
 _COUNTERS |= {"step", "d", "d_max", "d_hat", "d_numerator", "d_de_nom"}
 _ARRAY = "array of NumPy"

@@ -21,6 +21,7 @@ from lrlab.callbacks import (
     SnapshotEnsemble,
 )
 from lrlab.callbacks.resume import pack, unpack
+from tests.callbacks.conftest import StopAfter, Stopped
 
 
 def trained(learn) -> int:
@@ -250,6 +251,23 @@ def test_a_damaged_file_is_named_with_what_to_do(make_learner, tmp_path, damage,
     with pytest.raises(ValueError, match=f"models/a.pth {message}.*; delete it to start over"):
         learn.fit(1, cbs=[Resumable("a"), count])
     assert count.batches == 0
+
+
+class Adaptive(torch.optim.SGD):
+    "Keeps among its settings what it has learnt from its steps, as optimizers that find their LR do."
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            group["numerator"], group["stored_as"] = group.get("numerator", 0) + 1, torch.bfloat16
+        return super().step(closure)
+
+
+def test_what_an_optimizer_learns_is_no_setting(make_learner):
+    learn = make_learner(opt_func=partial(OptimWrapper, opt=Adaptive), data=data(n_train=5))
+    with pytest.raises(Stopped):
+        learn.fit(3, 1e-3, cbs=[Resumable("a"), StopAfter(0)])
+    learn.fit(3, 1e-3, cbs=Resumable("a"))
+    assert learn.opt.hypers[0]["numerator"] == 15 and len(learn.recorder.values) == 3
 
 
 def test_what_is_packed_comes_back():
