@@ -98,11 +98,15 @@ def step_functions(opt: Any) -> list[Callable]:
 
 
 def optimizer_parts(opt: Any) -> list[tuple[Any, list[str]]]:
-    "An optimizer and one that it wraps, each with the names of the attributes that a step or a freeze changes."
+    "An optimizer and those that it wraps, each with the names of the attributes that a step or a freeze changes."
     if not hasattr(opt, "param_lists"):
         return []
     names = ("state", "hypers", "param_groups", "frozen_idx", "count", "slow_weights")
-    parts = [opt, *([vars(opt)["opt"]] if "opt" in vars(opt) else [])]
+    parts = [opt]
+    for part in parts:  # fastai's wrapper, fastai's Lookahead, and torch's optimizers that wrap another one
+        parts += [
+            o for o in vars(part).values() if isinstance(o, (Optimizer, torch.optim.Optimizer)) and o not in parts
+        ]
     return [(part, [name for name in names if name in vars(part)]) for part in parts]
 
 

@@ -223,10 +223,12 @@ def _to_cpu(tensor: torch.Tensor | None) -> torch.Tensor | None:
 
 
 def _optimizer_state(opt: Any) -> list[tuple[Any, dict[str, Any]]]:
-    "Copies of what steps change in an optimizer, and in one that it wraps. The parameters are not copied."
+    "Copies of what steps change in an optimizer, and in those that it wraps. The parameters are not copied."
     parts = _fastai.optimizer_parts(opt)
     keep = {id(parameter): parameter for group in opt.param_lists for parameter in group} if parts else {}
-    return [(part, copy.deepcopy({name: vars(part)[name] for name in names}, keep)) for part, names in parts]
+    # One copy of all, because an optimizer may share its groups with the one that it wraps.
+    copies = copy.deepcopy([{name: vars(part)[name] for name in names} for part, names in parts], keep)
+    return [(part, its_own) for (part, _), its_own in zip(parts, copies, strict=True)]
 
 
 def _suggest(

@@ -15,11 +15,28 @@ from fastai.callback.tracker import SaveModelCallback
 
 from lrlab.callbacks import CosineDecay, HyperHistory, ScheduleLR, lr_range_test
 
+
+class Around(torch.optim.Optimizer):
+    "Wraps another optimizer and shares its groups, as Lookahead of timm and SAM do."
+
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+        self.inner = torch.optim.Adam(self.param_groups)
+        self.inner.param_groups = self.param_groups
+
+    def step(self, closure=None):
+        self.inner.step()
+
+    def state_dict(self):
+        return self.inner.state_dict()
+
+
 OPTIMIZERS = {
     "Adam": Adam,
     "SGD": partial(SGD, mom=0.9),
     "torch's Adam": partial(OptimWrapper, opt=torch.optim.Adam),
     "torch's SGD": partial(OptimWrapper, opt=torch.optim.SGD),
+    "one around another": partial(OptimWrapper, opt=Around),
 }
 
 
