@@ -42,7 +42,7 @@ from tests.faults import FAULTS, FIRST_STEP, INNER_FAULTS, RECIPES, TRAINED, mee
 
 TARGET = ROOT / "results" / "reference" / "faults"
 COLUMNS = ["fault", "recipe", "exit_code", "outcome", "said", "commit"]
-FEW_IMAGES = re.compile(r"only \d+ validation images: one of them is")
+FEW_IMAGES = re.compile(r"only \d+ (validation images:|images: where \d+ are validated on,) one of them is")
 
 
 class Case:

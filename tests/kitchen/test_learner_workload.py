@@ -27,8 +27,8 @@ from lrlab.recipes.kitchen.learner_workload import LearnerWorkload, choose_workl
 from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.runs.train import train_run
 from lrlab.recipes.kitchen.schedule_names import parse_schedules
-from lrlab.recipes.kitchen.training_code import own_learner
 from lrlab.recipes.kitchen.text import described
+from lrlab.recipes.kitchen.training_code import own_learner
 from tests.kitchen import tasks
 from tests.kitchen.tasks import LABELS, X, classifier, loaders
 

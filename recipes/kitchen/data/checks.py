@@ -39,6 +39,16 @@ def _digests(pixels: np.ndarray) -> list[bytes]:
 
 
 def _duplicates(images: ImageSet, digests: list[bytes]) -> list[str]:
+    if not images.has_own_split:  # every recipe and seed splits them anew
+        first: dict[bytes, int] = {}
+        twice = [row for row in _all_rows(images) if first.setdefault(digests[row], row) != row]
+        if not twice:
+            return []
+        example = f"{images.files[twice[0]]} is {images.files[first[digests[twice[0]]]]}"
+        return [
+            f"{len(twice)} of {len(first) + len(twice)} images are copies of others ({example}): where one copy is "
+            "trained on and another validated on, accuracy is memory, not learning"
+        ]
     trained = {digests[row]: row for row in images.splits["train"]}
     warnings = []
     for split, name in (("valid", "validation"), ("test", "test")):
@@ -53,10 +63,14 @@ def _duplicates(images: ImageSet, digests: list[bytes]) -> list[str]:
     return warnings
 
 
+def _all_rows(images: ImageSet) -> np.ndarray:
+    return np.concatenate(list(images.splits.values()))
+
+
 def _contradictions(images: ImageSet, digests: list[bytes]) -> list[str]:
     labels: dict[bytes, set[int]] = defaultdict(set)
     example: dict[bytes, str] = {}
-    for row in np.concatenate(list(images.splits.values())):
+    for row in _all_rows(images):
         labels[digests[row]].add(int(images.labels[row]))
         example.setdefault(digests[row], images.files[row])
     ambiguous = [digest for digest, classes in labels.items() if len(classes) > 1]
@@ -66,13 +80,15 @@ def _contradictions(images: ImageSet, digests: list[bytes]) -> list[str]:
 
 
 def _imbalance(images: ImageSet) -> list[str]:
-    counts = images.class_counts("train")
+    counts, what = images.class_counts("train"), "training images"
+    if not images.has_own_split:
+        counts, what = {name: counts[name] + n for name, n in images.class_counts("valid").items()}, "images"
     small, large = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     if counts[large] < MAX_IMBALANCE * max(counts[small], 1):
         return []
     return [
-        f"the classes are far from equal, from {counts[small]} training images ({small}) to {counts[large]} ({large}): "
-        f"always answering with the most frequent class is right in {images.majority():.1%}"
+        f"the classes are far from equal, from {counts[small]} {what} ({small}) to {counts[large]} ({large}): "
+        f"always answering with the most frequent class is right in {100 * images.majority():.1f} %"
     ]
 
 
@@ -81,5 +97,8 @@ def _few_validation_images(images: ImageSet) -> list[str]:
     warnings = [f"no validation images of {name_some(untested)}: nothing is known about them"] if untested else []
     n = len(images.splits["valid"])
     if n < MIN_VALID_IMAGES:
-        warnings.append(f"only {n} validation images: one of them is {1 / n:.1%} of accuracy")
+        few = f"{n} validation images:"
+        if not images.has_own_split:
+            few = f"{len(_all_rows(images))} images: where {n} are validated on,"
+        warnings.append(f"only {few} one of them is {1 / n:.1%} of accuracy".replace("%", " %"))
     return warnings
