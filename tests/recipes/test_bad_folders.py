@@ -119,11 +119,11 @@ REFUSED = {  # what is done to a healthy folder, and the sentence that it gives
     ),
     "valid is empty": (
         lambda f: (split_of(f, train=["cat", "dog"]), (f / "valid" / "cat").mkdir(parents=True)),
-        "the valid folder has no images",
+        "valid has no images",
     ),
     "train is empty": (
         lambda f: (split_of(f, valid=["cat", "dog"]), (f / "train").mkdir()),
-        "the train folder has no images",
+        "train has no images",
     ),
     "val and valid": (
         lambda f: split_of(f, train=["cat", "dog"], val=["cat", "dog"], valid=["cat", "dog"]),
@@ -187,7 +187,7 @@ REFUSED = {  # what is done to a healthy folder, and the sentence that it gives
     ),
     "a valid folder without classes": (
         lambda f: (split_of(f, train=["cat", "dog"]), write_images(f / "valid", 3)),
-        "the valid folder has no images in class folders",
+        "valid has no images in class folders",
     ),
     "a link to itself": (lambda f: (shutil.rmtree(f), f.symlink_to(f)), "no such folder|symbolic links|cannot"),
 }

@@ -146,9 +146,8 @@ def _check(folder: Path, splits: dict[str, Path], found: dict[str, FilesByClass]
         )
     for split, by_class in found.items():
         if not any(by_class.values()):
-            name = splits[split].name
             loose = " in class folders" if _loose_images(splits[split]) else ""
-            raise UserError(f"`data` {folder}: the {name} folder has no images{loose}")
+            raise UserError(f"`data` {folder}: {splits[split]} has no images{loose}")
     if WHOLE in found and all(len(files) < 2 for files in found[WHOLE].values()):
         raise UserError(f"`data` {folder}: one image per class leaves none for validation")
 

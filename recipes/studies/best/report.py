@@ -20,6 +20,7 @@ from lrlab.recipes.studies.best import figure
 from lrlab.recipes.studies.best.journal import Step, stored_steps
 from lrlab.recipes.studies.best.learner import report as learner_report
 
+SHOWN_PAIRS = 30  # of classes that are taken for one another
 FILES = ("test.csv", "worst.json", "model.pkl")  # without which there is no answer
 
 
@@ -119,6 +120,14 @@ def _text(answer: Answer, config: dict) -> str:
     )
 
 
+def _frequent_errors(test: pd.DataFrame) -> list | None:
+    "Right class and answer, and how often, of the most frequent errors; None where a matrix of all classes is legible."
+    if len(figure.confusion(test)) <= figure.MOST_NAMED:
+        return None
+    wrong = test[test.label != test.predicted]
+    return list(wrong.value_counts(["label", "predicted"]).head(SHOWN_PAIRS).items())
+
+
 def _page(answer: Answer, worst: list[dict], config: dict, finding: str, svg: str) -> str:
     "report.html as text."
     return html_template("lrlab.recipes.studies.best").render(
@@ -129,5 +138,6 @@ def _page(answer: Answer, worst: list[dict], config: dict, finding: str, svg: st
         svg=Markup(svg),  # noqa: S704  (matplotlib escapes every text that it draws)
         worst=worst,
         counts=figure.confusion(answer.test),
+        pairs=_frequent_errors(answer.test),
         config=config,
     )

@@ -318,6 +318,13 @@ def test_the_report_is_complete_and_redrawn_without_training(answered, capsys):
     assert ("too few images to calibrate" in printed) == (found.steps[-1].facts["temperature"] == 1)
 
 
+def test_many_classes_have_a_list_of_errors_in_place_of_a_matrix():
+    names = [f"class {i}" for i in range(21)]
+    test = pd.DataFrame({"label": [*names, "class 0", "class 0"], "predicted": [*names, "class 1", "class 1"]})
+    assert report._frequent_errors(test) == [(("class 0", "class 1"), 2)]
+    assert report._frequent_errors(test[test.label != "class 20"]) is None
+
+
 def test_too_few_images_are_refused_in_a_sentence(ask, tmp_path, digits, resnet_file):
     for name in ("0", "1"):
         (tmp_path / "few" / name).mkdir(parents=True)
