@@ -65,7 +65,7 @@ def test_the_accuracies_are_compared(stock, verdict):
 def test_the_figure_names_every_arm():
     config = {"question": {"epochs": 4, "repeats": 3, "size": 48}, "machine": {"cpu": "x", "cores": 2}, "device": "cpu"}
     fig = speed_report.draw(table(), config)
-    assert fig.get_suptitle() == "lrlab answers 9 times faster than a stock fastai loop"
+    assert fig.get_suptitle() == "lrlab answers 9 times as fast as a stock fastai loop"
     labels = [label.get_text() for ax in fig.axes for label in ax.get_yticklabels()]
     assert {"lrlab", "+ decoded once", "torch CyclicLR"} <= {label.replace("\n", " ") for label in labels}
 
