@@ -41,6 +41,8 @@ def default_lr(learn: Learner) -> LR:
 def spread_lr(name: str, lr: LR, groups: int) -> list[float]:
     "One LR for every parameter group, spread as fastai's optimizers do it."
     if isinstance(lr, slice):
+        if lr.step is not None:
+            raise ValueError(f"{name}={lr!r}: a slice of learning rates has no step; expected slice(first, last)")
         stop = check_lr(f"{name}.stop", lr.stop)
         if lr.start and groups > 1:
             return [float(o) for o in even_mults(check_lr(f"{name}.start", lr.start), stop, groups)]

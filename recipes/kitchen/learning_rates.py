@@ -110,8 +110,10 @@ def _numbers(value) -> list[float] | None:
     value = plain(value)
     if isinstance(value, bool) or not isinstance(value, (str, int, float, slice)):
         return None
+    if getattr(value, "step", None) is not None:  # of a slice
+        return None
     if isinstance(value, slice):
-        parts = [end for end in (value.start, value.stop) if end is not None]
+        parts = [value.stop] if value.start is None else [value.start, value.stop]
     else:
         match = re.fullmatch(r"\s*slice\s*\(([^()]*)\)\s*", str(value))
         parts = match[1].split(",") if match else [value]

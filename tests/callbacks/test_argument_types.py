@@ -111,6 +111,8 @@ def test_an_lr_for_each_group(make_learner, witness, lr):
         (lambda learn: learn.fit_schedule(1, Constant(), True), r"lr_max must be a number in \[0, inf\), got True"),
         (lambda learn: learn.fit_schedule(1, Constant(), "1e-3"), "lr_max must be a number .* got '1e-3'"),
         (lambda learn: learn.fit_schedule(1, Constant(), slice(True, 1)), "lr_max.start must be a number"),
+        (lambda learn: learn.preview_schedule(1, Constant(), slice(1, 2, 3)), "a slice of learning rates has no step"),
+        (lambda learn: learn.lr_range_test(slice(1, 2, 3)), "start_lr=.*a slice of learning rates has no step"),
         (lambda learn: learn.fit_schedule(True, Constant(), 0.1), "n_epoch must be a whole number .* got True"),
         (lambda learn: learn.fit_schedule(2.5, Constant(), 0.1), "n_epoch must be a whole number .* got 2.5"),
         (lambda learn: learn.fit_schedule(1, Constant(), 0.1, start_epoch=False), "start_epoch must be a whole"),

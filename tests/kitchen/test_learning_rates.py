@@ -30,7 +30,11 @@ def test_find_is_no_number():
 
 
 @pytest.mark.parametrize(
-    "value", ["", "0", "-1e-3", "nan", "inf", "three", "slice()", "slice(1e-3,1e-6)", "slice(1,2,3)", None, True, b"1"]
+    "value",
+    [
+        *("", "0", "-1e-3", "nan", "inf", "three", "slice()", "slice(1e-3,1e-6)", "slice(1,2,3)", None, True, b"1"),
+        *(slice(1, None, 3), slice(1, 2, 3), slice(None, 2, 3), slice(1, None)),
+    ],
 )
 def test_an_impossible_learning_rate_is_named(value):
     with pytest.raises(UserError, match="`lr_max`"):
