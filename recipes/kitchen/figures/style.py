@@ -81,7 +81,7 @@ def plain(ax, whole_epochs: bool = False) -> None:
     "No frame above and to the right. Whole epochs as ticks, where x counts epochs."
     ax.spines[["top", "right"]].set_visible(False)
     if whole_epochs:
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
 
 
 def as_percent(value: float, _position: int = 0) -> str:

@@ -25,7 +25,7 @@ def draw(epochs: pd.DataFrame, steps: pd.DataFrame, confusion: pd.DataFrame | No
         curves.append(next(panels))
         _measure(curves[-1], epochs, measure, majority(confusion, measure))
     for ax in curves:
-        ax.set_xlabel("epoch")
+        ax.set(xlabel="epoch", xlim=(0, len(epochs) + 0.1))
         style.plain(ax, whole_epochs=True)
     if confusion is not None:
         confusion_matrix(next(panels), confusion)
@@ -71,7 +71,7 @@ def _measure(ax, epochs: pd.DataFrame, measure: Measure, of_majority: float | No
         ax.axhline(of_majority, color=style.LINE, lw=1, ls=":")
         ax.text(0.02, of_majority, "always the most frequent class", fontsize=8.5, va="bottom", color=style.SOFT)
     ax.margins(y=0.12)
-    ax.set(title=f"validation {measure.label}", xlim=(0, len(epochs) + 0.1))
+    ax.set_title(f"validation {measure.label}")
     if measure.is_share:
         style.in_percent(ax.yaxis)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
@@ -132,6 +133,14 @@ def test_where_every_run_diverged_no_axis_is_crowded_and_nothing_is_ranked(resul
     words = [text.get_text() for ax in fig.axes for text in ax.texts]
     assert words.count(f"{results.runs.seed.nunique()} diverged") == len(report.rankings[0].rows)
     assert UNFINISHED.upper() in [text.get_text() for text in fig.texts]
+
+
+@pytest.mark.parametrize(("ends", "epochs"), [((0.6, 1.4), [1]), ((0, 2.1), [0, 1, 2]), ((0.6, 2.4), [1, 2])])
+def test_an_axis_of_epochs_has_whole_ones_as_ticks(ends, epochs):
+    ax = Figure().subplots()
+    ax.set_xlim(ends)
+    style.plain(ax, whole_epochs=True)
+    assert [tick for tick in ax.get_xticks() if ends[0] <= tick <= ends[1]] == epochs
 
 
 def test_coloured_words_can_be_read(report):
