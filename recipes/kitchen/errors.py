@@ -5,6 +5,7 @@ command line shows the same argument as its option, `--lr-max`.
 """
 
 import re
+import shlex
 
 
 class UserError(ValueError):
@@ -34,5 +35,12 @@ def with_options(message: str) -> str:
 
     >>> with_options("`lr_max` 0: expected a positive number")
     '--lr-max 0: expected a positive number'
+    >>> with_options('write `judge="+my_cost"`')
+    'write --judge=+my_cost'
     """
-    return re.sub(r"`([a-z_]+)`", lambda name: "--" + name[1].replace("_", "-"), message)
+
+    def option(found: re.Match) -> str:
+        value = "" if found[2] is None else f"={shlex.quote(found[2])}"
+        return f"--{found[1].replace('_', '-')}{value}"
+
+    return re.sub(r'`([a-z_]+)(?:="([^`]*)")?`', option, message)

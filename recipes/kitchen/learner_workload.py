@@ -128,9 +128,9 @@ class LearnerWorkload(Workload):
         return OwnData(self.name, facts, known | _code(self.make_learner), tuple(metrics), classes, warnings)
 
     def measure(self, data: OwnData) -> Measure:
-        "The Learner's first metric of a known direction; the loss if it has none."
+        "The Learner's first metric, of a known direction if there is one; the loss if it has none."
         known = [name for name in data.metrics if lower_is_better(name) is not None]
-        return Measure.parse([*known, *data.metrics, "loss"][0])  # raises: is higher or lower better?
+        return Measure.parse([*known, *data.metrics, "loss"][0])
 
     def to_dict(self, data: OwnData) -> dict:
         return {"learner": self.name, **data.identity}
@@ -210,13 +210,13 @@ def load_function(make_learner: Callable) -> Callable:
     """The function itself. Its file is run once in a process, always with the same random numbers.
 
     So data that the file splits at random are split alike in every process, and no call of the function draws other
-    random numbers because its file was run just before. Raises UserError for a Learner in place of the function.
+    random numbers because its file was run just before. Raises UserError for anything but a function.
     """
     set_seed(CHECKED_SEED)
     function = make_learner.function() if isinstance(make_learner, FromFile) else make_learner
-    if isinstance(function, Learner):
-        name = make_learner.name if isinstance(make_learner, FromFile) else "this"
-        raise UserError(f"`learner`: {name} is a Learner; expected a function that makes one, anew in every call")
+    if isinstance(function, Learner) or not callable(function):
+        name, kind = make_learner.name if isinstance(make_learner, FromFile) else "this", type(function).__name__
+        raise UserError(f"`learner`: {name} is a {kind}; expected a function that makes a Learner, anew in every call")
     return function
 
 

@@ -172,7 +172,7 @@ def parse_jobs(jobs: int | str | None, name: str = "jobs") -> int | None:
 
 
 def parse_judge(value: Any, name: str = "judge") -> Measure:
-    "What judges the runs. Raises UserError where it is unknown whether higher or lower is better."
+    "What judges the runs. Whether a run has it is known later, when the data are."
     return value if isinstance(value, Measure) else Measure.parse(value, name)
 
 

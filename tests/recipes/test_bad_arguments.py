@@ -130,8 +130,7 @@ BAD = {
     "test": [("nowhere", "names another folder")],
     "minutes": [("0", r"expected a number from 0\.[15]"), ("nan", "expected a number"), ("soon", "expected a number")],
     "judge": [
-        ("my_cost", "--judge my_cost: is higher or lower better"),
-        ("<lambda>", "Write --judge='\\+<lambda>' or --judge='-<lambda>'"),
+        ("my_cost", "--judge my_cost: no run has it; the runs have|--judge is for --learner"),
         ("", "--judge is empty"),
         ("+", "expected accuracy, loss, brier or the name of a metric"),
     ],

@@ -15,11 +15,17 @@ def judging_to_dict(judge: Measure | None, tolerance: float | None, looks: int) 
 
 
 def resolve_measure(judge: Measure | None, workload: Workload, data: Any, tolerance: float | None = None) -> Measure:
-    "The measure `judge`, or that of the workload. Raises UserError for one that no run has, or a `tolerance` of all."
+    """The measure `judge`, or that of the workload.
+
+    Raises UserError for one that no run has, for one of an unknown direction, and for a `tolerance` of all.
+    """
     measure = workload.measure(data) if judge is None else judge
     of_classes = ("accuracy", "loss", "brier") if data.classes else ("loss",)
     known = [*of_classes, *getattr(data, "metrics", ())]
     if measure.name not in known:
         raise UserError(f"`judge` {measure.name}: no run has it; the runs have {', '.join(dict.fromkeys(known))}")
+    if measure.lower_is_better is None:
+        ways = " or ".join(f'`judge="{sign}{measure.name}"`' for sign in "+-")
+        raise UserError(f"`judge` {measure.name}: is higher or lower better? Write {ways}")
     measure.check_tolerance(tolerance)
     return measure

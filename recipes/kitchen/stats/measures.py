@@ -4,7 +4,6 @@ Nothing here computes a measure. `predictions.py` and the Learner's own metrics 
 """
 
 import math
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +34,7 @@ class Measure:
     "A number that judges a run. `decide` takes its `judge`."
 
     name: str = "accuracy"
-    lower_is_better: bool = False
+    lower_is_better: bool | None = False  # None: unknown, until `resolve_measure` has asked for it
 
     @classmethod
     def of(cls, judge: str) -> "Measure":
@@ -66,7 +65,7 @@ class Measure:
     def parse(cls, text: str, name: str = "judge") -> "Measure":
         """The measure that a user names. A plus or minus says which direction is better, where it is not known.
 
-        Raises UserError, naming the argument `name`, for an empty name or an unknown direction.
+        Raises UserError, naming the argument `name`, for an empty name.
 
         >>> Measure.parse("loss").judge, Measure.parse("f1_score").judge, Measure.parse("-my_cost").judge
         ('-loss', 'f1_score', '-my_cost')
@@ -74,13 +73,8 @@ class Measure:
         word = text.lstrip("+- ").strip() if isinstance(text, str) else ""
         if not word:
             raise UserError(f"`{name}` {shorten(text)}: expected accuracy, loss, brier or the name of a metric")
-        text, lower = text.strip(), lower_is_better(word)
-        if text[0] in "+-":
-            lower = text[0] == "-"
-        if lower is None:
-            ways = " or ".join(f"`{name}`={shlex.quote(sign + word)}" for sign in "+-")
-            raise UserError(f"`{name}` {shorten(text)}: is higher or lower better? Write {ways}")
-        return cls(word, lower)
+        sign = text.strip()[0]
+        return cls(word, sign == "-" if sign in "+-" else lower_is_better(word))
 
     @property
     def judge(self) -> str:

@@ -35,6 +35,7 @@ def compare_schedules(
     jobs: int | str = "auto",  # Runs at the same time
     out: Path | str | None = None,  # Results folder, which a later call extends; default: a temporary one
     threads: int = 1,  # Processor threads of a run
+    fresh: bool = False,  # Start over; what is in `out` is moved to a dated folder
 ) -> Result:
     """Train the Learner with every schedule from the same seeds, and decide which schedule to use.
 
@@ -63,7 +64,7 @@ def compare_schedules(
         minutes=None if minutes is None else options.parse_minutes(minutes),
     )
     with naming_own_arguments():
-        return answer(question, out or tempfile.mkdtemp(prefix="lrlab-compare-"), place)
+        return answer(question, out or tempfile.mkdtemp(prefix="lrlab-compare-"), place, fresh)
 
 
 @contextmanager
@@ -72,7 +73,7 @@ def naming_own_arguments() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        error.args = (str(error).replace("`judge`", "`metric`").replace("`learner`", "`make_learner`"),)
+        error.args = (str(error).replace("`judge", "`metric").replace("`learner`", "`make_learner`"),)
         raise
 
 

@@ -20,10 +20,14 @@ def test_the_direction_is_known_or_given(text, judge):
     assert Measure.parse(text).judge == judge and Measure.of(judge) == Measure.parse(text)
 
 
-@pytest.mark.parametrize("text", ["", " ", "-", "cost"])
-def test_an_unknown_direction_is_asked_for(text):
+@pytest.mark.parametrize("text", ["", " ", "-", "+ ", None])
+def test_a_measure_has_a_name(text):
     with pytest.raises(UserError, match="`judge`"):
         Measure.parse(text)
+
+
+def test_a_direction_that_no_name_tells_is_unknown():
+    assert Measure.parse("cost").lower_is_better is None
 
 
 def test_a_tolerance_is_absolute_for_shares_and_relative_for_losses():

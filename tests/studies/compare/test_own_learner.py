@@ -1,6 +1,7 @@
 """`compare_schedules`: a comparison on a Learner of the user's own, from Python and from the command line."""
 
 import json
+import shutil
 from itertools import count
 
 import pandas as pd
@@ -57,9 +58,14 @@ def test_native_values_and_other_processes_give_the_same_numbers(first, tmp_path
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_another_learner_in_the_folder_is_refused_and_more_seeds_extend_it(first, capsys):
+def test_another_learner_in_the_folder_is_refused_and_more_seeds_extend_it(first, tmp_path, capsys):
     with pytest.raises(Refused, match="learner = 'classifier'"):
         compare_schedules(lambda: classifier(metrics=[]), **ASKED, jobs=1, out=first.out)
+    over = ASKED | {"epochs": 1, "seeds": 1, "schedules": "constant"}
+    copy = shutil.copytree(first.out, tmp_path / "out")
+    assert len(compare_schedules(lambda: classifier(metrics=[]), **over, jobs=1, out=copy, fresh=True).runs) == 1
+    assert len(list(tmp_path.iterdir())) == 2, "the old folder is kept"
+    capsys.readouterr()
     more = compare_schedules(classifier, **ASKED | {"seeds": 4}, jobs=1, out=first.out)
     told = capsys.readouterr().out
     assert "To do: 2 runs" in told and "on 32 validation items can show" in told and set(more.summary.n) == {4}
@@ -85,10 +91,13 @@ def gap(preds, targets):
 @pytest.mark.parametrize(
     ("make", "metric", "says"),
     [
-        (lambda: classifier(metrics=gap), None, "`metric` gap: is higher or lower better"),
+        (lambda: classifier(metrics=gap), None, 'better\\? Write `metric="\\+gap"` or `metric="-gap"`'),
+        (lambda: classifier(metrics=gap), "gap", "`metric` gap: is higher or lower better"),
         (classifier, gap, "`metric` .*gap.*: expected accuracy, loss, brier or the name of a metric"),
         (classifier, "dice", "`metric` dice: no run has it"),
+        (classifier, "nope", "`metric` nope: no run has it; the runs have accuracy, loss, brier"),
         (classifier(), None, "`make_learner`: this is a Learner"),
+        (None, None, "`make_learner`: this is a NoneType; expected a function"),
     ],
 )
 def test_a_message_names_the_argument_of_this_function(make, metric, says, tmp_path):
