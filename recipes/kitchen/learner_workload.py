@@ -88,9 +88,11 @@ class LearnerWorkload(Workload):
 
     @cached_property
     def name(self) -> str:
-        "The function, and the file if it has one."
-        name = getattr(self.make_learner, "__name__", type(self.make_learner).__name__)
-        file = getattr(self.make_learner, "file", None)
+        "The function, and the file if it has one. An identifier is what can be called to make a Learner."
+        maker = self.make_learner
+        known_as = "__qualname__" if inspect.ismethod(maker) else "__name__"
+        name = getattr(maker, known_as, f"{type(maker).__name__}(...)")
+        file = getattr(maker, "file", None)
         return f"{name} of {Path(file).name}" if file else name
 
     @property

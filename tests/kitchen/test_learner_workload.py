@@ -373,6 +373,27 @@ def test_a_function_of_a_file_in_a_package(tmp_path, monkeypatch):
     assert f"sys.path.insert(0, {str(tmp_path)!r})" in imports
 
 
+class Maker:
+    def make(self):
+        return classifier()
+
+    __call__ = make
+
+
+@pytest.mark.parametrize(
+    ("maker", "line"),
+    [
+        (classifier, "learn = classifier()"),
+        (Maker().make, "# learn: Maker.make"),
+        (Maker(), "# learn: Maker(...)"),
+        (partial(classifier, metrics=[]), "# learn: partial(...)"),
+        (lambda: classifier(), "# learn: <lambda>"),
+    ],
+)
+def test_printed_code_calls_the_function_only_where_its_name_is_enough(maker, line):
+    assert own_learner({"question": {"learner": LearnerWorkload(maker).name}, "data": {}}) == ([], [line])
+
+
 @pytest.mark.parametrize("name", ["random", "fastai", "my.train"])
 def test_a_file_may_have_the_name_of_another_module(name, tmp_path, monkeypatch):
     "In this process, and in worker processes, which import by the same path."
