@@ -49,13 +49,13 @@ class TimeLeft:
 
 
 class Lines:
-    "For logs: no control characters, one line per finished run."
+    "For logs: no control characters, one line per finished run. `todo` are those of the `runs` that are not there yet."
 
-    def __init__(self, todo: list[Run], done: int, jobs: int, measure: Measure = Measure()):  # noqa: B008  (frozen)
-        self.total, self.finished, self.jobs, self.measure = len(todo) + done, done, jobs, measure
+    def __init__(self, runs: list[Run], todo: list[Run], jobs: int, measure: Measure = Measure()):  # noqa: B008  (frozen)
+        self.total, self.finished, self.jobs, self.measure = len(runs), len(runs) - len(todo), jobs, measure
         self.waiting = {run.run_id: f"{run.arm} seed {run.seed}" for run in todo}
         self.time_left = TimeLeft({run.run_id: run.epochs for run in todo}, jobs)
-        self.tells_lr = len({str(run.lr_max) for run in todo}) > 1
+        self.tells_lr = len({str(run.lr_max) for run in runs}) > 1
 
     def __enter__(self):
         if self.finished:
@@ -110,9 +110,9 @@ class Bar(Lines):
         return ", ".join(list(self.waiting.values())[: self.jobs])
 
 
-def show_progress(todo: list[Run], done: int, jobs: int, measure: Measure = Measure()) -> Lines:  # noqa: B008  (frozen)
+def show_progress(runs: list[Run], todo: list[Run], jobs: int, measure: Measure = Measure()) -> Lines:  # noqa: B008
     "A bar where a person is looking, else lines. They show the `measure` of every finished run."
-    return (Bar if is_watched() else Lines)(todo, done, jobs, measure)
+    return (Bar if is_watched() else Lines)(runs, todo, jobs, measure)
 
 
 def describe(result: RunResult, measure: Measure, with_lr: bool = True) -> str:

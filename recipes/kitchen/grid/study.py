@@ -94,7 +94,7 @@ class Study:
         what = what if len(todo) > 1 else re.sub(r"^runs\b", "run", what)
         print(f"To do: {len(todo)} {what} on {image_set.name}{model}, {at_a_time} at a time", flush=True)
         measure = Measure.of_question(self.store.manifest.question)
-        with show_progress(todo, len(runs) - len(todo), place.jobs or len(todo), measure) as progress:
+        with show_progress(runs, todo, place.jobs or len(todo), measure) as progress:
 
             def keep(result):
                 self.store.write_run(result)

@@ -79,7 +79,8 @@ def fake_result(arm: str, **values):
 
 
 def test_a_log_has_one_line_per_finished_run(capsys):
-    with show_progress([fake_run("cosine"), fake_run("step")], done=1, jobs=1) as shown:
+    there, *todo = runs = [fake_run("linear"), fake_run("cosine"), fake_run("step")]
+    with show_progress(runs, todo, jobs=1) as shown:
         shown.advance(fake_result("cosine"))
         shown.advance(fake_result("step", status="diverged", error="loss is nan", accuracy=float("nan")))
     lines = capsys.readouterr().out.splitlines()
@@ -89,13 +90,16 @@ def test_a_log_has_one_line_per_finished_run(capsys):
 
 
 def test_the_lr_is_told_where_runs_differ_in_it(capsys):
-    with show_progress([fake_run("a", 1e-3), fake_run("b", 3e-3)], done=0, jobs=1) as shown:
+    "Also where all but one LR of a grid are trained."
+    there, *todo = runs = [fake_run("b", 1e-3), fake_run("a", 3e-3)]
+    with show_progress(runs, todo, jobs=1) as shown:
         shown.advance(fake_result("a"))
     assert "a lr_max 3e-3 seed 0: " in capsys.readouterr().out
 
 
 def test_a_line_shows_the_measure_that_judges(capsys):
-    with show_progress([fake_run("a"), fake_run("b")], 0, 1, Measure("brier", lower_is_better=True)) as shown:
+    runs = [fake_run("a"), fake_run("b")]
+    with show_progress(runs, runs, 1, Measure("brier", lower_is_better=True)) as shown:
         shown.advance(fake_result("a", measures={"brier": 0.1234}, valid_loss=0.5))
         shown.advance(fake_result("b", valid_loss=0.5, accuracy=None))
     lines = capsys.readouterr().out.splitlines()
@@ -115,7 +119,8 @@ def test_a_terminal_shows_stages_then_a_bar_and_keeps_the_results(monkeypatch):
         monkeypatch.setenv(name, value)
     with stage.spinner("Loading"):
         stage.stage("Reading images")
-        with show_progress([fake_run("cosine"), fake_run("step")], done=0, jobs=2) as shown:
+        runs = [fake_run("cosine"), fake_run("step")]
+        with show_progress(runs, runs, jobs=2) as shown:
             assert isinstance(shown, progress.Bar)
             shown.advance(fake_result("cosine"))
         stage.stage("Drawing")
