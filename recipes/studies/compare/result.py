@@ -9,6 +9,7 @@ import pandas as pd
 
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.figures.thumbnails import png_uri
+from lrlab.recipes.kitchen.learning_rates import plain
 from lrlab.recipes.kitchen.logs.log_runs import log_runs
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.manifest import Manifest
@@ -59,7 +60,7 @@ class Result:
             raise UserError("export needs the answer of `compare_schedules` or `compare.main`, with a finished run")
         own = self.runs[(self.runs.schedule == self.best.schedule) & (self.runs.budget == self.best.epochs)]
         own = own[own.status == "ok"]
-        chosen = own if seed is None else own[own.seed == seed]
+        chosen = own if seed is None else own[own.seed.astype(str) == str(plain(seed))]
         if chosen.empty:
             finished = ", ".join(map(str, own.seed))
             raise UserError(f"`seed` {seed}: expected a seed of {self.best.schedule} that finished: {finished}")

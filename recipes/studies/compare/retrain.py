@@ -23,10 +23,12 @@ def export_again(file: Path, row: pd.Series, question: Any, data: Any) -> Path:
     """Train the run of a `row` of runs.csv again, and write its Learner with fastai's `learn.export`.
 
     The same seed gives the weights of the run in the table. A note says so where it did not. Raises UserError for a
-    folder that is not there, and UserCodeError for a Learner that fastai cannot export.
+    `file` that cannot be one, and UserCodeError for a Learner that fastai cannot export.
     """
     if not file.parent.is_dir():
         raise UserError(f"`file` {file}: there is no folder {file.parent}")
+    if file.is_dir():
+        raise UserError(f"`file` {file}: a folder; expected the name of a file")
     budget = int(row.budget)
     schedule, lr_max = question.schedules[budget][row.schedule], LearningRate.parse(row.lr_max)
     print(f"Training {row.schedule} again: seed {row.seed}, {plural(budget, 'epoch')}, lr_max {lr_max}", flush=True)

@@ -205,7 +205,7 @@ def test_a_tabular_classification_is_compared_to_the_end(of_a_table):
 
 
 def test_the_recommended_schedule_is_exported_as_it_was_trained(of_a_table, tmp_path, capsys):
-    files = [of_a_table.export(tmp_path / f"{n}.pkl", seed) for n, seed in enumerate((2, 2, None))]
+    files = [of_a_table.export(tmp_path / f"{n}.pkl", seed) for n, seed in enumerate((2, "2", None))]
     assert "Note" not in capsys.readouterr().err, "the same validation losses as in the table"
     states = [load_learner(file).model.state_dict() for file in files]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
@@ -219,6 +219,8 @@ def test_the_recommended_schedule_is_exported_as_it_was_trained(of_a_table, tmp_
 def test_what_cannot_be_exported_is_one_sentence(first, of_a_table, tmp_path):
     with pytest.raises(UserError, match="`seed` 7: expected a seed of .* that finished: 0, 1, 2"):
         of_a_table.export(tmp_path / "model.pkl", seed=7)
+    with pytest.raises(UserError, match="a folder; expected the name of a file"):
+        of_a_table.export(tmp_path)
     with pytest.raises(UserError, match="there is no folder"):
         of_a_table.export(tmp_path / "none" / "model.pkl")
     with pytest.raises(UserCodeError, match="fastai cannot export this Learner: AttributeError"):
