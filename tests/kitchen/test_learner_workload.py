@@ -21,9 +21,10 @@ from torch.utils.data import Dataset
 
 from lrlab.recipes.kitchen.errors import UserCodeError, UserError, with_options
 from lrlab.recipes.kitchen.from_file import FromFile
+from lrlab.recipes.kitchen.grid.judging import measure_to_show
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.range_tests import range_tests
-from lrlab.recipes.kitchen.learner_workload import LearnerWorkload, choose_workload, identity
+from lrlab.recipes.kitchen.learner_workload import LearnerWorkload, OwnData, choose_workload, identity
 from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.runs.train import train_run
 from lrlab.recipes.kitchen.schedule_names import parse_schedules
@@ -250,7 +251,7 @@ def test_a_learner_in_place_of_the_function_is_refused(tmp_path):
     file = tmp_path / "with_learner.py"
     file.write_text("from tests.kitchen.tasks import classifier\nlearn = classifier()\n")
     for maker in (FromFile.parse(f"{file}:learn"), classifier()):
-        with pytest.raises(UserError, match="is a Learner; expected a function that makes one") as raised:
+        with pytest.raises(UserError, match="is a Learner; expected a function that makes a Learner") as raised:
             LearnerWorkload(maker).load()
         assert raised.value.exit_code == 2
 
@@ -371,6 +372,15 @@ def test_a_function_of_a_file_in_a_package(tmp_path, monkeypatch):
     imports, call = own_learner({"question": question, "data": data})
     assert imports[-1] == "from my_project.models.relative import Here" and call == ["learn = Here()"]
     assert f"sys.path.insert(0, {str(tmp_path)!r})" in imports
+
+
+@pytest.mark.parametrize(
+    ("metrics", "shown"),
+    [(("gap",), "loss"), (("gap", "rmse"), "rmse"), ((), "loss"), (("accuracy", "gap"), "accuracy")],
+)
+def test_a_recipe_that_cannot_ask_for_a_direction_shows_the_loss(metrics, shown):
+    "learning-rate and one-cycle have no option `judge`."
+    assert measure_to_show(LearnerWorkload(classifier), OwnData("mine", {}, {}, metrics)).name == shown
 
 
 class Maker:

@@ -29,3 +29,9 @@ def resolve_measure(judge: Measure | None, workload: Workload, data: Any, tolera
         raise UserError(f"`judge` {measure.name}: is higher or lower better? Write {ways}")
     measure.check_tolerance(tolerance)
     return measure
+
+
+def measure_to_show(workload: Workload, data: Any) -> Measure:
+    "The measure of the workload, for a recipe without the option `judge`: the loss where its direction is unknown."
+    measure = workload.measure(data)
+    return Measure("loss", True) if measure.lower_is_better is None else measure

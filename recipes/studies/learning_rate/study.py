@@ -7,6 +7,7 @@ from typing import Any
 from lrlab.callbacks import Constant
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.grid.judging import measure_to_show
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Study, open_study
 from lrlab.recipes.kitchen.learning_rates import LearningRate
@@ -31,7 +32,7 @@ class Question:
 
     def to_dict(self, data: Any) -> dict:
         rest = {name: value for name, value in vars(self).items() if name != "workload"}
-        judge = self.workload.measure(data).to_dict()
+        judge = measure_to_show(self.workload, data).to_dict()
         return self.workload.to_dict(data) | rest | {"lr": "find" if self.lr is None else self.lr} | judge
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from fastai.basics import Learner
 
 from lrlab.callbacks.hypers import n_groups
+from lrlab.recipes.kitchen.grid.judging import measure_to_show
 from lrlab.recipes.kitchen.grid.study import Study, open_study
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.models.layer_groups import group_names
@@ -37,7 +38,7 @@ class Question:
     def to_dict(self, data: Any) -> dict:
         lr_max = "find" if self.lr_max is None else str(self.lr_max)
         own = {"epochs": self.epochs, "lr_max": lr_max, "seed": self.seed, "threads": self.threads}
-        return self.workload.to_dict(data) | own | self.workload.measure(data).to_dict()
+        return self.workload.to_dict(data) | own | measure_to_show(self.workload, data).to_dict()
 
 
 def answer(question: Question, out: Path | str, fresh: bool = False) -> OneCycleRun:
