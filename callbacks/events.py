@@ -57,6 +57,14 @@ class FitCallback(Callback):
             return super().__call__(event_name)
         return None
 
+    def __getstate__(self) -> dict[str, Any]:
+        "A copy that is made within a fit is not in that fit: it leaves out the private names with a class's default."
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name != "skip_to" and not (name.startswith("_") and hasattr(type(self), name))
+        }
+
     def fit_starts(self) -> None:
         "Called before any event of a fit; the optimizer is ready and `learn.n_epoch` is set."
 

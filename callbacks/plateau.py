@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,7 @@ class ReduceOnPlateau(Plateau):
 
     order = 62  # after every callback that sets the LR (ParamScheduler: 60), and after the Recorder
     _saved = ("best", "wait", "cooling", "lr_scale")
+    _unscaled: Sequence[float] = ()  # the LRs of the schedule, during a batch
 
     def __init__(
         self,
@@ -115,7 +116,6 @@ class ReduceOnPlateau(Plateau):
         self.factor, self.min_scale = number("factor", factor, "(1, inf)"), number("min_scale", min_scale, "[0, 1)")
         self.min_lr, self.verbose = number("min_lr", min_lr, "[0, inf)"), verbose
         self.cooling, self.lr_scale = 0, 1.0
-        self._unscaled: list[float] = []
 
     def epochs_start(self) -> None:
         super().epochs_start()
@@ -131,7 +131,7 @@ class ReduceOnPlateau(Plateau):
     def after_batch(self) -> None:
         if self._unscaled:
             _fastai.set_hyper(self.learn.opt, "lr", self._unscaled)
-            self._unscaled = []
+            self._unscaled = ()
 
     def _judge(self, value: float, rests: bool = False) -> None:
         rests, self.cooling = self.cooling > 0, max(0, self.cooling - 1)

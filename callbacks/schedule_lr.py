@@ -49,6 +49,8 @@ class ScheduleHyper(PlannedCallback):
     0.2
     """
 
+    _plan: Plan | None = None  # outside a fit
+
     def __init__(
         self,
         hyper: str,  # Its name in the optimizer: "wd", "eps", "sqr_mom", ...
@@ -58,7 +60,6 @@ class ScheduleHyper(PlannedCallback):
             raise ValueError(f"hyper must be the name of a hyper-parameter such as 'wd', got {hyper!r}")
         self.hyper, self.schedule = hyper, check_schedules(schedule)
         self._before: dict[str, list[Any]] = {}
-        self._plan: Plan | None = None
         self._warned = False
 
     def epochs_start(self) -> None:

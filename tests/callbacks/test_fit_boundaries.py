@@ -182,6 +182,38 @@ def test_a_copy_of_a_learner_fits_as_the_learner_does(tmp_path, name, again):
     assert copied.recorder.values == learn.recorder.values
 
 
+class Copy(Callback):
+    "Copies the Learner after the second of three epochs."
+
+    order, again, copied = 1000, None, None
+
+    def after_epoch(self):
+        if self.epoch == 1:
+            learn = self.learn
+            with learn.removed_cbs(self):
+                self.copied = self.again(learn)
+
+
+@pytest.mark.parametrize(
+    "again", [copy.deepcopy, lambda learn: pickle.loads(pickle.dumps(learn))], ids=["copy", "pickle"]
+)
+@pytest.mark.parametrize("name", OURS)
+def test_a_copy_from_within_a_fit_is_in_no_fit(tmp_path, name, again):
+    cb = OURS[name]()
+    learn, copies = make(tmp_path, cbs=cb), Copy()
+    copies.again = again
+    learn.fit(3, 1e-2, cbs=copies)
+    copied = copies.copied
+    its_own = getattr(copied, cb.name)
+    assert not its_own._in_fit and not its_own._in_epochs and not its_own._nested
+    if name == "Resumable":
+        its_own.file = tmp_path / "b"
+    ends = []
+    its_own.fit_ends = lambda failed: ends.append((failed, its_own._epoch))
+    copied.fit(3, 1e-2)
+    assert ends == [(False, 2)]  # it was told of the fit and of its epochs
+
+
 class Named(ReduceOnPlateau):
     "The same under another name, so that it can stand beside the first."
 
