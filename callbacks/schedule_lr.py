@@ -153,14 +153,18 @@ class ScheduleLR(ScheduleHyper):
         super().__init__("lr", schedule)
         self.moms = check_moms(moms)
 
-    def after_fit(self) -> None:
-        if (recorder := find(self.learn, Recorder)) is not None:
-            # For `learn.recorder.plot_sched()`, with one value per batch.
+    def fit_ends(self, failed: bool) -> None:
+        # For `learn.recorder.plot_sched()`, with one value per batch. After `after_fit`, in which a ParamScheduler of
+        # fastai's replaces what is there by its own values.
+        if not failed and self._in_epochs and (recorder := find(self.learn, Recorder)) is not None:
             recorder.hps = {"lr": list(recorder.lrs)}
             if self.moms is not None and self._plan is not None:
                 momentum = self._plan.table("mom", len(self.learn.opt.hypers))[:, -1]
                 batches = np.linspace(0, len(momentum), len(recorder.lrs), endpoint=False).astype(int)
                 recorder.hps["mom"] = momentum[batches].tolist()
+            for cb in self.learn.cbs:
+                recorder.hps.update(cb.hps if isinstance(cb, ParamScheduler) else {})
+        super().fit_ends(failed)
 
     def begin(self) -> None:
         super().begin()

@@ -274,3 +274,13 @@ def test_the_recorder_plots_the_schedule(make_learner, witness, moms):
     plt.close("all")
     assert lines[0] == np.ravel(witness.lrs).tolist()
     assert lines[1:] == ([] if moms is None else [np.ravel(witness.momenta).tolist()])
+
+
+@pytest.mark.parametrize("moms", [None, (0.95, 0.85)])
+def test_the_recorder_plots_a_scheduler_of_fastais_too(make_learner, witness, moms):
+    learn = make_learner(opt_func=Adam)
+    learn.fit_schedule(2, LINEAR, 0.1, moms=moms, cbs=[witness, ParamScheduler({"wd": SchedLin(0.1, 0.01)})])
+    hps = learn.recorder.hps
+    assert hps["lr"] == np.ravel(witness.lrs).tolist()
+    assert hps["wd"] == pytest.approx(np.linspace(0.1, 0.01, 20, endpoint=False).tolist())
+    assert ("mom" in hps) == (moms is not None)
