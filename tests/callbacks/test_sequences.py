@@ -18,6 +18,7 @@ from fastai.basics import (
     noop,
     set_seed,
 )
+from fastai.callback import hook  # noqa: F401  (learn.summary)
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.training import GradientAccumulation
 from fastai.test_utils import synth_dbunch
