@@ -35,6 +35,10 @@ class Resumable(FitCallback):
     that are done, and a complete fit does not train again. A file of another fit is refused: other epochs, data,
     optimizer, schedule, callbacks or frozen layers.
 
+    A sampler of your own with an epoch counter, or with a list that it shuffles in place, does not resume in the same
+    order, because no random generator holds that state. A callback resumes with its state if it has `state_dict` and
+    `load_state_dict`; the GANTrainer of fastai has neither.
+
     A Resumable that stays in the Learner numbers its fits: the second one, as in `fine_tune`, is saved beside the first
     as "NAME-2.pth". The processes of a distributed fit have a file each. A crash while saving leaves the previous file,
     and reading it with `weights_only=True` can run no code.
