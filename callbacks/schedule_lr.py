@@ -197,6 +197,12 @@ class ScheduleLR(ScheduleHyper):
                 "ScheduleLR and fastai's ReduceLROnPlateau both set the LR, and the schedule would undo every "
                 "reduction; use lrlab.callbacks.ReduceOnPlateau, which works on top of a schedule"
             )
+        # By its name: importing its class would import all of fastai.vision.
+        if any(type(cb).__name__ == "GANDiscriminativeLR" for cb in self.learn.cbs):
+            raise ValueError(
+                "ScheduleLR and fastai's GANDiscriminativeLR both set the LR, and the schedule would undo that of the "
+                "critic; give the critic parameter groups of its own by `splitter`, and lr_max one LR for each group"
+            )
 
     def __repr__(self) -> str:
         return f"ScheduleLR({self.schedule!r}" + (f", moms={self.moms})" if self.moms else ")")

@@ -76,6 +76,7 @@ RIVALS = {
     "fastai's LR": (ScheduleLR(LINEAR), ParamScheduler({"lr": SchedCos(1, 0)}), "fastai's ParamScheduler .* the LR"),
     "fastai's wd": (ScheduleHyper("wd", LINEAR), ParamScheduler({"wd": SchedCos(1, 0)}), "both set the wd"),
     "fastai's mom": (ScheduleLR(LINEAR, (0.9, 0.8)), ParamScheduler({"mom": SchedCos(1, 0)}), "both set the mom"),
+    "fastai's GAN": (ScheduleLR(LINEAR), type("GANDiscriminativeLR", (Callback,), {})(), "the critic parameter groups"),
     "fastai's plateau": (ScheduleLR(LINEAR), ReduceLROnPlateau(), "use lrlab.callbacks.ReduceOnPlateau"),
 }
 
