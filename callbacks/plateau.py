@@ -130,7 +130,7 @@ class ReduceOnPlateau(Plateau):
 
     def after_batch(self) -> None:
         if self._unscaled:
-            _fastai.set_hyper(self.learn.opt, "lr", self._unscaled)
+            _fastai.set_hyper(self.learn.opt, "lr", list(self._unscaled))
             self._unscaled = ()
 
     def _judge(self, value: float, rests: bool = False) -> None:
