@@ -11,14 +11,16 @@ RANGE = (0.1, 10.0)
 def fit_temperature(scores: np.ndarray, targets: np.ndarray) -> float:
     """The temperature by which to divide `scores` [n, classes], so that the log-loss against `targets` [n] is lowest.
 
-    1 for fewer than 20 images, which cannot tell.
+    1 for fewer than 20 images, or if every image is right: they cannot tell how sure the model should be.
 
     >>> too_sure = np.array([[4.0, 0.0]] * 30)  # a probability of 98 %
     >>> temperature = fit_temperature(too_sure, np.array([0, 0, 1] * 10))  # right in 67 %
     >>> round(float(np.exp(log_softmax(too_sure / temperature, axis=1))[0, 0]), 2)
     0.67
+    >>> fit_temperature(too_sure, np.zeros(30, int))
+    1.0
     """
-    if len(targets) < FEWEST_IMAGES:
+    if len(targets) < FEWEST_IMAGES or (scores.argmax(1) == targets).all():
         return 1.0
     rows = np.arange(len(targets))
 
