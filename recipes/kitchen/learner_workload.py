@@ -6,34 +6,30 @@ import inspect
 import re
 import shutil
 import tempfile
-import traceback
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from fastai.basics import Callback, CancelTrainException, CancelValidException, Learner, Metric
+from fastai.basics import Learner
 from fastai.callback.tracker import EarlyStoppingCallback
 from fastai.torch_core import set_seed
 
-import lrlab.callbacks
-from lrlab.callbacks import Constant
 from lrlab.callbacks.random_state import seed_loaders
 from lrlab.recipes.kitchen.errors import UserCodeError, UserError
 from lrlab.recipes.kitchen.from_file import FromFile
-from lrlab.recipes.kitchen.learner.classification import class_names, is_classification, is_plain
-from lrlab.recipes.kitchen.learner.no_validation import validate_on
-from lrlab.recipes.kitchen.learner.out_of_memory import is_out_of_memory
+from lrlab.recipes.kitchen.learner.classification import class_names
 from lrlab.recipes.kitchen.learner.saved_model import save_model
 from lrlab.recipes.kitchen.learner.shared_weights import changed_weights, share_weights
+from lrlab.recipes.kitchen.learner.trial_batch import try_one_batch
+from lrlab.recipes.kitchen.learner.users_code import place_of, users_code
 from lrlab.recipes.kitchen.machine.torchvision_compat import prepare_torchvision
 from lrlab.recipes.kitchen.stage import print_note, stage
 from lrlab.recipes.kitchen.stats.measures import Measure, lower_is_better
 from lrlab.recipes.kitchen.store.tables import by_column
-from lrlab.recipes.kitchen.text import printable, raised, shorten
 from lrlab.recipes.kitchen.workloads import ImageWorkload, Workload, make_workload
 
 SPLITS = ("train", "valid", "test")
@@ -192,22 +188,6 @@ def has_length(loader: Any) -> bool:
         return False
 
 
-@contextmanager
-def users_code(when: str) -> Iterator[None]:
-    """Turn an error of the block into a UserCodeError that says `when`, where in the user's code, and what went wrong.
-
-    Too little memory is not the fault of the code, and stays what it is.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        raise UserCodeError(f"{when}: {place_of(error)}") from error
-
-
 def load_function(make_learner: Callable) -> Callable:
     """The function itself. Its file is run once in a process, always with the same random numbers.
 
@@ -238,86 +218,6 @@ def export_learner(learn: Learner, file: Path) -> str:
     finally:
         learn.dls, learn.opt = dls, opt
     return ""
-
-
-def place_of(error: BaseException) -> str:
-    "An exception as one line: the last line of the user's code that it passed, and what it says."
-    frames, kind, said = raised(error)
-    known = (lrlab.callbacks.__file__, inspect.__file__)  # the second is one of Python's own
-    folders = (Path(__file__).parents[1], Path(torch.__file__).parents[1], *(Path(str(file)).parent for file in known))
-    libraries = ("site-packages", "dist-packages", *map(str, folders), "<frozen")
-    own = [frame for frame in frames if not any(part in frame.filename for part in libraries)]
-    if isinstance(error, SyntaxError) and error.filename:
-        where = f"{error.filename}, line {error.lineno}: "
-    else:
-        where = "" if own else name_part(error)
-        for frame in own[-1:]:
-            in_notebook = "ipykernel" in frame.filename or frame.filename.startswith("<ipython")
-            file = "the notebook" if in_notebook else frame.filename
-            where = f"{file}, line {frame.lineno}, in {frame.name}: "
-    said = " ".join(line for line in said.splitlines() if not line.startswith("Exception occured in '"))
-    return printable(f"{where}{kind}: {shorten(said, 300) or 'no message'}")
-
-
-def name_part(error: BaseException) -> str:
-    """The metric or the callback that raised the error, or an empty text.
-
-    fastai adds up what a metric returns, and looks for what a callback monitors, so no line of the user's is at fault.
-    """
-    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
-        part = frame.f_locals.get("self")
-        if isinstance(part, Metric):
-            return f"in the metric {part.name}: "
-        if isinstance(part, Callback):
-            return f"in the callback {type(part).__name__}: "
-    return ""
-
-
-def try_one_batch(learn: Learner, is_scheduled: bool = True) -> int:
-    """Train and validate on one batch, so that an error of the user's code is met before anything is written.
-
-    Along a schedule, callbacks that set the LR too are refused. Returns the number of classes, where every item has one
-    class, else 0.
-    """
-    stage("Trying one batch")
-    trial = FirstBatchAlone()
-    with users_code("while training on one batch"), learn.no_bar(), learn.no_logging():
-        learn.fit_schedule(schedule=Constant(), steps=1, cbs=trial) if is_scheduled else learn.fit(1, cbs=trial)
-    if not trial.has_validated:
-        raise UserCodeError("a callback of the Learner skips the validation; schedules are compared on it")
-    if len(learn.dls.loaders) > 2:
-        try_test_batch(learn)
-    return trial.n_classes
-
-
-def try_test_batch(learn: Learner) -> None:
-    "Test on one batch of the third loader, which every run is tested on after its training."
-    with users_code("while testing on one batch"):
-        loss, *_ = validate_on(learn, learn.dls[2], FirstBatchAlone())
-    if loss is None:
-        raise UserCodeError("the third loader of the Learner has no labels; leave it out, or give it labels to test on")
-
-
-class FirstBatchAlone(Callback):
-    "End training and validation after their first batch, when the metrics have seen it."
-
-    order, n_classes, has_validated = 60, 0, False  # after fastai's Recorder
-
-    def before_fit(self):
-        self.scored_by = self.learn.loss_func
-
-    def after_batch(self):
-        pred, yb = self.learn.pred, self.learn.yb
-        has_classes = is_plain(pred, yb) and is_classification(pred, yb[0], self.scored_by)
-        self.n_classes = pred.shape[1] if has_classes else 0
-        self.has_validated = not self.training
-        raise CancelTrainException if self.training else CancelValidException
-
-    def after_cancel_train(self):
-        self.learn.recorder.cancel_train = False  # or the trackers of fastai would miss the values of this epoch
-
-    def after_cancel_validate(self):
-        self.learn.recorder.cancel_valid = not self.has_validated
 
 
 def identity(learn: Learner) -> dict:

@@ -8,7 +8,7 @@ from lrlab.callbacks import LRRange, OneCycle
 from lrlab.recipes.kitchen.errors import UserCodeError
 from lrlab.recipes.kitchen.grid.range_tests import STEPS, THREADS, SeedTest, one_test, seconds_per_step
 from lrlab.recipes.kitchen.grid.study import LR_FIND
-from lrlab.recipes.kitchen.learner_workload import users_code
+from lrlab.recipes.kitchen.learner.users_code import users_code
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.runs.recording import Recording

@@ -5,7 +5,8 @@ import math
 import pandas as pd
 
 from lrlab.recipes.kitchen.errors import NothingFinished, UserCodeError
-from lrlab.recipes.kitchen.learner_workload import count_items, export_learner, users_code
+from lrlab.recipes.kitchen.learner.users_code import users_code
+from lrlab.recipes.kitchen.learner_workload import count_items, export_learner
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.train import measures_on
 from lrlab.recipes.studies.best.learner import plan

@@ -10,7 +10,8 @@ from fastai.torch_core import find_bs
 
 from lrlab.callbacks import _fastai
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.learner_workload import LearnerWorkload, users_code
+from lrlab.recipes.kitchen.learner.users_code import users_code
+from lrlab.recipes.kitchen.learner_workload import LearnerWorkload
 from lrlab.recipes.studies.best.budget import Budget
 from lrlab.recipes.studies.best.journal import Step
 from lrlab.recipes.studies.best.learner.parts import WithoutTest, find_parts, loader_for_test
