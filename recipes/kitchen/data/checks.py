@@ -7,7 +7,7 @@ import numpy as np
 
 from lrlab.recipes.kitchen.data.decode import in_threads
 from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.text import name_some
+from lrlab.recipes.kitchen.text import name_some, percent
 
 MAX_IMBALANCE = 10  # times as many training images in the largest class as in the smallest one
 MIN_VALID_IMAGES = 40  # with fewer validation images, one of them is more than 2.5 points of accuracy
@@ -88,7 +88,7 @@ def _imbalance(images: ImageSet) -> list[str]:
         return []
     return [
         f"the classes are far from equal, from {counts[small]} {what} ({small}) to {counts[large]} ({large}): "
-        f"always answering with the most frequent class is right in {100 * images.majority():.1f} %"
+        f"always answering with the most frequent class is right in {percent(images.majority())} %"
     ]
 
 
@@ -100,5 +100,5 @@ def _few_validation_images(images: ImageSet) -> list[str]:
         few = f"{n} validation images:"
         if not images.has_own_split:
             few = f"{len(_all_rows(images))} images: where {n} are validated on,"
-        warnings.append(f"only {few} one of them is {1 / n:.1%} of accuracy".replace("%", " %"))
+        warnings.append(f"only {few} one of them is {percent(1 / n)} % of accuracy")
     return warnings

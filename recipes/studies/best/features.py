@@ -47,14 +47,14 @@ def compute_features(learn: Any, can_mirror: bool, journal: Journal) -> tuple[Fe
     part were taken, how many training images are "mirrored" too, and the seconds for an image. Where a stopped command
     has taken this step, the same images are taken.
     """
+    if step := journal.find(FEATURES):
+        parts = {name: _first(learn, name, partial(gt, step.facts[name]), journal) for name in LOADERS}
+    else:
+        with journal.step(FEATURES) as step:
+            parts, seconds = _take_in_time(learn, can_mirror, journal)
+            step.facts = {name: len(labels) for name, (_, labels) in parts.items()} | {"seconds": seconds}
+            step.evidence, step.decision = _words(learn, step.facts)
     head = copy.deepcopy(split_head(learn.model[1])[1])
-    if done := journal.find(FEATURES):
-        parts = {name: _first(learn, name, partial(gt, done.facts[name]), journal) for name in LOADERS}
-        return Features(_joined(parts), parts["valid"], head, learn.dls.train.bs), done.facts
-    with journal.step(FEATURES) as step:
-        parts, seconds = _take_in_time(learn, can_mirror, journal)
-        step.facts = {name: len(labels) for name, (_, labels) in parts.items()} | {"seconds": seconds}
-        step.evidence, step.decision = _words(learn, step.facts)
     return Features(_joined(parts), parts["valid"], head, learn.dls.train.bs), step.facts
 
 

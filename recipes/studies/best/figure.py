@@ -74,6 +74,7 @@ def _matrix(ax: Axes, counts: pd.DataFrame) -> None:
     n = len(counts)
     ax.set(title="the test images by class", xlabel="answer of the model", ylabel="right class")
     if n > MOST_NAMED:
+        ax.set(xlabel="answer of the model (classes by name)", ylabel="right class (by name)", xticks=[], yticks=[])
         return
     names = [shorten(name, 14) for name in counts.index]
     ax.set_xticks(range(n), names, rotation=0 if n <= 4 else 60, ha="center" if n <= 4 else "right", fontsize=8.5)

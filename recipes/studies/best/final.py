@@ -13,7 +13,7 @@ from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.stats.calibration import fit_temperature
 from lrlab.recipes.kitchen.store.files import write_atomically
-from lrlab.recipes.kitchen.text import plural
+from lrlab.recipes.kitchen.text import percent, plural
 from lrlab.recipes.studies.best.data import with_validation_images
 from lrlab.recipes.studies.best.evaluate import accuracy_of, scores_of, table_of, worst_errors
 from lrlab.recipes.studies.best.head import train_head
@@ -78,8 +78,8 @@ def _all_layers(work: Work, head_lr: float, layers_lr: float, is_shown: bool) ->
     if failed:
         return None, f"all layers failed ({failed})"
     after = accuracy_of(*scores_of(learn, 1))
-    evidence = f"all layers {after:.1%}, the head alone {before:.1%}, of {plural(n_valid, 'validation image')}"
-    evidence = evidence.replace("%", " %")
+    judges = plural(n_valid, "validation image")
+    evidence = f"all layers {percent(after)} %, the head alone {percent(before)} %, of {judges}"
     if not is_accepted(after, before, n_valid, is_shown):
         return None, evidence
     return Trained(learn, f"all layers, {epochs:.1f} epochs, {lr}", n_train), evidence

@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from lrlab.recipes.kitchen.data.dataloaders import DEFAULT_BS
+
 SIZES = (64, 96, 128, 160, 192, 224)  # pixels
 MEASURED_SIZE = 96  # at which the machine is timed; times grow with the number of pixels
 HEAD_LRS = (1e-3, 3e-3, 1e-2)
@@ -33,7 +35,6 @@ HEAD_SHARE = 0.2  # of the time, for all heads; the rest of their seeds are not 
 TRIAL_SHARE = 0.3  # of the time that is left after the heads
 TRIAL_STEPS, TRIAL_EPOCHS = 300, 4  # of a trial at least: of several seeds, and of a single one
 LEAST_EPOCHS, LEAST_STEPS = 1.0, 200  # of all layers in the final training: with fewer steps the head alone is better
-LARGEST_BS = 64  # unless the user says otherwise
 MOST_EPOCHS = 30  # of all layers; more time than that is not used
 TOO_SHORT = f"all layers are not trained: no time for {LEAST_STEPS} steps, and fewer lose accuracy"
 
@@ -78,7 +79,7 @@ def choose_size(speed: Speed, n_images: int, seconds: float, views: int = VIEWS,
 
     size = largest(FEATURES_SHARE)
     rest = (1 - FEATURES_SHARE - HEAD_SHARE) * seconds
-    return size if is_long_enough(rest, speed.at(size), n_images, LARGEST_BS) else largest(HEAD_FEATURES_SHARE)
+    return size if is_long_enough(rest, speed.at(size), n_images, DEFAULT_BS) else largest(HEAD_FEATURES_SHARE)
 
 
 def epochs_in(seconds: float, speed: Speed, n_train: int) -> float:

@@ -120,5 +120,6 @@ def _bars(ax, values: dict[str, np.ndarray], label: str, form: str, log: bool = 
     ax.set(yticks=range(len(names)), ylim=(len(names) - 0.4, -0.6), xlabel=label)
     ax.set_yticklabels([name.replace(", ", ",\n") for name in names], fontsize=9)
     ax.set_xscale("log" if log else "linear")
+    ax.margins(x=0.18)
     ax.set_xlim(right=(4 if log else 1.2) * max(map(np.max, values.values())))  # with room for the last number
     style.plain(ax)
