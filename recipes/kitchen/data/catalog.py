@@ -22,16 +22,26 @@ from lrlab.recipes.kitchen.text import did_you_mean, typed_path
 
 
 class Dataset(NamedTuple):
-    "How to load a dataset: `load(size, cache)`, and its default size in pixels."
+    "How to load a dataset or a part of it: `load(size, cache, count)`, and its default size in pixels."
 
-    load: Callable[[int, bool], ImageSet]
+    load: Callable[[int, bool, int | None], ImageSet]
     size: int
 
 
+def _whole(load: Callable[[int, bool], ImageSet]) -> Callable[[int, bool, int | None], ImageSet]:
+    "Of a small dataset, which is loaded whole even where a part is asked for."
+
+    def load_part(size: int, cache: bool, count: int | None) -> ImageSet:
+        images = load(size, cache)
+        return images if count is None else part_of(images, count)
+
+    return load_part
+
+
 DATASETS: dict[str, Dataset] = {
-    "solar": Dataset(solar, 64),
-    "digits": Dataset(digits, 16),
-    "fashion_mnist": Dataset(fashion_mnist, 28),
+    "solar": Dataset(_whole(solar), 64),
+    "digits": Dataset(_whole(digits), 16),
+    "fashion_mnist": Dataset(_whole(fashion_mnist), 28),
     **{name: Dataset(partial(load_fastai, name), entry.size) for name, entry in LABELLED.items()},
     **{name: Dataset(partial(load_fastai, name), DEFAULT_SIZE) for name in UNLABELLED},
 }
@@ -52,11 +62,11 @@ def load(name: str | ImageSource = "solar", size: int | None = None, cache: bool
         size = number(8, 2048)(size, "size")
     source, count = split_count((name.data or "") if isinstance(name, ImageSource) else str(name))
     if isinstance(name, ImageSource):
-        images = _checked(load_source(replace(name, data=source or None), size or FOLDER_SIZE, cache), count)
+        images = _checked(load_source(replace(name, data=source or None), size or FOLDER_SIZE, cache, count))
     elif source in DATASETS:
         images = _load_dataset(source, size, cache, count)
     else:
-        images = _checked(load_folder(_find_folder(source), size or FOLDER_SIZE, cache), count)
+        images = _checked(load_folder(_find_folder(source), size or FOLDER_SIZE, cache, count))
     for warning in images.card.warnings:
         _print_note_once(images.name, warning)
     return images
@@ -80,11 +90,10 @@ def split_count(name: str) -> tuple[str, int | None]:
 @lru_cache(maxsize=4)
 def _load_dataset(name: str, size: int | None, cache: bool, count: int | None) -> ImageSet:
     dataset = DATASETS[name]
-    return _checked(dataset.load(size or dataset.size, cache), count)
+    return _checked(dataset.load(size or dataset.size, cache, count))
 
 
-def _checked(images: ImageSet, count: int | None) -> ImageSet:
-    images = images if count is None else part_of(images, count)
+def _checked(images: ImageSet) -> ImageSet:
     warnings, fingerprint = check_images(images)
     card = replace(images.card, warnings=(*images.card.warnings, *warnings), fingerprint=fingerprint)
     return replace(images, card=card)

@@ -76,7 +76,7 @@ UNLABELLED = ("caltech_101", "cars", "food", "imagewang", "imagewang_160", "imag
 DEFAULT_SIZE = 64  # pixels, of the unlabelled ones
 
 
-def load_fastai(name: str, size: int, cache: bool = True) -> ImageSet:
+def load_fastai(name: str, size: int, cache: bool = True, count: int | None = None) -> ImageSet:
     "Load a dataset by its name in fastai's `URLs`, in lower case, from `$FASTAI_HOME` or from the network."
     from fastai.data.external import URLs
 
@@ -88,7 +88,7 @@ def load_fastai(name: str, size: int, cache: bool = True) -> ImageSet:
     except UserError as error:
         raise UserError(f"`data` {name}: {error}; solar and digits need no network") from error
     if name not in LABELLED:
-        return load_folder(root, size, cache)
+        return load_folder(root, size, cache, count)
     label, _, flips = LABELLED[name]
     advice = "delete it to download it again"
     try:
@@ -98,4 +98,4 @@ def load_fastai(name: str, size: int, cache: bool = True) -> ImageSet:
     if len({label for _, label, _ in labelled}) < 2:
         raise UserError(f"`data` {name}: {root} holds {len(labelled)} labelled images; {advice}")
     listing = Listing.of(f"`data` {name}", labelled)
-    return load_listing(name, listing, root, Card(name, url, "the dataset's own"), flips, size, cache)
+    return load_listing(name, listing, root, Card(name, url, "the dataset's own"), flips, size, cache, count)

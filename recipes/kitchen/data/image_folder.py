@@ -30,14 +30,14 @@ BESIDE_IMAGES = set(  # files that may lie beside images and are none; files of 
 FilesByClass = dict[str, list[Path]]
 
 
-def load_folder(folder: Path, size: int, cache: bool = True) -> ImageSet:
+def load_folder(folder: Path, size: int, cache: bool = True, count: int | None = None) -> ImageSet:
     """The images of a folder with `train/` and `valid/`, or with one folder per class.
 
-    Without a split, a quarter of each class is for validation: always the same images.
+    Without a split, a quarter of each class is for validation: always the same images. `count`: see `load_listing`.
     """
     listing = list_folder(folder)
     card = Card(printable(folder.resolve().name), printable(folder.resolve()), "the owner's")
-    return load_listing(printable(folder), listing, folder, card, None, size, cache)
+    return load_listing(printable(folder), listing, folder, card, None, size, cache, count)
 
 
 def list_folder(folder: Path) -> Listing:

@@ -103,18 +103,30 @@ class ImageSet:
 
 
 def part_of(images: ImageSet, count: int) -> ImageSet:
-    "About `count` images of each split: every class keeps its share, and at least one image. Always the same ones."
-    if count < len(images.classes):
-        raise UserError(
-            f"`data` {images.name}:{count}: expected at least one image for each of {len(images.classes)} classes"
-        )
-    splits = {
-        name: rows if len(rows) <= count else rows[stratified_sample(images.labels[rows], count / len(rows))]
-        for name, rows in images.splits.items()
+    "About `count` images of each split, by `sample_splits`."
+    splits = sample_splits(images.name, images.splits, images.labels, count)
+    return called_a_part(replace(images, splits=splits), count, images.splits)
+
+
+def sample_splits(name: str, splits: dict[str, np.ndarray], labels: np.ndarray, count: int) -> dict[str, np.ndarray]:
+    """About `count` rows of each split: every class keeps its share, and at least one row. Always the same ones.
+
+    Raises UserError, about the dataset `name`, if there are fewer than one for each class.
+    """
+    classes = len(np.unique(labels))
+    if count < classes:
+        raise UserError(f"`data` {name}:{count}: expected at least one image for each of {classes} classes")
+    return {
+        split: rows if len(rows) <= count else rows[stratified_sample(labels[rows], count / len(rows))]
+        for split, rows in splits.items()
     }
-    whole = {name: len(rows) for name, rows in images.splits.items()}
-    card = replace(images.card, title=f"{images.card.title}, a part of it", of=whole)
-    return replace(images, name=f"{images.name}:{count}", splits=splits, card=card)
+
+
+def called_a_part(images: ImageSet, count: int, whole: dict[str, np.ndarray]) -> ImageSet:
+    "The images under the name and the title of a part. `whole`: the rows of each split of the whole dataset."
+    sizes = {split: len(rows) for split, rows in whole.items()}
+    card = replace(images.card, title=f"{images.card.title}, a part of it", of=sizes)
+    return replace(images, name=f"{images.name}:{count}", card=card)
 
 
 def stratified_sample(labels: np.ndarray, share: float, seed: int = SPLIT_SEED) -> np.ndarray:

@@ -32,7 +32,7 @@ MOST_CLASSES = 0.5  # of the images, before labels are taken for numbers or name
 Found = dict[Path, tuple[str, str]]  # file -> its label and its split, or WHOLE
 
 
-def load_source(source: ImageSource, size: int, cache: bool) -> ImageSet:
+def load_source(source: ImageSource, size: int, cache: bool, count: int | None = None) -> ImageSet:
     "The images of `source`. Raises UserError for a table, a pattern or a folder that does not label them."
     options = source.given()  # with paths that hold in any working directory
     if source.train:
@@ -49,7 +49,7 @@ def load_source(source: ImageSource, size: int, cache: bool) -> ImageSet:
         root = shown = _folder(str(source.data), "data")
         listing = list_by_pattern(root, check_pattern(str(source.label_re)))
     card = Card(printable(shown.resolve().name), printable(shown.resolve()), "the owner's", options=options)
-    return load_listing(printable(source), listing, root, card, None, size, cache)
+    return load_listing(printable(source), listing, root, card, None, size, cache, count)
 
 
 def _folder(name: str, argument: str) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lrlab.recipes.kitchen.data.decode import decode_images
-from lrlab.recipes.kitchen.data.image_set import Card, ImageSet, stratified_split
+from lrlab.recipes.kitchen.data.image_set import Card, ImageSet, called_a_part, sample_splits, stratified_split
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.text import did_you_mean, name_some, printable
 
@@ -52,24 +52,51 @@ class Listing:
     def has_split(self) -> bool:
         return WHOLE not in self.splits
 
+    def positions(self) -> np.ndarray:
+        "The position in `classes` of the label of each file."
+        position = {label: i for i, label in enumerate(self.classes)}
+        return np.array([position[label] for label in self.labels], np.int64)
+
+    def split(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        "Which of these rows belong to each split: as listed, or a quarter of each class to validate."
+        if self.has_split:
+            split_of = np.array(self.splits)[rows]
+            return {split: rows[split_of == split] for split in SPLITS if split in self.splits}
+        return {split: rows[own] for split, own in stratified_split(self.positions()[rows]).items()}
+
+    def part(self, splits: dict[str, np.ndarray]) -> "Listing":
+        "The files of these splits alone."
+        rows = sorted((row, split) for split, own in splits.items() for row in own)
+        kept = [row for row, _ in rows]
+        files, labels = [self.files[row] for row in kept], [self.labels[row] for row in kept]
+        return replace(self, files=files, labels=labels, splits=[split for _, split in rows])
+
 
 def load_listing(
-    name: str, listing: Listing, root: Path, card: Card, flips: str | None, size: int, cache: bool = True
+    name: str,
+    listing: Listing,
+    root: Path,
+    card: Card,
+    flips: str | None,
+    size: int,
+    cache: bool = True,
+    count: int | None = None,
 ) -> ImageSet:
-    """Decode the files of a listing to `size` pixels and split them: as listed, or a quarter of each class to validate.
+    """Decode the files of a listing to `size` pixels and split them.
 
-    Raises UserError if too many files cannot be read, or all files of a class.
+    With `count`, about so many files of each split, which are chosen before any is decoded. Raises UserError if too
+    many files cannot be read, or all files of a class.
     """
+    if count is not None:
+        whole = listing.split(np.arange(len(listing.files)))
+        part = listing.part(sample_splits(name, whole, listing.positions(), count))
+        images = load_listing(name, part, root, card, flips, size, cache)
+        images = images if listing.has_split else replace(images, strata=images.labels)
+        return called_a_part(images, count, whole)
     pixels, unreadable = decode_images(listing.files, size, cache)
     _check_unreadable(name, listing, unreadable)
-    position = {label: i for i, label in enumerate(listing.classes)}
-    labels = np.array([position[label] for label in listing.labels], np.int64)
-    readable = np.array([i for i in range(len(listing.files)) if i not in unreadable])
-    if listing.has_split:
-        split_of = np.array(listing.splits)[readable]
-        splits = {split: readable[split_of == split] for split in SPLITS if split in listing.splits}
-    else:
-        splits = {split: readable[rows] for split, rows in stratified_split(labels[readable]).items()}
+    labels = listing.positions()
+    splits = listing.split(np.array([i for i in range(len(listing.files)) if i not in unreadable]))
     if not len(splits.get("valid", ())):
         raise UserError(f"`data` {name}: no readable image is left for validation")
     files = tuple(printable(file.relative_to(root)) for file in listing.files)

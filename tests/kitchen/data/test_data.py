@@ -9,6 +9,7 @@ from PIL import Image
 from lrlab.recipes.kitchen.data import catalog as data
 from lrlab.recipes.kitchen.data import decode
 from lrlab.recipes.kitchen.data import pixel_cache as cache
+from lrlab.recipes.kitchen.data.image_set import part_of
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.workloads import ImageWorkload, build
 from tests.conftest import write_images
@@ -41,6 +42,19 @@ def test_a_part_of_a_dataset_has_every_class_in_its_share(image_folder):
     assert part.card.fingerprint != whole.card.fingerprint
     assert np.array_equal(data.load("digits:5000").splits["train"], whole.splits["train"]), "no more than there are"
     assert len(data.load(f"{image_folder}:10").splits["train"]) == 10
+
+
+def test_a_part_is_chosen_before_any_file_is_decoded(image_folder):
+    "Of a large folder, a part is there soon; it holds the images that it would of the decoded folder."
+    whole, part = data.load(image_folder), data.load(f"{image_folder}:10")
+    rows = [whole.files.index(file) for file in part.files]
+    assert len(rows) == 20 and np.array_equal(part.images, whole.images[rows])
+    expected = part_of(whole, 10)
+    for ours, theirs in ((part, expected), (part.split_by(3), expected.split_by(3))):
+        for split in ("train", "valid"):
+            files = [[images.files[row] for row in images.splits[split]] for images in (ours, theirs)]
+            assert files[0] == files[1], split
+    assert part.card.of == expected.card.of and part.describe()["split"] == "by seed"
 
 
 def test_a_part_keeps_a_class_of_a_single_image(tmp_path):
