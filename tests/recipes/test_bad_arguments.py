@@ -9,7 +9,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import groupby
 from types import SimpleNamespace
 
 import numpy as np
@@ -294,6 +295,8 @@ CASES = list(cases())
 # once, and every option of every recipe once; else the text goes to the recipe as from there.
 READ = {*{(name, value): (recipe, name, value) for recipe, name, value, _ in CASES[::-1]}.values()}
 READ |= {*{(recipe, name): (recipe, name, value) for recipe, name, value, _ in CASES[::-1]}.values()}
+# One test for each option of each recipe: to begin and end a test takes longer than most mistakes.
+OPTIONS = {option: [case[2:] for case in own] for option, own in groupby(CASES, key=lambda case: case[:2])}
 
 
 @pytest.fixture
@@ -329,24 +332,31 @@ def complaint(argv: list[str], capsys, code: int = 2) -> str:
     return printed.err.rstrip()
 
 
-@pytest.mark.parametrize(("recipe", "name", "value", "says"), CASES)
-def test_bad_values(recipe, name, value, says, empty_place, monkeypatch, capsys):
-    before = everything(empty_place)
-    options_of = declared(recipe)
+def reads_as(typed: dict[str, str | bool]) -> Callable:
+    "In place of Cyclopts: a command line of these values."
+    given = SimpleNamespace(args=(), kwargs=typed, arguments=typed)
+    app = SimpleNamespace(default_command=None, parse_args=lambda *_, **__: (None, given, None))
+    return lambda *_: app
+
+
+@pytest.mark.parametrize(("recipe", "name"), OPTIONS)
+def test_bad_values(recipe, name, empty_place, monkeypatch, capsys):
+    before, options_of = everything(empty_place), declared(recipe)
     arch = "efficientnet_lite0" if recipe in PRETRAINED else "small"
     small = {"data": "digits", "arch": arch, "precision": "fp32", "jobs": "1", "out": "results/here"}
-    typed = {name: value} | {other: text for other, text in small.items() if other in options_of and other != name}
-    argv = [recipe, *[word for other, text in typed.items() for word in (f"--{other.replace('_', '-')}", text)]]
-    argv += ["--tune"] if name.startswith("tune_") else []
-    if (recipe, name, value) not in READ:
-        typed |= {"tune": True} if name.startswith("tune_") else {}
-        given = SimpleNamespace(args=(), kwargs=typed, arguments=typed)
-        app = SimpleNamespace(default_command=None, parse_args=lambda *_, **__: (None, given, None))
-        monkeypatch.setattr(cli, "command_line", lambda *_: app)
+    beside = {other: text for other, text in small.items() if other in options_of and other != name}
     of_one_lr = options_of[name].annotation == options.OneLrOrFind
-    says = f"{says}|expected a positive number" if of_one_lr else says
-    assert re.search(says, complaint(argv, capsys))
-    assert everything(empty_place) == before, "nothing is written"
+    for value, says in OPTIONS[recipe, name]:
+        typed = {name: value} | beside
+        argv = [recipe, *[word for other, text in typed.items() for word in (f"--{other.replace('_', '-')}", text)]]
+        argv += ["--tune"] if name.startswith("tune_") else []
+        with monkeypatch.context() as patch:
+            if (recipe, name, value) not in READ:
+                typed |= {"tune": True} if name.startswith("tune_") else {}
+                patch.setattr(cli, "command_line", reads_as(typed))
+            said = complaint(argv, capsys)
+        assert re.search(f"{says}|expected a positive number" if of_one_lr else says, said), value
+        assert everything(empty_place) == before, f"{value}: nothing is written"
 
 
 def test_the_table_is_long_and_holds_every_option_of_every_recipe():
@@ -448,6 +458,7 @@ FLAG = st.sampled_from([f"--{name}" for name in declared("compare") if name not 
 WORD = st.tuples(FLAG, TEXT).map(lambda pair: list(pair)) | st.tuples(FLAG, TEXT).map("=".join).map(lambda one: [one])
 
 
+@settings(max_examples=50)
 @given(words=st.lists(WORD | TEXT.map(lambda text: [text]), max_size=6))
 @example(words=[["--lr-max", "-"], ["--"]])
 def test_no_options_give_a_traceback(words, empty_place, capsys):
