@@ -124,9 +124,9 @@ def torch_groups(make: Callable[[torch.optim.Optimizer], Any], steps: int, momen
     "The parameter group as the optimizer would use it at every step; torch's schedulers step after the optimizer."
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0, momentum=momentum)
     scheduler, groups = make(optimizer), []
+    optimizer.step()  # one is enough for torch not to warn: without gradients it changes nothing
     for _ in range(steps):
         groups.append(dict(optimizer.param_groups[0]))
-        optimizer.step()
         scheduler.step()
     return groups
 
