@@ -44,12 +44,24 @@ def one_thread():
 
 
 def make_studies_small(patch: Callable) -> None:
-    "Shorter LR range tests and smaller figures for every study in this process: most tests are about other things."
+    """Shorter LR range tests and smaller figures for every study in this process: most tests are about other things.
+
+    Ten steps are enough where the LR is given and the range test only stands beside it.
+    """
     from lrlab.recipes.kitchen.figures import style
     from lrlab.recipes.kitchen.grid import study
 
-    whole = study.range_tests
-    patch(study, "range_tests", lambda work, data, seeds, n, *how: whole(work, data, seeds, min(n, 24), *how))
+    whole, find_lr, most = study.range_tests, study.Study.find_lr, [24]
+
+    def find(self, in_use=None, *num_it):
+        most.append(24 if in_use is None else 10)
+        try:
+            return find_lr(self, in_use, *num_it)
+        finally:
+            most.pop()
+
+    patch(study, "range_tests", lambda work, data, seeds, n, *how: whole(work, data, seeds, min(n, most[-1]), *how))
+    patch(study.Study, "find_lr", find)
     patch(style, "DPI", 50)
 
 
