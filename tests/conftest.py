@@ -78,6 +78,14 @@ def small_studies():
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_ends_of_later_runs():
+    "What a file of tests leaves behind, in caches for example, is excluded as well."
+    yield
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def resnet_file(tmp_path_factory):
     "A small real network's weights, as a file: tests of pretrained models have no network to fetch others from."
