@@ -98,15 +98,26 @@ def resnet_file(tmp_path_factory):
     return file
 
 
-@pytest.fixture
-def undrawn(monkeypatch):
-    "For tests of numbers and words: without figures, which are half of the processor time of a small comparison."
-    from markupsafe import Markup
+def draw_nothing(patch: Callable) -> None:
+    """No figures of a comparison, which are half of the processor time of a small one.
 
+    Those of other recipes are made, and not drawn: their files are empty, and a page has their title and caption.
+    """
+    from markupsafe import Markup, escape
+
+    from lrlab.recipes.kitchen.figures import style
     from lrlab.recipes.studies.compare import report, report_html
 
-    monkeypatch.setattr(report.Report, "files", lambda report: {})
-    monkeypatch.setattr(report_html, "svg", lambda picture: Markup())
+    patch(report.Report, "files", lambda report: {})
+    patch(report_html, "svg", lambda picture: Markup())
+    patch(style, "save", lambda fig, file: file.touch())
+    patch(style, "to_svg", lambda fig: escape(" ".join(text.get_text() for text in fig.texts)))
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    "For tests of numbers and words."
+    draw_nothing(monkeypatch.setattr)
 
 
 @contextmanager

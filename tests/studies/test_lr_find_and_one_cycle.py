@@ -45,6 +45,7 @@ def test_lr_find_writes_curves_suggestions_and_a_figure(folder, capsys):
     assert (folder / "lr_find.csv").stat().st_mtime_ns == written, "the same command finds the results there"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_table_that_was_emptied_or_saved_by_excel_is_named_and_a_deleted_one_is_made_again(folder, tmp_path, capsys):
     out = shutil.copytree(folder, tmp_path / "out")
     curves, suggestions = out / "lr_find.csv", out / "suggestions.csv"
@@ -66,6 +67,7 @@ def test_a_file_that_changes_the_working_directory_does_not_move_the_results(tmp
     assert (tmp_path / "here" / "lr_find.png").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_losses_that_are_never_finite_suggest_nothing(folder, tmp_path):
     out = shutil.copytree(folder, tmp_path / "out")
     for file in (out / "lr_find.csv", out / "suggestions.csv"):
@@ -73,12 +75,14 @@ def test_losses_that_are_never_finite_suggest_nothing(folder, tmp_path):
     assert "No rule suggests an LR" in lr_find_report.redraw(Store(out)).text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_tilde_is_the_home_folder_in_out_and_in_report(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     shutil.copytree(folder, tmp_path / "out")
     assert cli.main(command("~/out")) == 0 and cli.main(["report", "~/out"]) == 0
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_table_and_the_answer_name_one_median(folder, tmp_path):
     "Of two seeds, the middle of a log axis."
     out = shutil.copytree(folder, tmp_path / "out")
@@ -88,6 +92,7 @@ def test_the_table_and_the_answer_name_one_median(folder, tmp_path):
     assert text.count("1.0e-03") == 1 and "suggests 1e-3 (1e-4 to 1e-2" in text and "1.0e-04" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_lr_find_repeats_its_numbers(folder, tmp_path):
     "Alone in another folder, a seed gives the same curve, to the last digit."
     assert cli.main(command(tmp_path, seeds=1)) == 0
@@ -95,6 +100,7 @@ def test_lr_find_repeats_its_numbers(folder, tmp_path):
     assert len(again) > 20 and again == first[: len(again)] and len(first) > len(again)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_another_question_in_the_same_folder_is_refused(folder, tmp_path, capsys):
     out = shutil.copytree(folder, tmp_path / "out")
     assert cli.main(command(out, bs=32)) == 2
@@ -165,7 +171,7 @@ def test_every_recipe_makes_the_same_range_tests_and_suggests_the_same_lr(tmp_pa
         return range_tests(workload, images, seeds, num_it // 4, *how)
 
     monkeypatch.setattr(study, "range_tests", shorter)
-    few = ["--data=digits:200", "--size=8", "--bs=16"]
+    few = ["--data=digits:120", "--size=8", "--bs=16"]
     commands = {
         "lr-find": [],
         "one-cycle": ["--arch=small", "--epochs=1", "--lr-max=find", "--seed=5"],

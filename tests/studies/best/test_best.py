@@ -65,6 +65,12 @@ def few_heads(monkeypatch):
     monkeypatch.setattr(plan, "SEEDS", (0,))
 
 
+@pytest.fixture(autouse=True)
+def figure_of_the_first_answer_alone(request):
+    if "answered" not in request.fixturenames:
+        request.getfixturevalue("undrawn")
+
+
 @pytest.fixture(scope="module")
 def answered(ask, tmp_path_factory):
     out, clock = tmp_path_factory.mktemp("best"), Clock(0.2)

@@ -217,10 +217,10 @@ def test_budgets_are_trained_separately_and_merge(small, first, tmp_path, reques
     assert longer.runs.groupby("budget").epochs.unique().map(list).to_dict() == {1: [1], 2: [2]}
     assert (tmp_path / "longer" / "budgets.png").exists()
     assert longer.summary.budget.tolist() == [2, 2, 1, 1]
+    request.getfixturevalue("undrawn")
     both = report.main(str(first.out), str(longer.out), out=str(tmp_path / "both"))
     assert len(both.runs) == 4 + 2 and both.summary.n.tolist() == [2, 2, 1, 1]
     pd.testing.assert_frame_equal(both.runs.iloc[:4], first.runs, check_dtype=False)
-    request.getfixturevalue("undrawn")
     with pytest.raises(UserError, match="one of the folders"):
         report.main(str(first.out), str(longer.out), out=str(first.out))
     assert len(report.main(str(first.out), out=str(both.out)).runs) == 4, "a merged report may be made anew"

@@ -14,6 +14,7 @@ from lrlab.callbacks import CosineDecay
 from lrlab.recipes import cli, compare, compare_schedules, report
 from lrlab.recipes.kitchen.errors import Refused, UserCodeError, UserError
 from lrlab.recipes.studies.compare import own_learner, stages
+from tests.conftest import draw_nothing
 from tests.kitchen import tasks
 from tests.kitchen.tasks import classifier, regression
 
@@ -176,6 +177,7 @@ class Stop(Callback):
         raise CancelFitException
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("event", "status", "says"),
     [
@@ -194,7 +196,9 @@ def test_a_learner_that_ends_its_fits_early_is_told(event, status, says, tmp_pat
 
 @pytest.fixture(scope="module")
 def of_a_table(tmp_path_factory):
-    return compare_schedules(tasks.tabular, **ASKED, jobs=1, out=tmp_path_factory.mktemp("table") / "out")
+    with pytest.MonkeyPatch.context() as patch:
+        draw_nothing(patch.setattr)
+        return compare_schedules(tasks.tabular, **ASKED, jobs=1, out=tmp_path_factory.mktemp("table") / "out")
 
 
 def test_a_tabular_classification_is_compared_to_the_end(of_a_table):

@@ -153,6 +153,7 @@ def test_the_figure_shows_every_budget_and_can_be_redrawn(answered, capsys):
     assert capsys.readouterr().out.strip() == found.text.strip()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_larger_number_of_epochs_continues_the_trunks(answered, capsys):
     out, _ = answered
     more = study.answer(question(budgets=[8]), out)

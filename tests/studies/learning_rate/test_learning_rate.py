@@ -205,6 +205,7 @@ def test_on_your_own_learner_its_metric_judges(tmp_path):
     assert fig.axes[10].get_ylabel() == "validation rmse" and "Adam" not in fig.texts[-1].get_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_that_explodes_is_a_row_and_a_word(options, tmp_path):
     found = learning_rate.main(**options | {"high": 1e6}, out=str(tmp_path))
     row = found.summary.set_index("arm").loc["too high"]

@@ -83,6 +83,7 @@ def test_the_figure_has_a_panel_for_every_schedule_and_can_be_redrawn(answered, 
     assert capsys.readouterr().out.strip() == found.text.strip()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_later_command_adds_seeds_and_schedules(answered, capsys):
     out, before = answered
     more = study.answer(question(seeds=[3], schedules={"cosine": CosineDecay()}), out)

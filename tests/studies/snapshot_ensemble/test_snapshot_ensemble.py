@@ -106,6 +106,7 @@ def test_the_last_snapshot_is_the_end_of_the_run(answered):
     assert last == pytest.approx(runs.accuracy["sgdr"], abs=1e-6)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_same_command_trains_nothing(answered, capsys):
     options, found = answered
     again = snapshot_ensemble.main(**options)

@@ -137,6 +137,7 @@ def test_the_arms_do_what_their_names_say(answered):
     assert len({n for arm, n in counts.items() if not arm.startswith("scratch")}) == 1, "equal optimizer steps"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_answer_names_numbers_and_the_same_command_trains_nothing(answered, capsys):
     out, options, found = answered
     assert "One high LR against the slice: " in found.text and "Training from scratch reaches" in found.text
@@ -163,6 +164,7 @@ def test_the_figure_has_a_column_an_arm_with_the_movement_of_every_group(answere
     )
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_one_way_alone_needs_no_lr_range_test_and_gives_the_same_numbers(answered, tmp_path):
     _, options, found = answered
     alone = transfer.main(**options | {"out": str(tmp_path / "alone"), "arms": "head-only"})

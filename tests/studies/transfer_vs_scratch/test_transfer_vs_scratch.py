@@ -106,6 +106,7 @@ def test_both_starts_make_the_same_number_of_steps(answered):
     assert (found.runs.groupby("budget").steps.nunique() == 1).all()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_same_command_trains_nothing(answered, capsys):
     _, options, found = answered
     again = transfer_vs_scratch.main(**options)
