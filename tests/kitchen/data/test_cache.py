@@ -1,33 +1,28 @@
 """The cache of decoded images: two processes that fill it at once, and folders where it cannot be."""
 
-import os
-import subprocess
-import sys
+import multiprocessing
+import time
+
+import numpy as np
 
 from lrlab.recipes.kitchen.data import pixel_cache as cache
 
-FILL = """
-import sys, time
-import numpy as np
-from lrlab.recipes.kitchen.data.pixel_cache import cached_array
 
-def fill(file):
-    time.sleep(0.5)  # long enough for the other process to be at it as well
-    np.save(file, np.arange(1000))
-    return {"by": sys.argv[1]}
+def filled(by: str) -> tuple[int, str]:
+    def fill(file):
+        time.sleep(0.5)  # long enough for the other process to be at it as well
+        np.save(file, np.arange(1000))
+        return {"by": by}
 
-array, notes = cached_array("both", fill)
-print(int(array.sum()), notes["by"])
-"""
+    array, notes = cache.cached_array("both", fill)
+    return int(array.sum()), notes["by"]
 
 
-def test_two_processes_fill_the_same_entry(tmp_path):
-    environment = os.environ | {"LRLAB_CACHE": str(tmp_path)}
-    command = [sys.executable, "-c", FILL]
-    both = [subprocess.Popen([*command, name], stdout=subprocess.PIPE, text=True, env=environment) for name in "ab"]
-    printed = [process.communicate(timeout=120)[0].split() for process in both]
-    assert [process.returncode for process in both] == [0, 0]
-    assert [total for total, _ in printed] == ["499500", "499500"]
+def test_two_processes_fill_the_same_entry(tmp_path, monkeypatch):
+    monkeypatch.setenv("LRLAB_CACHE", str(tmp_path))
+    with multiprocessing.get_context("fork").Pool(2) as pool:  # forked: nothing is imported again
+        found = pool.map(filled, "ab", chunksize=1)
+    assert [total for total, _ in found] == [499500, 499500]
     assert [folder.name for folder in tmp_path.iterdir()] == ["both"], "no half-filled folder is left behind"
 
 
