@@ -5,28 +5,20 @@ Long because most of it is one table: a value for every way in which an option c
 
 import importlib
 import inspect
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from fastai.test_utils import synth_learner
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
-from lrlab import callbacks
 from lrlab.recipes import cli
-from lrlab.recipes.kitchen import learning_rates, options, schedule_names
+from lrlab.recipes.kitchen import options
 from lrlab.recipes.kitchen.command_line import read_option, refuse_empty
-from lrlab.recipes.kitchen.data import catalog as data
-from lrlab.recipes.kitchen.data import image_set
 from lrlab.recipes.kitchen.errors import UserError
-from tests.conftest import write_images
+from tests.recipes.mistakes import complaint, everything
+
+pytestmark = pytest.mark.usefixtures("nothing_trains")
 
 WHOLE = "expected a whole number"
 
@@ -299,39 +291,6 @@ READ |= {*{(recipe, name): (recipe, name, value) for recipe, name, value, _ in C
 OPTIONS = {option: [case[2:] for case in own] for option, own in groupby(CASES, key=lambda case: case[:2])}
 
 
-@pytest.fixture
-def empty_place(tmp_path, monkeypatch):
-    "A working directory with a few folders that are no datasets."
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "empty").mkdir()
-    write_images(tmp_path / "one_class" / "cat", 1)
-    write_images(tmp_path / "loose", 1)
-    (tmp_path / "file.txt").write_text("text")
-    return tmp_path
-
-
-@pytest.fixture(autouse=True)
-def nothing_trains(monkeypatch):
-    "A mistake in these tests must not start a comparison of hours."
-    from fastai.learner import Learner
-
-    monkeypatch.setattr(Learner, "fit", lambda *args, **kwargs: pytest.fail("training has begun"))
-
-
-def everything(folder) -> set[str]:
-    return {str(file) for file in folder.rglob("*")}
-
-
-def complaint(argv: list[str], capsys, code: int = 2) -> str:
-    "The sentence on stderr; the data are small so that even an option that is found fault with late is found soon."
-    done = cli.main(argv)
-    printed = capsys.readouterr()
-    assert done == code, (done, printed.out, printed.err)
-    assert printed.err.startswith("lrlab: ") and printed.err.count("\n") == 1 and printed.err.rstrip().isprintable()
-    assert not printed.out
-    return printed.err.rstrip()
-
-
 def reads_as(typed: dict[str, str | bool]) -> Callable:
     "In place of Cyclopts: a command line of these values."
     given = SimpleNamespace(args=(), kwargs=typed, arguments=typed)
@@ -365,214 +324,3 @@ def test_the_table_is_long_and_holds_every_option_of_every_recipe():
     for recipe in NAMES:
         assert set(declared(recipe)) <= set(BAD) | FLAGS, recipe
         assert {(recipe, name) for name in declared(recipe) if name in BAD} <= tried
-
-
-UNDECODABLE = os.fsdecode("แมว\x1b[31m".encode() + b"\xff")
-LINES = [  # whole command lines
-    (["compre"], "did you mean compare"),
-    (["lrfind"], "did you mean lr-find"),
-    (["--epochs", "3"], "there is no recipe --epochs"),
-    (["compare.py"], "did you mean compare"),
-    (["../compare"], "there is no recipe"),
-    (["cli"], "there is no recipe cli"),
-    (["kitchen"], "there is no recipe kitchen"),
-    (["__main__"], "there is no recipe"),
-    (["Compare"], "did you mean compare"),
-    (["compare", "--epohcs", "3"], "did you mean --epochs"),
-    (["compare", "--lrmax", "3"], "did you mean --lr-max"),
-    (["compare", "--learning-rate", "3"], "no option --learning-rate; did you mean --lr-max"),
-    (["compare", "--s", "3"], "no option --s; did you mean --"),
-    (["compare", "--epochs"], "--epochs needs a value"),
-    (["compare", "--epochs", "3", "--epochs", "4"], "--epochs is given twice"),
-    (["compare", "--lr-max=1", "--lr_max", "2"], "--lr-max is given twice"),
-    (["compare", "--quick=maybe"], "--quick maybe: expected yes or no"),
-    (["compare", "solar"], "solar; did you mean --data solar\\?"),
-    (["compare", "--data", UNDECODABLE], "no such folder"),
-    (["compare", "--out="], "--out is empty"),
-    (["compare", "--pdb"], "there is no option --pdb"),
-    (["compare", "--epochs", "-nan"], "number"),
-    (["report"], "needs a results folder"),
-    (["report", "no/such/folder"], "no such folder"),
-    (["report", "~nobody-here/x"], "~nobody-here/x: there is no such home folder"),
-    (["lr-find", "--out", "~nobody-here/x"], "no such home folder"),
-    (["lr-find", "--data", "~nobody-here/x"], "no such home folder"),
-    (["lr-find", "--learner", "~nobody-here/x.py:make"], "no such home folder"),
-    (["report", "empty"], "no config.json"),
-    (["report", "file.txt"], "file.txt"),
-    (["report", "a\0b"], "null character"),
-    (["doctor", "--out", ""], "--out is empty"),
-    (
-        ["compare", "--data", "digits", "--size", "1024"],
-        "--size 1024: the digits have 8 x 8 pixels; expected at most 512",
-    ),
-    (["compare", "--data", "digits", "--tune-points", "7"], "--tune-points and --tune-seeds are for --tune"),
-    (["compare", "--data", "digits", "--address", "auto"], "--address is for --engine ray"),
-    (["compare", "--data", "digits", "--weights", "x.pth"], "--arch small takes no --weights"),
-    (["compare", "--arch", "resnet18", "--scratch", "--weights", "x.pth"], "--scratch takes no --weights"),
-    (["lr-find", "--arch", "resnet18", "--scratch", "--freeze-epochs", "2"], "no trained layers to freeze"),
-    (["compare", "--opt", "torch.optim:Rprop", "--wd", "0.1"], "--wd 0.1: --opt torch.optim:Rprop has no weight decay"),
-    (["learning-rate", "--low", "1", "--high", "1e-6"], "--low 1 --high 1e-06: .* in ascending order"),
-    (["learning-rate", "--lr", "1", "--high", "0.1"], "--lr 1 --high 0.1: .* in ascending order"),
-    (["learning-rate", "--lr", "slice(1e-5,1e-3)"], "--lr slice.*: expected a positive number"),
-    (["learning-rate", "--epochs", "8", "--long", "8"], "--long 8: expected more than the --epochs 8"),
-    (["one-cycle", "--quick", "--arch", "smal"], "did you mean .*small"),
-    (["one-cycle", "--quick", "--weights", "no.pth"], "--weights no.pth: no such file"),
-    (["one-cycle", "--arch", "small", "--lr-max", "slice(1e-3,1e-5)"], "--lr-max slice.* must be the smaller one"),
-    (["transfer", "--data", "digits", "--lr", "slice(1e-3,1e-5)"], "--lr slice.* must be the smaller one"),
-    (["transfer", "--data", "digits", "--lr", "find"], "--lr find: expected the LRs of the first layers and"),
-    (["transfer", "--data", "digits", "--arch", "small"], "--arch small has no pretrained weights"),
-    (["transfer-vs-scratch", "--lrs", "slice(1e-5,1e-3)"], "--lrs slice.*: expected a positive number"),
-    (["transfer-vs-scratch", "--lrs", "1e-3,0.001"], "expected different numbers"),
-    (["transfer-vs-scratch", "--epochs", "3,3"], "expected different whole numbers"),
-    (["snapshot-ensemble", "--epochs", "3", "--cycles", "4"], "at most one cycle an epoch, and there are 3 epochs"),
-]
-
-
-@pytest.mark.parametrize(("argv", "says"), LINES)
-def test_bad_command_lines(argv, says, empty_place, capsys):
-    before = everything(empty_place)
-    assert re.search(says, complaint(argv, capsys))
-    assert everything(empty_place) == before
-
-
-SUBPROCESSES = [  # argv, the terminal's encoding, what it says
-    (["compre\x1b[31m", "--epochs", "3"], "utf-8", "did you mean compare"),
-    (["compare", "--lr_max"], "ascii", "--lr-max needs a value"),
-    (["compare", "--seeds", UNDECODABLE], "ascii", "expected how many"),
-]
-
-
-@pytest.mark.parametrize(("argv", "encoding", "says"), SUBPROCESSES)
-def test_real_processes_on_terminals_of_any_encoding(argv, encoding, says, tmp_path):
-    environment = {**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "80"}
-    command = [sys.executable, "-m", "lrlab.recipes", *argv]
-    done = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment)
-    error = done.stderr.decode(encoding)
-    assert done.returncode == 2 and not done.stdout and re.search(says, error)
-    assert error.startswith("lrlab: ") and error.count("\n") == 1 and "\x1b" not in error
-    assert not list(tmp_path.iterdir())
-
-
-TEXT = st.text(max_size=30) | st.text("0123456789.-+e,()slice nainf%_", max_size=30)
-FLAG = st.sampled_from([f"--{name}" for name in declared("compare") if name not in ("data", *FLAGS)])
-WORD = st.tuples(FLAG, TEXT).map(lambda pair: list(pair)) | st.tuples(FLAG, TEXT).map("=".join).map(lambda one: [one])
-
-
-@settings(max_examples=50)
-@given(words=st.lists(WORD | TEXT.map(lambda text: [text]), max_size=6))
-@example(words=[["--lr-max", "-"], ["--"]])
-def test_no_options_give_a_traceback(words, empty_place, capsys):
-    "With data that do not exist nothing can start, whatever the other options are."
-    argv = ["compare", *[part for word in words for part in word], "--data", "no/such/folder"]
-    if any(word in ("-h", "--help", "--version") or "--help".startswith(word) for word in argv if len(word) > 1):
-        return
-    capsys.readouterr()
-    complaint(argv, capsys)
-
-
-LITERALS = ["1", "0.3", "'10%'", "'3 steps'", "nan", "x", "()", "None", "True", "1e308", "-1", "'\\x1b'"]
-CALLED = st.sampled_from([*schedule_names.CALLS, "eval", "slice"])
-
-
-def nested(inner):
-    "A call or a list of what there is."
-    arguments = st.lists(inner, max_size=3).map(", ".join)
-    return st.builds("{}({})".format, CALLED, arguments) | arguments.map("[{}]".format)
-
-
-@settings(max_examples=300)
-@given(st.recursive(st.sampled_from(LITERALS), nested, max_leaves=6))
-def test_schedule_expressions_are_schedules_or_one_sentence(expression):
-    "Whatever is nested in whatever; what was built can be asked for its LRs or says why not."
-    try:
-        (schedule,) = schedule_names.parse_schedules(expression, 3).values()
-    except UserError as error:
-        assert str(error).startswith("`schedules`")
-        return
-    try:
-        multipliers = schedule.multipliers(30, 10)
-    except ValueError as error:
-        assert str(error)
-    else:
-        assert multipliers.shape == (30,) and np.isfinite(multipliers).all()
-
-
-def workload(**values):
-    from lrlab.recipes.kitchen import workloads
-
-    return workloads.build(**({"data": "digits"} | values))
-
-
-PUBLIC = [  # public functions, called from somebody's notebook: (call, what the ValueError says)
-    (lambda: workload(data="solr"), "did you mean solar"),
-    (lambda: workload(data=5), "`data` 5"),
-    (lambda: workload(arch="smal"), "did you mean .*small"),
-    (lambda: workload(arch=None), "`arch` None"),
-    (lambda: workload(bs=0), "`bs` 0"),
-    (lambda: workload(bs="many"), "`bs` many: expected a whole number"),
-    (lambda: workload(bs=float("nan")), "`bs` nan"),
-    (lambda: workload(bs=5000), "`bs` 5000: there are only"),
-    (lambda: workload(size=1), "`size` 1"),
-    (lambda: workload(size=10_000), "`size` 10000"),
-    (lambda: workload(size=True), "`size` True"),
-    (lambda: workload(seed=-1), "`seed` -1"),
-    (lambda: workload(seed=2**40), "`seed`"),
-    (lambda: workload(seed=0.5), "`seed` 0.5"),
-    (lambda: workload(precision="fp61"), "`precision` fp61"),
-    (lambda: data.load("digits", size=0), "`size` 0"),
-    (lambda: image_set.stratified_split([0, 1], share=2.0), "share"),
-    (lambda: learning_rates.parse_lr(None), "`lr_max`"),
-    (lambda: learning_rates.parse_lr([1e-3]), "`lr_max`"),
-    (lambda: learning_rates.parse_lr(True), "`lr_max`"),
-    (lambda: learning_rates.parse_lr(slice(None)), "`lr_max`"),
-    (lambda: learning_rates.parse_lr(slice(1, "x")), "`lr_max`"),
-    (lambda: learning_rates.parse_lr(b"1e-3"), "`lr_max`"),
-    (lambda: options.parse_seeds(None), "`seeds`"),
-    (lambda: options.parse_seeds(2.5), "`seeds`"),
-    (lambda: schedule_names.parse_schedules(None, 5), "`schedules`"),
-    (lambda: schedule_names.parse_schedules(5, 5), "`schedules`"),
-    (lambda: options.parse_jobs("many"), "`jobs`"),
-    (lambda: options.number(1, 9)("3.5", "epochs"), "`epochs` 3.5"),
-    (lambda: options.number(0.0, 9.0)(float("nan"), "noise"), "`noise` nan"),
-    (lambda: callbacks.OneCycle(pct_start=float("nan")), "pct_start must be .* got nan"),
-    (lambda: callbacks.CosineRestarts(cycle_len=float("inf")), "cycle_len must be .* got inf"),
-    (lambda: callbacks.StepDecay(gamma="0.5"), "gamma must be .* got '0.5'"),
-    (lambda: callbacks.Points(()), "."),
-    (lambda: callbacks.Custom(5), "."),
-    (lambda: callbacks.warmup(5, 1), "."),
-    (lambda: callbacks.join([]), "."),
-    (lambda: callbacks.CosineDecay().multipliers(0, 10), "total_steps must be"),
-    (lambda: callbacks.CosineDecay().multipliers(10, 0), "steps_per_epoch must be"),
-    (lambda: callbacks.CosineDecay().multipliers(10.5, 10), "total_steps must be"),
-    (lambda: callbacks.ScheduleLR(5), "."),
-    (lambda: callbacks.ScheduleLR("cosine"), "."),
-    (lambda: callbacks.StopOnDivergence(factor=float("nan")), "factor must be"),
-    (lambda: callbacks.StopOnDivergence(patience=0), "patience must be"),
-    (lambda: callbacks.ReduceOnPlateau(factor=0.5), "factor must be"),
-    (lambda: callbacks.ReduceOnPlateau(monitor=None), "monitor must be .* got None"),
-    (lambda: callbacks.ReduceOnPlateau(comp=0), "comp must be .* got 0"),
-    (lambda: callbacks.Resumable(float("nan")), "file must be a path, got nan"),
-    (lambda: callbacks.Resumable(""), "file must be a path, got ''"),
-    (lambda: callbacks.join(5), "parts must be pairs .* got 5"),
-    (lambda: synth_learner().fit_schedule(0, callbacks.SGDR()), "n_epoch must be"),
-    (lambda: synth_learner().fit_schedule(1, callbacks.SGDR(), wd=float("nan")), "wd must be .* got nan"),
-    (lambda: synth_learner().fit_schedule(1, callbacks.SGDR(), lr_max=slice(None)), "lr_max.stop must be"),
-    (lambda: synth_learner().fit_schedule(1, callbacks.SGDR(), moms=(0.9,)), "moms must be two numbers"),
-    (lambda: synth_learner().preview_schedule(1, "sgdr"), "schedule must be a Schedule .* got 'sgdr'"),
-    (lambda: synth_learner().preview_schedule(1.5, callbacks.SGDR()), "n_epoch must be .* got 1.5"),
-    (lambda: synth_learner().lr_range_test(suggest=None), "suggest must be a list .* got None"),
-    (lambda: synth_learner().lr_range_test(suggest="valley"), "suggest must be a list .* got 'valley'"),
-    (lambda: synth_learner().lr_range_test(suggest=["vally"]), "suggest must be some of .* got 'vally'"),
-    (lambda: synth_learner().lr_range_test(start_lr=1, end_lr=0.1), "start_lr must be above 0 and below end_lr=0.1"),
-    (lambda: synth_learner().lr_range_test(num_it=0), "num_it must be"),
-    (lambda: callbacks.SnapshotEnsemble(keep=0), "keep must be"),
-    (lambda: callbacks.GradualUnfreeze(every=0), "every must be"),
-    (lambda: callbacks.Resumable("x", every=0), "every must be"),
-]
-
-
-@pytest.mark.parametrize("case", range(len(PUBLIC)))
-def test_public_functions_raise_value_errors_that_name_the_argument(case):
-    call, says = PUBLIC[case]
-    with pytest.raises(ValueError, match=says):
-        call()
