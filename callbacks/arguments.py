@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterable
 from numbers import Rational, Real
 from typing import Any, NamedTuple
@@ -49,7 +50,8 @@ def plain(value: Any) -> Any:
 def is_number(value: Any) -> bool:
     "Whether `value` is a finite real number. True and False are not numbers here."
     value = plain(value)
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    # Not math.isfinite, which fails for a whole number that no float holds.
+    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def number(name: str, value: Any, interval: str) -> float:
@@ -95,6 +97,14 @@ def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     return value
+
+
+def items(name: str, value: Any, what: str) -> list[Any]:
+    "The items of `value` as a list; text has none here."
+    try:
+        return list(None if isinstance(value, (str, bytes)) else value)  # type: ignore[arg-type]
+    except TypeError:  # an array without a dimension has `__iter__` and no items
+        raise ValueError(f"{name} must be a list of {what}, got {value!r}") from None
 
 
 def length(name: str, value: Any, zero: bool = False) -> Length:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from fastai.basics import Callback, Learner
+from fastai.basics import Callback, L, Learner
 
 from . import _fastai
 
@@ -87,6 +87,14 @@ class SavedState:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         "Make the fit that starts continue an earlier one."
         vars(self).update({name: state[name.lstrip("_")] for name in self._saved})
+
+
+def check_callbacks(cbs: Any) -> L:
+    "The callbacks in the argument `cbs` of a fit: one, several, or their classes. fastai would add some, then fail."
+    for cb in (cbs := L(cbs)):
+        if not issubclass(cb if isinstance(cb, type) else type(cb), Callback):
+            raise ValueError(f"cbs must be a callback or a list of callbacks, got {cb!r}")
+    return L(cb() if isinstance(cb, type) else cb for cb in cbs)
 
 
 def find(learn: Learner, kind: type[Callback]) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -22,8 +22,8 @@ from fastai.callback.schedule import ParamScheduler
 from fastai.callback.training import GradientAccumulation
 
 from . import _fastai
-from .arguments import whole
-from .events import FitCallback, find
+from .arguments import items, whole
+from .events import FitCallback, check_callbacks, find
 from .hypers import n_groups
 from .random_state import random_state, set_random_state
 from .resume import (
@@ -87,10 +87,9 @@ class Extendable(PlannedCallback):
         file: str | Path,  # Where to save, in `learn.path/learn.model_dir` unless absolute; ".pth" is added
         budgets: Sequence[int] = (),  # Shorter lengths of the run in epochs, whose states are kept too
     ) -> None:
-        self.file = check_file(file)
-        if isinstance(budgets, str) or not isinstance(budgets, Iterable):
-            raise ValueError(f"budgets must be a list of numbers of epochs, got {budgets!r}")
-        self.budgets = [whole(f"budgets[{i}]", budget) for i, budget in enumerate(budgets)]
+        self.file = check_file("file", file)
+        given = items("budgets", budgets, "numbers of epochs")
+        self.budgets = [whole(f"budgets[{i}]", budget) for i, budget in enumerate(given)]
         self._path = self.file  # absolute, and of this process, once a fit has begun
         self._header: dict[str, Any] = {}
         self._targets: list[int] = []  # steps that a state is kept before, and that are still to come
@@ -259,9 +258,9 @@ def extend(
     >>> learn.n_epoch, len(learn.recorder.values)
     (5, 5)
     """
-    n_epoch = whole("n_epoch", n_epoch)
+    n_epoch, cbs = whole("n_epoch", n_epoch), check_callbacks(cbs)
     path, stored = _stored(learn, path)
-    _fit(learn, stored["n_epoch"] + n_epoch, path, stored, L(Extendable(path, stored["budgets"])) + L(cbs))
+    _fit(learn, stored["n_epoch"] + n_epoch, path, stored, L(Extendable(path, stored["budgets"])) + cbs)
 
 
 def cool_down(
@@ -289,9 +288,9 @@ def cool_down(
     >>> learn.n_epoch, len(learn.recorder.values)
     (2, 2)
     """
-    n_epoch = whole("n_epoch", n_epoch)
+    n_epoch, cbs = whole("n_epoch", n_epoch), check_callbacks(cbs)
     path, stored = _stored(learn, path)
-    _fit(learn, n_epoch, path, stored, L(cbs))
+    _fit(learn, n_epoch, path, stored, cbs)
 
 
 def _fit(learn: Learner, n_epoch: int, path: Path, stored: dict[str, Any], cbs: L) -> None:
@@ -314,7 +313,7 @@ def _stored(learn: Learner, path: str | Path | None) -> tuple[Path, dict[str, An
     "The file of an Extendable and what it holds."
     if path is None and learn not in _latest:
         raise CannotContinue('this Learner has had no fit with an Extendable; name its file: path="run.pth"')
-    file = _latest[learn] if path is None else path_of(learn, path)
+    file = _latest[learn] if path is None else path_of(learn, check_file("path", path))
     if not file.exists():
         raise CannotContinue(
             f"there is no {file}: fit with Extendable({file.name!r}) first; it saves when the cooldown begins"

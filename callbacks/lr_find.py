@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -19,7 +19,7 @@ from fastai.callback.progress import CSVLogger
 from torch.nn.parameter import UninitializedTensorMixin
 
 from . import _fastai
-from .arguments import choice, whole
+from .arguments import choice, items, whole
 from .hypers import LR, check_lr, n_groups, spread_lr
 from .random_state import kept_random_state
 from .steps import batches_per_step, n_batches
@@ -116,9 +116,7 @@ def lr_range_test(
 
 
 def _check_methods(suggest: Any) -> list[str]:
-    if isinstance(suggest, str) or not isinstance(suggest, Iterable):
-        raise ValueError(f"suggest must be a list of some of {', '.join(SUGGESTIONS)}, got {suggest!r}")
-    methods = list(suggest)
+    methods = items("suggest", suggest, f"some of {', '.join(SUGGESTIONS)}")
     for name in methods:
         if name not in SUGGESTIONS:
             raise ValueError(f"suggest must be some of {', '.join(SUGGESTIONS)}, got {name!r}")

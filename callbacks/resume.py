@@ -62,7 +62,7 @@ class Resumable(FitCallback):
         file: str | Path,  # Where to save, in `learn.path/learn.model_dir` unless absolute; ".pth" is added
         every: int = 1,  # Epochs between saves; the last epoch is always saved
     ) -> None:
-        self.file, self.every = check_file(file), whole("every", every)
+        self.file, self.every = check_file("file", file), whole("every", every)
         self._fits_done = 0
         self._loggers: list[CSVLogger] = []  # those that would start a new file
         self._fit: dict[str, Any] = {}
@@ -161,10 +161,10 @@ def load_fit_state(learn: Learner, state: dict[str, Any]) -> None:
     set_random_state(learn.dls, state["random"])
 
 
-def check_file(file: Any) -> Path:
+def check_file(name: str, file: Any) -> Path:
     "`file` as a Path; `ValueError` if it is not a path or empty."
     if not isinstance(file, (str, os.PathLike)) or not str(file):
-        raise ValueError(f"file must be a path, got {file!r}")
+        raise ValueError(f"{name} must be a path, got {file!r}")
     return Path(file)
 
 

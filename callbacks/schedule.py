@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arguments import Budget, Length, number
+from .arguments import Budget, Length, number, whole
 from .lint import lint
 from .preview import draw
 
@@ -73,8 +73,8 @@ class Schedule:
 
     def plot(self, epochs: float, steps_per_epoch: int, lr_max: float = 1.0, ax: Axes | None = None) -> Axes:
         "Draw the schedule over `epochs` on `ax`, or on new axes, which it returns."
-        number("epochs", epochs, "(0, inf)")
-        number("lr_max", lr_max, "(0, inf)")
+        epochs, lr_max = number("epochs", epochs, "(0, inf)"), number("lr_max", lr_max, "(0, inf)")
+        steps_per_epoch = whole("steps_per_epoch", steps_per_epoch)
         lrs = lr_max * self.multipliers(max(1, round(epochs * steps_per_epoch)), steps_per_epoch)
         return draw([lrs], steps_per_epoch, repr(self), ax)
 

@@ -13,7 +13,7 @@ from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau
 
 from . import _fastai
 from .arguments import Budget, is_number, number, plain, whole, whole_or_none
-from .events import find
+from .events import check_callbacks, find
 from .fit_length import StepLimit, TimeLimit
 from .hypers import (
     LR,
@@ -270,8 +270,8 @@ def fit_schedule(
         wd = number("wd", wd, "[0, inf)")
     if lr_max is not None:
         lr_max = spread_lr("lr_max", lr_max, n_groups(learn, reset_opt))  # fastai's own spreading fails for one group
-    ours = L(StartAt(start_epoch), scheduler) + L(length)
-    learn.fit(n_epoch, lr=lr_max, wd=wd, cbs=ours + L(cbs), reset_opt=reset_opt)
+    cbs = L(StartAt(start_epoch), scheduler) + L(length) + check_callbacks(cbs)
+    learn.fit(n_epoch, lr=lr_max, wd=wd, cbs=cbs, reset_opt=reset_opt)
 
 
 def preview_schedule(

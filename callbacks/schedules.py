@@ -58,9 +58,8 @@ class StepDecay(Schedule):
 
 
 def _check_milestones(name: str, value: Any) -> tuple[Length, ...]:
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise ValueError(f"{name} must be a list of lengths, each {arguments.LENGTHS}; got {value!r}")
-    milestones = tuple(length(f"{name}[{i}]", at) for i, at in enumerate(value))
+    given = arguments.items(name, value, f"lengths, each {arguments.LENGTHS}")
+    milestones = tuple(length(f"{name}[{i}]", at) for i, at in enumerate(given))
     if not milestones:
         raise ValueError(f"{name} must be at least one length, got none")
     return milestones

@@ -324,6 +324,8 @@ def test_the_share_of_the_time_never_falls():
         ({"minutes": 1, "schedule": warmup(Constant(), "3 steps")}, "length='3 steps' counts"),
         ({"minutes": 1, "schedule": join([(Constant(), 1), (Constant(), None)])}, "=1 counts"),
         ({"minutes": 1, "schedule": ExpRange("10%")}, "gamma=0.9994 counts"),
+        ({"n_epoch": 1, "cbs": "SnapshotEnsemble"}, "cbs must be a callback or a list of .* got 'SnapshotEnsemble'"),
+        ({"n_epoch": 1, "cbs": [None]}, "cbs must be a callback or a list of callbacks, got None"),
     ],
     ids=str,
 )
@@ -333,6 +335,7 @@ def test_what_is_refused_is_refused_before_the_first_step(make_learner, options,
     with pytest.raises(ValueError, match=sentence):
         learn.fit_schedule(**{"schedule": CosineDecay(), **options})
     assert all(torch.equal(a, b) for a, b in zip(before, learn.model.parameters(), strict=True))
+    assert not any(isinstance(cb, ScheduleLR) for cb in learn.cbs)
 
 
 def test_after_a_refusal_or_an_exception_the_learner_fits(make_learner):
