@@ -130,8 +130,11 @@ def _fit(learn: Learner, go: Callable[[], None]) -> None:
 
 
 def _start(learn: Learner) -> None:
-    for cb in _ours(learn):
+    for cb in (cbs := _ours(learn)):
+        if cbs.count(cb) > 1:
+            raise ValueError(f"one {type(cb).__name__} is in this fit twice, in the Learner or in cbs; pass it once")
         if not cb._in_fit:
+            cb.learn = learn  # one that is in several Learners has that which got it last
             cb._in_fit = True
             cb.fit_starts()
 

@@ -375,3 +375,19 @@ def test_a_cancelled_start_is_no_fit(tmp_path):
     learn, history = make(tmp_path), HyperHistory()
     learn.fit_schedule(3, PolynomialDecay(), 0.1, cbs=[history, Cancel()])
     assert history.to_df().empty and learn.opt.hypers[0]["lr"] == 0.1
+
+
+def test_one_callback_for_several_learners(tmp_path):
+    history = HyperHistory()
+    first, _ = make(tmp_path, history), make(tmp_path, history)
+    first.fit(1, 0.1)
+    assert len(history.to_df()) == 3 * 4 and history.learn is first
+
+
+def test_a_callback_that_is_given_twice_is_refused_and_stays_usable(tmp_path):
+    history = HyperHistory()
+    learn = make(tmp_path, history)
+    with pytest.raises(ValueError, match="one HyperHistory is in this fit twice"):
+        learn.fit(1, cbs=history)
+    learn.fit(1)
+    assert len(history.to_df()) == 3 * 4
