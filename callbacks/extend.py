@@ -223,7 +223,7 @@ class _Continue(FitCallback):
         if not usable:
             earliest = min(state["step"] for state in states)
             raise CannotContinue(
-                f"{name_schedules(self.learn)} in {now} epochs differs from the fit of {before} epochs from "
+                f"{name_schedules(self.learn)} with n_epoch={now} differs from the fit with n_epoch={before} from "
                 f"step {shared} on, and the earliest state in {self.path} is of step {earliest}; a fit with "
                 f"Extendable({str(self.path.name)!r}, budgets=[{now}]) keeps an earlier one"
             )
@@ -379,7 +379,7 @@ def _steps_to_keep(learn: Learner, budgets: list[int]) -> set[int]:
     steps = {end_of_trunk(learn, run, longer)}
     for budget in budgets:
         if budget >= epochs:
-            raise ValueError(f"budgets must be below the {epochs} epochs of the fit, got {budget}")
+            raise ValueError(f"budgets must be below the n_epoch={epochs} of the fit, got {budget}")
         steps.add(end_of_trunk(learn, curves_of_run(learn, budget), run))
     within = steps - set(StepPlan(learn, epochs).firsts)
     if within and learn.recorder.train_metrics:

@@ -52,5 +52,5 @@ def _odd_heights(multipliers: np.ndarray) -> list[str]:
         hints.append(f"never comes near lr_max: its highest multiplier is {top:.3g}")
     negligible = np.mean(multipliers < 1e-6)
     if negligible > 0.1:
-        hints.append(f"hardly trains in {negligible:.0%} of its steps: the multiplier is below 1e-6 there")
+        hints.append(f"hardly trains in {100 * negligible:.0f} % of its steps: the multiplier is below 1e-6 there")
     return hints

@@ -21,7 +21,7 @@ from lrlab.recipes.kitchen.text import plural
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "results" / "reference"
-PROGRESS = r"^(\[\d+/\d+\] |To do: |\d+ of \d+ runs are already there).*\n"  # lines that are no answer
+PROGRESS = r"^(\[\d+/\d+\] |To do: |Already there: ).*\n"  # lines that are no answer
 COMMANDS = {  # folder -> command
     "compare": "compare",
     "epochs": "epochs",

@@ -10,7 +10,7 @@ from typing import Any
 
 from lrlab.recipes.kitchen.errors import UserError
 
-_NUMBER = r"[-+]?[\d.,]+(e[-+]?\d+)?%?|-|"  # what a table aligns at the right
+_NUMBER = r"[-+]?[\d.,]+(e[-+]?\d+)?( ?%)?|-|"  # what a table aligns at the right
 _FRAME = re.compile(r'^  File "(.+)", line (\d+), in (.+)\n(?:    .*\n)*', re.MULTILINE)  # in a printed traceback
 _JOINERS = "\u200c\u200d"  # They join letters, within emoji and in the scripts of Asia, and do nothing else.
 
@@ -105,12 +105,21 @@ def name_some(names: Sequence[str], count: int = 3) -> str:
     return ", ".join(map(printable, names[:count])) + (f" and {more} more" if more > 0 else "")
 
 
-def plural(n: int, noun: str) -> str:
+def plural(n: int, one: str, several: str = "") -> str:
+    """A number and its noun, or more words that depend on it; `several` (default: `one` with an s) is for all but 1.
+
+    >>> plural(1, "epoch"), plural(2, "epoch"), plural(1000, "row has no label", "rows have no label")
+    ('1 epoch', '2 epochs', '1,000 rows have no label')
     """
-    >>> plural(1, "epoch"), plural(2, "epoch")
-    ('1 epoch', '2 epochs')
+    return f"{n:,} {one if n == 1 else several or one + 's'}"
+
+
+def list_epochs(budgets: Sequence[int]) -> str:
     """
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+    >>> list_epochs([1]), list_epochs([3, 6, 12])
+    ('1 epoch', '3, 6 and 12 epochs')
+    """
+    return f"{listed(budgets)} epochs" if len(budgets) > 1 else plural(budgets[0], "epoch")
 
 
 def percent(mean: float | None, low: float = math.nan, high: float = math.nan, sign: str = "") -> str:
@@ -126,6 +135,14 @@ def percent(mean: float | None, low: float = math.nan, high: float = math.nan, s
     least = -1.0 if sign else 0.0
     shown, *ends = (f"{round(100 * value, 1) + 0.0:{sign}.1f}" for value in (mean, max(low, least), min(high, 1.0)))
     return shown if math.isnan(low) else f"{shown} ({ends[0]} to {ends[1]})"
+
+
+def show_share(share: float, digits: int = 1) -> str:
+    """
+    >>> show_share(0.875), show_share(0.25, 0)
+    ('87.5 %', '25 %')
+    """
+    return f"{100 * share:.{digits}f} %"
 
 
 def listed(words: Iterable) -> str:

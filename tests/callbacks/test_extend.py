@@ -276,7 +276,7 @@ def test_what_else_is_refused(make_learner, tmp_path):
     refused("no fit with an Extendable; name its file", lambda: make_learner().extend(1))
     refused("there is no .*run.pth: fit with", lambda: make_learner().extend(1, "run"))
     refused("needs a schedule in the same fit", lambda: make_learner().fit(2, cbs=Extendable("run")))
-    refused("budgets must be below the 4 epochs of the fit, got 4", lambda: fit(budgets=[4]))
+    refused("budgets must be below the n_epoch=4 of the fit, got 4", lambda: fit(budgets=[4]))
     refused(r"budgets\[0\] must be a whole number of at least 1, got 0", lambda: fit(budgets=[0]))
     refused("ParamScheduler, which follows the share", lambda: fit(ParamScheduler({"mom": SchedCos(0.9, 0.8)})))
 
@@ -290,7 +290,7 @@ def test_what_else_is_refused(make_learner, tmp_path):
     )
     refused("its optimizer is", lambda: make_learner(opt_func=SGD).extend(1, "run"))
     refused(
-        r"Trapezoid.* in 2 epochs differs from the fit of 4 epochs from step 11 on",
+        r"Trapezoid.* with n_epoch=2 differs from the fit with n_epoch=4 from step 11 on",
         lambda: make_learner().cool_down(2, "run"),
     )
     (tmp_path / "models/run.pth").write_bytes(b"half a file")

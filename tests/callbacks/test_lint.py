@@ -55,7 +55,7 @@ def test_nothing_to_say(schedule):
         (Points(((0, 0.2), (1, 0.1))), "never comes near lr_max: its highest multiplier is 0.2"),
         (
             ExponentialDecay(0.01, "1 epochs"),
-            "hardly trains in 57% of its steps: the multiplier is below 1e-6 there",
+            "hardly trains in 57 % of its steps: the multiplier is below 1e-6 there",
         ),
     ],
 )

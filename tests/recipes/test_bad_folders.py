@@ -131,7 +131,7 @@ REFUSED = {  # what is done to a healthy folder, and the sentence that it gives
     ),
     "more than 5 % unreadable": (
         several(3, lambda f, i: (left(f) / f"bad{i}.png").write_bytes(b"bad")),
-        "3 of 51 images cannot be read, more than 5%",
+        "3 of 51 images cannot be read, more than 5 %",
     ),
     "a whole class unreadable": (
         lambda f: ((f / "third").mkdir(), (f / "third" / "bad.png").write_bytes(b"bad")),
@@ -145,7 +145,7 @@ REFUSED = {  # what is done to a healthy folder, and the sentence that it gives
         lambda f: [shutil.copytree(left(f), f / name) for name in ("a b", "a\nb")],
         r"look the same in print",
     ),
-    "images named like a split": (lambda f: folders_of(f, "train", "test1"), "the 6 images of train lie outside class"),
+    "images named like a split": (lambda f: folders_of(f, "train", "test1"), "train has 6 images outside class"),
     "two parts without a train": (
         lambda f: split_of(f, val=["cat", "dog"], test=["cat", "dog"]),
         "test and val are named like splits and not like classes|test, val are named like splits",
@@ -244,8 +244,8 @@ USED = {  # what is done to a healthy folder, the images per class that are then
         BOTH,
         None,
     ),
-    "files of an unknown kind": (lambda f: (left(f) / "a.dcm").touch(), BOTH, "1 .dcm files are excluded"),
-    "files without a suffix": (lambda f: (left(f) / "a").touch(), BOTH, "1 files without a suffix are excluded"),
+    "files of an unknown kind": (lambda f: (left(f) / "a.dcm").touch(), BOTH, "excluded: 1 .dcm file,"),
+    "files without a suffix": (lambda f: (left(f) / "a").touch(), BOTH, "excluded: 1 file without a suffix,"),
     "classes that are called like masks": (
         lambda f: folders_of(f, "with_mask", "without_mask"),
         {"with_mask": 6, "without_mask": 6},
@@ -262,12 +262,12 @@ USED = {  # what is done to a healthy folder, the images per class that are then
     "loose images": (
         lambda f: write_images(f / "x", 1, seed=5) or (f / "x" / "x000.png").rename(f / "loose.png"),
         BOTH,
-        "1 images outside the class folders are excluded",
+        "excluded: 1 image outside the class folders",
     ),
     "a linked file": (
         lambda f: (left(f) / "link.png").symlink_to("left000.png"),
         {"left": 25, "right": 24},
-        r"1 of 49 images are copies of others \(left/link.png is left/left000.png\)",
+        r"1 of 49 images is a copy of another \(left/link.png is left/left000.png\)",
     ),
     "a linked class": (
         lambda f: (write_images(f.parent / "elsewhere", 4, seed=3), (f / "third").symlink_to(f.parent / "elsewhere")),
@@ -304,7 +304,7 @@ USED = {  # what is done to a healthy folder, the images per class that are then
     "the same image in two classes": (
         lambda f: shutil.copy(left(f) / "left000.png", f / "right" / "copy.png"),
         {"left": 24, "right": 25},
-        "1 images are in more than one class",
+        "1 image is in more than one class",
     ),
     "few images": (lambda f: None, BOTH, "only 48 images: where 12 are validated on, one of them is 8.3 % of accuracy"),
     "train/ alone": (only_train, BOTH, None),
@@ -378,18 +378,18 @@ USED = {  # what is done to a healthy folder, the images per class that are then
         BOTH,
         None,
     ),
-    "a format that is not read": (renamed(".jxl", 6), BOTH | {"left": 18}, "6 .jxl files are excluded"),
+    "a format that is not read": (renamed(".jxl", 6), BOTH | {"left": 18}, "excluded: 6 .jxl files,"),
     "two formats that are not read": (
         lambda f: (renamed(".JXL", 3)(f), renamed(".cr2", 2)(f)),
         BOTH | {"left": 19},
-        "2 .cr2 files are excluded.* 3 .jxl files are excluded",
+        "excluded: 2 .cr2 files,.* excluded: 3 .jxl files,",
     ),
     "a class in a format that is not read": (
         lambda f: [
             x.rename(x.with_suffix(".svg")) for x in (write_images(f / "third", 4), *(f / "third").glob("*.png")) if x
         ],
         BOTH,
-        "third has no images and is no class.* 4 .svg files are excluded",
+        "third has no images and is no class.* excluded: 4 .svg files,",
     ),
     "class names of all kinds": (
         lambda f: [

@@ -104,7 +104,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(question, undisturb
     os.killpg(command.process.pid, signal.SIGINT)  # as a terminal sends it, to every process of the group
     code, output = command.end()
     assert code == 130, output
-    assert "runs are unfinished: the same command continues." in output
+    assert "runs unfinished: the same command continues." in output
     assert "Traceback" not in output
     done = complete(out)
     assert 1 <= done < 12 and len(numbers(out)) == done and (out / "report.html").exists()

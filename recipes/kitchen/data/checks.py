@@ -7,7 +7,7 @@ import numpy as np
 
 from lrlab.recipes.kitchen.data.decode import in_threads
 from lrlab.recipes.kitchen.data.image_set import ImageSet
-from lrlab.recipes.kitchen.text import name_some, percent
+from lrlab.recipes.kitchen.text import name_some, percent, plural
 
 MAX_IMBALANCE = 10  # times as many training images in the largest class as in the smallest one
 MIN_VALID_IMAGES = 40  # with fewer validation images, one of them is more than 2.5 points of accuracy
@@ -45,9 +45,10 @@ def _duplicates(images: ImageSet, digests: list[bytes]) -> list[str]:
         if not twice:
             return []
         example = f"{images.files[twice[0]]} is {images.files[first[digests[twice[0]]]]}"
+        of = f"of {len(first) + len(twice):,} images"
         return [
-            f"{len(twice)} of {len(first) + len(twice)} images are copies of others ({example}): where one copy is "
-            "trained on and another validated on, accuracy is memory, not learning"
+            f"{plural(len(twice), f'{of} is a copy of another', f'{of} are copies of others')} ({example}): where one "
+            "copy is trained on and another validated on, accuracy is memory, not learning"
         ]
     trained = {digests[row]: row for row in images.splits["train"]}
     warnings = []
@@ -55,9 +56,10 @@ def _duplicates(images: ImageSet, digests: list[bytes]) -> list[str]:
         rows = images.splits.get(split, ())
         seen = [row for row in rows if digests[row] in trained]
         if seen:
+            of = f"of {plural(len(rows), f'{name} image')}"
             example = f"{images.files[seen[0]]} is {images.files[trained[digests[seen[0]]]]}"
             warnings.append(
-                f"{len(seen)} of {len(rows)} {name} images are also training images ({example}): "
+                f"{plural(len(seen), f'{of} is also a training image', f'{of} are also training images')} ({example}): "
                 "accuracy on them is memory, not learning"
             )
     return warnings
@@ -76,18 +78,19 @@ def _contradictions(images: ImageSet, digests: list[bytes]) -> list[str]:
     ambiguous = [digest for digest, classes in labels.items() if len(classes) > 1]
     if not ambiguous:
         return []
-    return [f"{len(ambiguous)} images are in more than one class, with the same pixels ({example[ambiguous[0]]})"]
+    many = plural(len(ambiguous), "image is", "images are")
+    return [f"{many} in more than one class, with the same pixels ({example[ambiguous[0]]})"]
 
 
 def _imbalance(images: ImageSet) -> list[str]:
-    counts, what = images.class_counts("train"), "training images"
+    counts, what = images.class_counts("train"), "training image"
     if not images.has_own_split:
-        counts, what = {name: counts[name] + n for name, n in images.class_counts("valid").items()}, "images"
-    small, large = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-    if counts[large] < MAX_IMBALANCE * max(counts[small], 1):
+        counts, what = {name: counts[name] + n for name, n in images.class_counts("valid").items()}, "image"
+    fewest, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    if counts[most] < MAX_IMBALANCE * max(counts[fewest], 1):
         return []
     return [
-        f"the classes are far from equal, from {counts[small]} {what} ({small}) to {counts[large]} ({large}): "
+        f"the classes are far from equal, from {plural(counts[fewest], what)} ({fewest}) to {counts[most]:,} ({most}): "
         f"always answering with the most frequent class is right in {percent(images.majority())} %"
     ]
 
@@ -97,8 +100,8 @@ def _few_validation_images(images: ImageSet) -> list[str]:
     warnings = [f"no validation images of {name_some(untested)}: nothing is known about them"] if untested else []
     n = len(images.splits["valid"])
     if n < MIN_VALID_IMAGES:
-        few = f"{n} validation images:"
+        few = f"{plural(n, 'validation image')}:"
         if not images.has_own_split:
-            few = f"{len(_all_rows(images))} images: where {n} are validated on,"
+            few = f"{len(_all_rows(images))} images: where {plural(n, 'is', 'are')} validated on,"
         warnings.append(f"only {few} one of them is {percent(1 / n)} % of accuracy")
     return warnings

@@ -19,7 +19,7 @@ from lrlab.recipes.kitchen.data.split_folders import (
     subfolders,
 )
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.text import name_some, printable, typed_path
+from lrlab.recipes.kitchen.text import name_some, plural, printable, typed_path
 
 HEIF_SUFFIXES = {".heic", ".heif", ".hif"}
 BESIDE_IMAGES = set(  # files that may lie beside images and are none; files of all other kinds are named
@@ -162,13 +162,13 @@ def _describe_contents(folder: Path) -> str:
     if loose := len(_loose_images(folder)):
         advice = "put those of each class into a folder of their own, or name a table (`labels`) or a pattern of their "
         advice = "" if _name_table(folder) else f"; {advice}names (`label_re`)"
-        return f"its {loose} images lie outside class folders{advice}"
+        return f"its {plural(loose, 'image lies', 'images lie')} outside class folders{advice}"
     for where in find_splits(folder).values() or subfolders(folder):
         if loose := len(_loose_images(where)):
-            return f"the {loose} images of {printable(where.name)} lie outside class folders"
+            return f"{printable(where.name)} has {plural(loose, 'image')} outside class folders"
     others = Counter(file.suffix.lower() for file in files_below(folder))
     suffix, count = others.most_common(1)[0] if others else ("", 0)
-    seen = f"it has {count} {printable(suffix)} files; " if suffix else ""
+    seen = f"it has {plural(count, f'{printable(suffix)} file')}; " if suffix else ""
     return f"{seen}expected one folder per class with {', '.join(sorted(SUFFIXES))} files"
 
 
@@ -187,7 +187,8 @@ def _excluded(splits: dict[str, Path], found: dict[str, FilesByClass], classes: 
         remarks.append(f"{name_some(empty)} {'has' if len(empty) == 1 else 'have'} no images and is no class")
     loose = [f for where in splits.values() for f in _loose_images(where)]
     if loose:
-        remarks.append(f"{len(loose)} images outside the class folders are excluded ({printable(loose[0].name)}, ...)")
+        names = name_some([f.name for f in loose], 1)
+        remarks.append(f"excluded: {plural(len(loose), 'image')} outside the class folders ({names})")
     unknown = Counter(
         file.suffix.lower()
         for where in splits.values()
@@ -198,6 +199,6 @@ def _excluded(splits: dict[str, Path], found: dict[str, FilesByClass], classes: 
     for suffix, count in sorted(unknown.items()):
         plugin = " without the package pillow-heif" * (suffix in HEIF_SUFFIXES)
         because = f"lrlab cannot read this format here{plugin}" if suffix else "lrlab knows images by it"
-        kind = f"{printable(suffix)} files" if suffix else "files without a suffix"
-        remarks.append(f"{count} {kind} are excluded, because {because}")
+        kind = plural(count, f"{printable(suffix)} file".strip()) + " without a suffix" * (not suffix)
+        remarks.append(f"excluded: {kind}, because {because}")
     return remarks

@@ -24,7 +24,7 @@ from lrlab.recipes.kitchen.data.listing import SPLITS, WHOLE, Listing, load_list
 from lrlab.recipes.kitchen.data.split_folders import differ_in_split_only, split_name
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.image_source import ImageSource, check_pattern
-from lrlab.recipes.kitchen.text import name_some, printable, typed_path
+from lrlab.recipes.kitchen.text import name_some, plural, printable, typed_path
 
 MOST_MISSING = 0.5  # of the rows, before their files are taken to be elsewhere
 MOST_CLASSES = 0.5  # of the images, before labels are taken for numbers or names that are no classes
@@ -176,13 +176,14 @@ def _match(table: Table, rows: Iterable[tuple[str, str, str]], files: FileIndex)
             if known_split != split:
                 raise table.error(f"{printable(name)} is both in {known_split} and in {split}")
     _check_missing(table, missing, files)
-    counts = {
-        f"rows of {table.file.name} name no image and are excluded ({name_some(missing)})": len(missing),
-        f"rows of {table.file.name} have no label and are excluded": len(unlabelled),
-        f"rows of {table.file.name} repeat an image": len(table.rows) - len(missing) - len(unlabelled) - len(found),
-        f"images are not in {table.file.name} and are excluded": len({*files.paths} - {*found, *unlabelled}),
-    }
-    return found, [f"{count} {what}" for what, count in counts.items() if count]
+    repeated = len(table.rows) - len(missing) - len(unlabelled) - len(found)
+    counts = [
+        (len(missing), "row", f"of {table.file.name} without an image ({name_some(missing)})"),
+        (len(unlabelled), "row", f"of {table.file.name} without a label"),
+        (repeated, "row", f"of {table.file.name} with the image of another row"),
+        (len({*files.paths} - {*found, *unlabelled}), "image", f"without a row in {table.file.name}"),
+    ]
+    return found, [f"excluded: {plural(count, noun)} {which}" for count, noun, which in counts if count]
 
 
 def _check_missing(table: Table, missing: list[str], files: FileIndex) -> None:
@@ -234,12 +235,12 @@ def list_by_pattern(root: Path, pattern: re.Pattern) -> Listing:
     shown = f"`label_re` {pattern.pattern}"
     if not found:
         example = f", such as {printable(others[0])}" if others else ""
-        raise UserError(f"{shown}: it matches none of the {len(others)} images below {root}{example}")
+        raise UserError(f"{shown}: it matches no image below {root}{example}")
     counts = Counter(label for label, _ in found.values())
     first = next(iter(counts))
     if len(counts) < 2:
         raise UserError(f"{shown}: every image has the label {first}; a classifier needs at least two classes")
     if max(counts.values()) == 1:
         raise UserError(f"{shown}: every image has a label of its own, such as {first}; one class needs several")
-    excluded = f"{len(others)} images do not match the pattern and are excluded ({name_some(others)})"
+    excluded = f"excluded: {plural(len(others), 'image')} that the pattern does not match ({name_some(others)})"
     return _listing(shown, _with_folder_splits(root, found), (excluded,) if others else ())

@@ -10,7 +10,7 @@ import numpy as np
 from lrlab.recipes.kitchen.data.decode import decode_images
 from lrlab.recipes.kitchen.data.image_set import Card, ImageSet, called_a_part, sample_splits, stratified_split
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.text import did_you_mean, name_some, printable
+from lrlab.recipes.kitchen.text import did_you_mean, name_some, plural, printable, show_share
 
 MAX_UNREADABLE = 0.05  # of all files: beyond this share, the rest does not stand for the dataset
 SPLITS = ("train", "valid", "test")
@@ -104,7 +104,7 @@ def load_listing(
     warnings = [*listing.remarks]
     if reasons:
         named = name_some([f"{file} ({reason})" for file, reason in reasons.items()])
-        warnings.append(f"{len(reasons)} of {len(files)} images cannot be read and are excluded: {named}")
+        warnings.append(f"excluded: {plural(len(reasons), 'unreadable image')} of {len(files):,}: {named}")
     card = replace(card, unreadable=reasons, warnings=tuple(warnings))
     strata = None if listing.has_split else labels
     return ImageSet(name, pixels, labels, listing.classes, splits, files, flips, card, strata)
@@ -116,7 +116,7 @@ def _check_unreadable(name: str, listing: Listing, unreadable: dict[int, str]) -
         i, reason = next(iter(unreadable.items()))
         raise UserError(
             f"`data` {name}: {len(unreadable)} of {len(files)} images cannot be read, more than "
-            f"{MAX_UNREADABLE:.0%} ({printable(files[i])}: {reason})"
+            f"{show_share(MAX_UNREADABLE, 0)} ({printable(files[i])}: {reason})"
         )
     groups = list(zip(listing.splits, listing.labels, strict=True))
     readable = {groups[i] for i in range(len(files)) if i not in unreadable}

@@ -2,9 +2,11 @@
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from lrlab.recipes.kitchen.text import plural
+
 
 def html_template(package: str) -> Template:
-    "The report.html of a package. Every name that comes from outside (classes, labels, errors, paths) is escaped."
+    "The report.html of a package. Every name from outside (classes, labels, errors, paths) is escaped."
     environment = Environment(
         loader=PackageLoader(package, "."),
         autoescape=True,
@@ -12,4 +14,5 @@ def html_template(package: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["plural"] = plural
     return environment.get_template("report.html")

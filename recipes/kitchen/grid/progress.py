@@ -59,7 +59,7 @@ class Lines:
 
     def __enter__(self):
         if self.finished:
-            self.write(f"{self.finished} of {self.total} runs are already there")
+            self.write(f"Already there: {self.finished} of {self.total} runs")
         return self
 
     def __exit__(self, *_):

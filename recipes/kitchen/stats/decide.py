@@ -26,7 +26,7 @@ from lrlab.recipes.kitchen.stats.intervals import LEVEL, NO_SPREAD, mean_interva
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.rotation import ROTATIONS
 from lrlab.recipes.kitchen.stats.run_table import by_seed, check_options
-from lrlab.recipes.kitchen.text import listed
+from lrlab.recipes.kitchen.text import listed, plural, show_share
 
 COLUMNS = "schedule n mean low high behind behind_low behind_high verdict".split()
 
@@ -157,14 +157,14 @@ def guarantee(table: pd.DataFrame, judge: str = "accuracy", level: float = LEVEL
     if others.empty:
         return f"Only {best.schedule} was trained, so there is nothing to compare it with."
     if best.n < FEWEST_SEEDS:
-        seeds = "one seed" if best.n == 1 else f"{best.n} seeds"
+        seeds = plural(int(best.n), "seed")
         return f"{best.schedule} has the best mean of {seeds}. At least {FEWEST_SEEDS} seeds are needed to decide."
     if best.n >= FEWEST_SEEDS and (others.verdict == "behind").all() and others.behind_high.isna().all():
         return f"Use {best.schedule}: every other schedule diverged where it did not."
     is_open = others.verdict == "open"
     most = most_better(others, judge)
     by = f" by more than {measure.amount(most, best['mean'])}" if most > 0 else ""
-    promise = f"no other schedule is better{by} ({level:.0%})".replace("%)", " %)")
+    promise = f"no other schedule is better{by} ({show_share(level, 0)})"
     if not is_open.any():
         return f"Use {best.schedule}: {promise}."
     undecided = listed(others.schedule[is_open])

@@ -40,7 +40,7 @@ def describe_forecast(n_images: int, seeds: int, item: str = "image") -> str:
     2 seeds on 10 validation images can show gaps of 49.6 points near 80 % accuracy at best; smaller ones stay open.
     2 seeds on 2 validation images can show no gap near 80 % accuracy.
     """
-    what = f"{plural(seeds, 'seed')} on {n_images:,} validation {item}{'s' * (n_images != 1)} can show"
+    what = f"{plural(seeds, 'seed')} on {plural(n_images, f'validation {item}')} can show"
     near = f"near {100 * ASSUMED:.0f} % accuracy"
     low, high = forecast_gap(n_images, seeds)
     if low > ASSUMED:

@@ -21,7 +21,8 @@ def not_failed(store: Store, runs: pd.DataFrame) -> pd.DataFrame:
     "The runs that were trained, diverged or not. Raises NothingFinished with the first reason if all failed."
     trained = runs[runs.status != "failed"]
     if trained.empty:
-        raise NothingFinished(f"{store.out}: all {len(runs)} runs failed ({runs.error.iloc[0]})")
+        which = "the only run" if len(runs) == 1 else f"all {len(runs)} runs"
+        raise NothingFinished(f"{store.out}: {which} failed ({runs.error.iloc[0]})")
     return trained
 
 

@@ -10,7 +10,7 @@ from lrlab.recipes.kitchen.data.image_folder import images_if_any, list_folder
 from lrlab.recipes.kitchen.data.image_set import ImageSet, stratified_sample, stratified_split
 from lrlab.recipes.kitchen.data.listing import WHOLE
 from lrlab.recipes.kitchen.image_source import ImageSource
-from lrlab.recipes.kitchen.text import typed_path
+from lrlab.recipes.kitchen.text import show_share, typed_path
 
 TEST_SHARE = 0.2  # of images that bring no test part
 VALID_SHARE = 0.15  # of the rest
@@ -55,7 +55,7 @@ def put_aside(images: ImageSet, seed: int) -> tuple[ImageSet, str]:
         return replace(images, splits={**parts, "test": splits["valid"]}), "the validation part that the data bring"
     outer = _split(images, np.sort(np.concatenate(list(splits.values()))), TEST_SHARE, seed)
     parts = _split(images, outer["train"], VALID_SHARE, seed)
-    where = f"{TEST_SHARE:.0%} of every class, put aside at the start".replace("%", " %")
+    where = f"{show_share(TEST_SHARE, 0)} of every class, put aside at the start"
     return replace(images, splits={**parts, "test": outer["valid"]}, strata=None), where
 
 

@@ -13,7 +13,7 @@ from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.stats.calibration import fit_temperature
 from lrlab.recipes.kitchen.store.files import write_atomically
-from lrlab.recipes.kitchen.text import percent, plural
+from lrlab.recipes.kitchen.text import percent, plural, show_share
 from lrlab.recipes.studies.best.data import with_validation_images
 from lrlab.recipes.studies.best.evaluate import accuracy_of, scores_of, table_of, worst_errors
 from lrlab.recipes.studies.best.head import train_head
@@ -73,7 +73,7 @@ def _all_layers(work: Work, head_lr: float, layers_lr: float, is_shown: bool) ->
     if not is_long_enough(seconds, work.speed, n_train, work.features.bs):
         return None, TOO_SHORT
     lr = LearningRate(layers_lr, layers_lr / DIVISOR, is_slice=True)
-    tell = lambda share: journal.now(f"{FINAL}, {share:.0%}")  # noqa: E731
+    tell = lambda share: journal.now(f"{FINAL}, {show_share(share, 0)}")  # noqa: E731
     epochs, failed = train_layers_until(learn, lr.to_fastai(), seconds, journal.budget.clock, tell)
     if failed:
         return None, f"all layers failed ({failed})"

@@ -57,7 +57,7 @@ def redraw_images(store: Store) -> Answer:
     config, steps = store.manifest.to_dict(), stored_steps(store.manifest)
     right = test.label == test.predicted
     accuracy, (low, high) = float(right.mean()), wilson_interval(int(right.sum()), len(test))
-    finding = f"{100 * accuracy:.1f} % right on {len(test):,} images that training never saw"
+    finding = f"{100 * accuracy:.1f} % right on {plural(len(test), 'image')} that training never saw"
     drawn = figure.draw(steps, test, worst, config, finding)
     style.save(drawn, store.out / "best.png")
     answer = Answer(accuracy, low, high, test, steps, store.out / "model.pkl", store.out / "report.html", "")
@@ -71,10 +71,10 @@ def sentences(answer: Answer, config: dict) -> list[str]:
     n, (common, count) = len(answer.test), max(answer.test.label.value_counts().items(), key=lambda item: item[1])
     accuracy = percent(answer.accuracy, answer.low, answer.high)
     found = [
-        f"{accuracy} % of {plural(n, 'test image')} are right. Always answering {common} would be right in "
-        f"{100 * count / n:.1f} %.",
+        f"{accuracy} % of {plural(n, 'test image is', 'test images are')} right. Always answering {common} would be "
+        f"right in {100 * count / n:.1f} %.",
         f"The test images: {config['test_from']}. No step before the test saw them.",
-        f"The model: {answer.steps[-1].facts['how']}, on {answer.steps[-1].facts['n_train']:,} images.",
+        f"The model: {answer.steps[-1].facts['how']}, on {plural(answer.steps[-1].facts['n_train'], 'image')}.",
     ]
     if answer.low <= count / n:
         found.append("This is not beyond chance better than always answering the most frequent class.")

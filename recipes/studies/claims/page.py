@@ -23,8 +23,8 @@ def finding(claims: pd.DataFrame) -> str:
         return f"{names[0]}: {overall(dict(zip(claims.workload, claims.verdict, strict=True)))}"
     decided = claims[claims.verdict != UNDECIDED].claim.value_counts()
     if claims.workload.nunique() == 1:
-        return f"Of {len(names)} claims, {len(decided)} are decided"
-    return f"Of {len(names)} claims, {int((decided >= 2).sum())} are decided on two data sets or more"
+        return f"Of {len(names)} claims, {plural(len(decided), 'is', 'are')} decided"
+    return f"Of {len(names)} claims, {plural(int((decided >= 2).sum()), 'is', 'are')} decided on two data sets or more"
 
 
 def overall(verdicts: dict[str, str]) -> str:

@@ -11,7 +11,7 @@ from lrlab.recipes.kitchen.stats.band import band, judge_lrs
 from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS
 from lrlab.recipes.kitchen.stats.forecast import later_gap, shown_gap
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
-from lrlab.recipes.kitchen.text import listed, plural
+from lrlab.recipes.kitchen.text import list_epochs, plural, show_share
 from lrlab.recipes.studies.compare.results import Results
 
 
@@ -23,22 +23,21 @@ def caption(results: Results, runs: pd.DataFrame) -> str:
     status = runs.status.value_counts()
     lost = "".join(f", {status[s]} {s}" for s in ("diverged", "failed") if s in status)
     budgets = sorted(runs.budget.unique())
-    epochs = _epochs(budgets)
     has_diamonds = len(results.cycles) and len(budgets) == 1
     diamonds = " Diamonds: the ends of cycles, where the LR is lowest." if has_diamonds else ""
     per_epoch = results.config["steps_per_epoch"]
     dotted = " Dotted: always answering the most frequent class." if results.majority else ""
     return (
-        f"{where(results)}. {seeds} per schedule ({len(runs)} runs{lost}), {epochs} of {per_epoch} "
-        f"steps. {lr_rule(results)} Bands and bars: 95 % t intervals over seeds. Grey: the tolerance. Words: multiple "
-        f"comparison with the best, paired by seed.{dotted}{diamonds}"
+        f"{where(results)}. {seeds} per schedule ({plural(len(runs), 'run')}{lost}), {list_epochs(budgets)} of "
+        f"{plural(per_epoch, 'step')}. {lr_rule(results)} Bands and bars: 95 % t intervals over seeds. Grey: the "
+        f"tolerance. Words: multiple comparison with the best, paired by seed.{dotted}{diamonds}"
     )
 
 
 def where(results: Results) -> str:
     "Data, size and model."
     share = results.config["data"].get("majority")
-    majority = f" (the most frequent class alone: {share:.1%})" if share else ""
+    majority = f" (the most frequent class alone: {show_share(share)})" if share else ""
     model = f"{results.question['arch']}{training_words(results.question)}"
     return f"{data_caption(results.config['data'])}{majority}, model {model}"
 
@@ -124,18 +123,12 @@ def budgets_finding(summary: pd.DataFrame) -> str:
     return "; ".join(parts)
 
 
-def _epochs(budgets: list[int]) -> str:
-    "1 epoch; 3, 6 and 12 epochs."
-    return f"{listed(budgets)} epochs" if len(budgets) > 1 else plural(int(budgets[0]), "epoch")
-
-
 def question(results: Results) -> str:
     "What the comparison was asked."
     n, data = len(results.schedules), results.config["data"].get("title", results.question["data"])
     budgets, lrs = results.question["epochs"], results.question.get("lrs")
-    epochs = _epochs(budgets)
     what = plural(n, "learning-rate schedule") + ", at several peak LRs," * bool(lrs)
-    return f"Which of {what} trains {results.question['arch']} best on {data} in {epochs}?"
+    return f"Which of {what} trains {results.question['arch']} best on {data} in {list_epochs(budgets)}?"
 
 
 def gaps(results: Results, ranked: pd.DataFrame) -> str:

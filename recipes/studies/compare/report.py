@@ -77,7 +77,7 @@ def make_report(results: Results) -> Report:
         tuning=protocol.lr_find_words(results) + protocol.tuning_words(results),
         gaps=protocol.gaps(results, summary[summary.budget == results.budget]),
         far_from_suggestion=protocol.far_from_suggestion(results),
-        unfinished=f"{left} of {results.planned} runs are unfinished: the same command continues." if left > 0 else "",
+        unfinished=f"{plural(left, 'run')} unfinished: the same command continues." if left > 0 else "",
     )
 
 

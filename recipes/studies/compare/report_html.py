@@ -1,6 +1,8 @@
 """report.html: one file that opens offline, from the same report as the terminal's text. No script, nothing fetched."""
 
 import re
+from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from markupsafe import Markup
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.page import html_template
 from lrlab.recipes.kitchen.stats.measures import Measure
+from lrlab.recipes.kitchen.text import show_share
 from lrlab.recipes.studies.compare.pictures import Picture, shown_measures
 from lrlab.recipes.studies.compare.results import Results
 
@@ -82,25 +85,25 @@ def run_svg(epochs: pd.DataFrame | None, budget: int, limits: dict, shown: Measu
     if epochs is None:
         return Markup("<p>No epoch was finished.</p>")
     losses = {"train_loss": "#888888", "valid_loss": "#000000"}
-    left = _box(epochs, budget, limits["loss"], losses, "loss", "{:.2g}", 0)
-    form = "{:.0%}" if shown.is_share else "{:.2g}"
-    right = _box(epochs, budget, limits[shown.name], {shown.column(): "#0072B2"}, shown.label, form, HALF)
+    left = _box(epochs, budget, limits["loss"], losses, "loss", "{:.2g}".format, 0)
+    show = partial(show_share, digits=0) if shown.is_share else "{:.2g}".format
+    right = _box(epochs, budget, limits[shown.name], {shown.column(): "#0072B2"}, shown.label, show, HALF)
     size = f"{2 * HALF} {BOX['top'] + BOX['height'] + 14}"
     head = f'<svg viewBox="0 0 {size}" role="img" aria-label="loss and {Markup.escape(shown.label)} by epoch">'
     return Markup(f"{head}{left}{right}</svg>")  # noqa: S704  (numbers and our own words)
 
 
-def _box(epochs: pd.DataFrame, budget: int, limits: tuple, colours: dict, title: str, form: str, shift: float) -> str:
+def _box(epochs: pd.DataFrame, budget: int, limits: tuple, colours: dict, title: str, show: Callable, at: float) -> str:
     "One pair of axes: its lines, the ends of the y axis, and the first and last epoch."
     low, high = limits
-    left, bottom = shift + BOX["margin"], BOX["top"] + BOX["height"]
+    left, bottom = at + BOX["margin"], BOX["top"] + BOX["height"]
     right = left + BOX["width"]
     x = left + BOX["width"] * (epochs.epoch.to_numpy() - 1) / max(1, budget - 1)
     parts = [
         f'<path d="M{left} {BOX["top"]}H{right}V{bottom}H{left}Z" fill="none" stroke="#ddd"/>',
         f'<text x="{left}" y="10">{title}</text>',
-        f'<text x="{left - 3}" y="{BOX["top"] + 8}" text-anchor="end">{form.format(high)}</text>',
-        f'<text x="{left - 3}" y="{bottom}" text-anchor="end">{form.format(low)}</text>',
+        f'<text x="{left - 3}" y="{BOX["top"] + 8}" text-anchor="end">{show(high)}</text>',
+        f'<text x="{left - 3}" y="{bottom}" text-anchor="end">{show(low)}</text>',
         f'<text x="{left}" y="{bottom + 11}">epoch 1</text>',
         f'<text x="{right}" y="{bottom + 11}" text-anchor="end">{budget}</text>',
     ]

@@ -74,7 +74,7 @@ def describe(still_open: Labels, seeds: list[int] | None, n_held: int, minutes: 
         return f"{after} every schedule is decided."
     labels = ", ".join(dict.fromkeys(label for own in still_open.values() for label in own))
     if seeds is None:
-        return f"{after}, {labels} are still open, and all seeds that were asked for are trained."
+        return f"{after}, all seeds that were asked for are trained; still open: {labels}."
     if not seeds:
-        return f"{after} the {minutes:g} minutes are over, and {labels} are still open."
+        return f"{after} the time is over; still open: {labels}."
     return f"{after}, {plural(len(seeds), 'seed')} more for {labels}."

@@ -30,7 +30,7 @@ from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.stats.forecast import describe_forecast
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.manifest import Manifest
-from lrlab.recipes.kitchen.text import plural
+from lrlab.recipes.kitchen.text import list_epochs, plural
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.compare import stages
 from lrlab.recipes.studies.compare.report import redraw
@@ -126,11 +126,10 @@ def extend(question: Question, manifest: Manifest, out: Path) -> Question:
     schedules = {n: with_asked(held.get(n, {}), asked.get(n, {}), out) for n in sorted({*held, *asked})}
     extended = replace(question, seeds=seeds, schedules=schedules)
     if (extended.seeds, extended.schedules) != (question.seeds, question.schedules):
-        budgets = ", ".join(map(str, extended.schedules))
         names = len({label for own in schedules.values() for label in own})
         print(
             f"{out} is extended: the answer covers {plural(len(seeds), 'seed')}, {plural(names, 'schedule')}, "
-            f"{budgets} epochs."
+            f"{list_epochs([*schedules])}."
         )
     return extended
 
@@ -192,10 +191,8 @@ def _train(study: Study, centre: LearningRate, started: float) -> None:
     lr_of = {n: {label: question.lrs.get(label, centre) for label in own} for n, own in question.schedules.items()}
     if question.tuning:
         lr_of = tune_schedules(study, question.schedules, question.tuning, centre, measure=question.judge)
-    *others, last = question.schedules
-    budgets = ", ".join([*map(str, others), plural(last, "epoch")])
     lr = "each schedule's own lr_max" if question.tuning or question.lrs else f"lr_max {centre}"
-    what = f"runs ({budgets} each, {lr})"
+    what = f"runs ({list_epochs([*question.schedules])} each, {lr})"
 
     plans = [plan_runs(own, lr_of[budget], question.seeds, budget) for budget, own in question.schedules.items()]
     runs = [run for plan in plans for run in plan]
@@ -250,7 +247,7 @@ def lint(study: Study) -> list[str]:
     "What is probably not meant about a schedule in a run of this length."
     per_epoch = study.store.manifest.steps_per_epoch
     return [
-        f"{label}, {budget} epochs: {warning}"
+        f"{label}, {plural(budget, 'epoch')}: {warning}"
         for budget, schedules in study.question.schedules.items()
         for label, schedule in schedules.items()
         for warning in schedule.lint(budget * per_epoch, per_epoch)

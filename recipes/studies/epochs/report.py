@@ -12,7 +12,7 @@ from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.summary import measured_on, value_header
 from lrlab.recipes.kitchen.store.reading import extra_table, failures, rewrite_runs
 from lrlab.recipes.kitchen.store.store import Store
-from lrlab.recipes.kitchen.text import plural, text_table
+from lrlab.recipes.kitchen.text import plural, show_share, text_table
 from lrlab.recipes.kitchen.training_code import training_code
 from lrlab.recipes.studies.epochs import figure
 from lrlab.recipes.studies.epochs.enough import COOLDOWN, beside, enough, finding, judge_budgets
@@ -114,8 +114,8 @@ def cost_words(cost: pd.DataFrame) -> str:
     saved = 1 - cost.epochs_trained.sum() / separate if separate else 0.0
     return (
         f"The cooldowns took {cost.epochs_trained.sum():.4g} epochs of training; separate runs take {separate} "
-        f"({saved:.0%} saved)."
-    ).replace("%", " %")
+        f"({show_share(saved, 0)} saved)."
+    )
 
 
 def use(summary: pd.DataFrame, shortest: int | None, store: Store) -> list[str]:

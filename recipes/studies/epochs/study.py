@@ -22,7 +22,7 @@ from lrlab.recipes.kitchen.runs.train import train_run
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.tables import RunResult
-from lrlab.recipes.kitchen.text import listed, plural
+from lrlab.recipes.kitchen.text import list_epochs, listed, plural
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.epochs.branch import FEWEST_STEPS, train_branch, trapezoid
 from lrlab.recipes.studies.epochs.enough import COOLDOWN
@@ -97,7 +97,7 @@ def extend(question: Question, held: Manifest, out: Path) -> Question:
         has_more = len(seeds) > len(stored["seeds"]) or len(budgets) > len(stored["epochs"])
         looks, tuned_at = stored.get("looks", 1) + has_more, tuple(stored["tuned_at"])
     if (seeds, budgets) != (question.seeds, question.budgets):
-        print(f"{out} is extended: the answer covers {plural(len(seeds), 'seed')} and {listed(budgets)} epochs.")
+        print(f"{out} is extended: the answer covers {plural(len(seeds), 'seed')} and {list_epochs(budgets)}.")
     return replace(question, seeds=seeds, budgets=budgets, looks=looks, tuned_at=tuned_at)
 
 
@@ -109,7 +109,8 @@ def settle(question: Question, data: Any, learn: Learner) -> Question:
     if shortest * steps < FEWEST_STEPS:
         raise UserError(
             f"`epochs` {listed(question.budgets)}: a run needs at least {FEWEST_STEPS} steps for a cooldown, and "
-            f"{plural(shortest, 'epoch')} has {shortest * steps}; list longer ones, or choose a smaller batch size"
+            f"{plural(shortest, 'epoch has', 'epochs have')} {shortest * steps}; list longer ones, or choose a smaller "
+            "batch size"
         )
     schedule = trapezoid(steps)
     if isinstance(question.workload, LearnerWorkload):
@@ -138,7 +139,7 @@ def plan_words(question: Question) -> str:
     beside = f", and {question.beside} at {listed(question.tuned_at)}" * (question.beside in BESIDE)
     shared, separate = epochs_needed(question.budgets), sum(question.budgets)
     return (
-        f"{plural(len(question.seeds), 'trunk')}, cooldowns at {listed(question.budgets)} epochs{beside}. The "
+        f"{plural(len(question.seeds), 'trunk')}, cooldowns at {list_epochs(question.budgets)}{beside}. The "
         f"cooldowns need {shared:.4g} epochs a seed, separate runs {separate}."
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lrlab.recipes.kitchen.stats.intervals import large_sample_interval, wilson_interval
+from lrlab.recipes.kitchen.text import show_share
 from lrlab.recipes.studies.gradient_descent.surfaces import SURFACES
 
 if TYPE_CHECKING:
@@ -105,20 +106,20 @@ def finding(shares: pd.DataFrame) -> str:
     "The schedule that finds the wide global minimum most often, in at most twelve words."
     wide = shares[(shares.surface == "wide") & (shares.schedule != "start")]
     best = wide.loc[wide.share.idxmax()]
-    return f"{best.schedule} finds a wide global minimum from {best.share:.0%} of the starts"
+    return f"{best.schedule} finds a wide global minimum from {show_share(best.share, 0)} of the starts"
 
 
 def details(shares: pd.DataFrame) -> str:
     "The best schedule beside the first, or beside the next best if it is the first; and the narrow minimum."
     wide, narrow = (shares[(shares.surface == s) & (shares.schedule != "start")] for s in SURFACES)
     best, first, others = wide.loc[wide.share.idxmax()], wide.iloc[0], wide.iloc[1:]
-    text = f"Wide global minimum: {best.schedule} finds it from {best.share:.0%} of the starts"
+    text = f"Wide global minimum: {best.schedule} finds it from {show_share(best.share, 0)} of the starts"
     if best.schedule != first.schedule:
-        text += f", {first.schedule} from {first.share:.0%}"
+        text += f", {first.schedule} from {show_share(first.share, 0)}"
     elif len(others):
         second = others.loc[others.share.idxmax()]
-        text += f", the next best, {second.schedule}, from {second.share:.0%}"
+        text += f", the next best, {second.schedule}, from {show_share(second.share, 0)}"
     top = narrow.loc[narrow.share.idxmax()]
     base = shares[(shares.surface == "narrow") & (shares.schedule == "start")].iloc[0]
-    start = f"{base.share:.0%} of the starts lie in it already"
-    return f"{text}. Narrow global minimum: the best share is {top.share:.0%} ({start})."
+    start = f"{show_share(base.share, 0)} of the starts lie in it already"
+    return f"{text}. Narrow global minimum: the best share is {show_share(top.share, 0)} ({start})."

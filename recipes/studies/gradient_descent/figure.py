@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec, GridSpecFromSubplotSpec
 
 from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.text import show_share
 from lrlab.recipes.studies.gradient_descent import descent
 from lrlab.recipes.studies.gradient_descent.surfaces import BOWL, SURFACES, VALLEY
 
@@ -119,7 +120,7 @@ def _shares(ax, shares: pd.DataFrame, look: dict, title: str) -> None:
         ax.plot([row.low, row.high], [y, y], color=colour, lw=2.2, solid_capstyle="round")
         ax.plot(row.share, y, "o", color=colour, ms=5, mec="white", mew=0.8)
         beside, ha = (row.low - 0.02, "right") if row.share > 0.6 else (row.high + 0.02, "left")
-        ax.text(beside, y, f"{row.share:.1%} at LR {row.lr_max:.2g}", ha=ha, va="center", fontsize=8.5)
+        ax.text(beside, y, f"{show_share(row.share)} at LR {row.lr_max:.2g}", ha=ha, va="center", fontsize=8.5)
     ax.axvline(base, color="#777777", ls=":", lw=1.2)
     ax.text(base, len(rows) - 0.42, " lie there at the start", fontsize=8, color="#555555", va="bottom")
     ax.set(yticks=range(len(rows)), ylim=(len(rows) - 0.4, -0.6), xlim=(0, 1.02), title=title)
@@ -144,5 +145,5 @@ def _tuning(ax, tuning: pd.DataFrame, look: dict) -> None:
 
 def _percent(share: float) -> str:
     if not np.isfinite(share) or share > 10:
-        return "over 1000%"
-    return f"{share:.0%}" if share > 0.005 else "under 0.5%"
+        return "over 1000 %"
+    return show_share(share, 0) if share > 0.005 else "under 0.5 %"

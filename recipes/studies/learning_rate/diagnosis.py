@@ -21,7 +21,7 @@ hardly moved: the last epoch's training loss is not {MOVED:.0%} below guessing. 
   {SPIKE:g} times both guessing and the first batch, it bounced instead.
 overfitted: the last validation loss is over {WORSE:.0%} above the best, and the training loss is lower than then.
 cut short: one epoch only, or training and validation loss both still fell by over {FALLING:.0%} in the last epoch.
-right: none of these. The first that holds is the word."""
+right: none of these. The first that holds is the word.""".replace("%", " %")
 
 
 def diagnose(epochs: pd.DataFrame, losses: np.ndarray, guess: float, diverged: bool = False) -> str:

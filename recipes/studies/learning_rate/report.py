@@ -14,7 +14,7 @@ from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.reading import failures, not_failed, stored_runs
 from lrlab.recipes.kitchen.store.store import Store
-from lrlab.recipes.kitchen.text import plural, text_table
+from lrlab.recipes.kitchen.text import plural, show_share, text_table
 from lrlab.recipes.studies.learning_rate import figure
 from lrlab.recipes.studies.learning_rate.diagnosis import RULE, diagnose, guessing_loss, majority
 from lrlab.recipes.studies.learning_rate.tutorial import ARCH as TUTORIALS_ARCH
@@ -124,9 +124,8 @@ def _text(
         for _, row in summary.iterrows()
     ]
     lines, most = [text_table(rows), ""], config["data"].get("majority")
-    lines += [
-        (f"Always answering the most frequent class: {most:.1%}; g" if most else "G") + f"uessing loss {guess:.3f}."
-    ]
+    start = f"Always answering the most frequent class: {show_share(most)}; g" if most else "G"
+    lines += [f"{start}uessing loss {guess:.3f}."]
     lines += ["How the diagnosis is made:", *(f"  {line}" for line in RULE.splitlines())]
     lines += ["", *beside] if beside else []
     return "\n".join([*lines, "", title + ".", f"Figure: {out / 'learning_rate.png'}"])

@@ -13,7 +13,7 @@ from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.learner.saved_model import load_model, predict_files
 from lrlab.recipes.kitchen.stage import stage
 from lrlab.recipes.kitchen.store.csv_option import check_csv, with_csv
-from lrlab.recipes.kitchen.text import name_some, plural, printable, text_table, typed_path
+from lrlab.recipes.kitchen.text import name_some, plural, printable, show_share, text_table, typed_path
 from lrlab.recipes.kitchen.workloads import using_threads
 
 
@@ -83,14 +83,14 @@ def _text(table: pd.DataFrame, sure: float) -> str:
         {
             "file": printable(row["file"]),
             "class": row["class"],
-            "probability": f"{row['probability']:.1%}",
+            "probability": show_share(row["probability"]),
             "": "unsure" if row["unsure"] else "",
         }
         for row in read.to_dict("records")
     ]
     lines = [text_table(rows), ""] if rows else []
     n_unsure = int(read.unsure.sum()) if len(read) else 0
-    lines.append(f"{plural(len(read), 'image')}, {n_unsure} of them unsure: a probability below {100 * sure:g}%.")
+    lines.append(f"{plural(len(read), 'image')}, {n_unsure} of them unsure: a probability below {100 * sure:g} %.")
     if len(failed):
         named = [f"{row['file']} ({row['error']})" for row in failed.to_dict("records")]
         lines.append(f"Not read: {name_some(named, 20)}.")

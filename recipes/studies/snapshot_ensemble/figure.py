@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.captions import loss_name, workload_caption
 from lrlab.recipes.kitchen.learning_rates import format_number
-from lrlab.recipes.kitchen.text import plural
+from lrlab.recipes.kitchen.text import plural, show_share
 
 STYLE = {"sgdr": ("#009E73", "-"), "cosine": ("#0072B2", "--"), "constant": ("#D55E00", "-.")}
 COMBINED = ("ensemble", "average")  # models made of several snapshots
@@ -83,7 +83,7 @@ def _scores(ax, models: pd.DataFrame, summary: pd.DataFrame) -> None:
     for y, (_, row) in enumerate(summary.iterrows()):
         colour = "#000000" if row.model in COMBINED else STYLE.get(row.model, STYLE["sgdr"])[0]
         seeds = models[models.model == row.model].accuracy
-        words = f"{row.accuracy:.1%}" + ("" if row.model == "cosine" else f", {100 * row['diff']:+.1f} points")
+        words = show_share(row.accuracy) + ("" if row.model == "cosine" else f", {100 * row['diff']:+.1f} points")
         style.dot_row(ax, y, seeds, row.accuracy, row.accuracy_low, row.accuracy_high, colour, words)
     ax.set_yticks(range(len(summary)), summary.model)
     ax.set(title="accuracy of every model", xlabel="validation accuracy")

@@ -10,7 +10,7 @@ from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.stats.intervals import difference_interval, mean_interval
 from lrlab.recipes.kitchen.store.reading import extra_table, failures, rewrite_runs
 from lrlab.recipes.kitchen.store.store import Store
-from lrlab.recipes.kitchen.text import percent, text_table
+from lrlab.recipes.kitchen.text import percent, show_share, text_table
 from lrlab.recipes.studies.snapshot_ensemble import figure
 
 PLANE = ("plane", "paths")  # the tables of the loss plane, if it was measured
@@ -73,7 +73,7 @@ def _last_snapshot(summary: pd.DataFrame) -> str:
 def details(summary: pd.DataFrame) -> str:
     "The numbers behind the finding."
     by, last = summary.set_index("model"), _last_snapshot(summary)
-    shown = {name: f"{by.accuracy[name]:.1%}" for name in ("ensemble", last, "average", "cosine")}
+    shown = {name: show_share(by.accuracy[name]) for name in ("ensemble", last, "average", "cosine")}
     ensemble = by.loc["ensemble"]
     interval = f"{100 * ensemble.diff_low:+.1f} to {100 * ensemble.diff_high:+.1f}"
     if pd.isna(ensemble.diff_low):

@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.captions import data_caption, training_words
-from lrlab.recipes.kitchen.text import plural
+from lrlab.recipes.kitchen.text import plural, show_share
 from lrlab.recipes.studies.transfer.arms import ARMS, against_slice
 
 GROUP_COLOURS = ["#CC79A7", "#56B4E9", "#0072B2", "#000000"]  # from the stem to the head
@@ -134,9 +134,9 @@ def difference_words(row: pd.Series, reference: str) -> str:
     if pd.isna(row["mean"]):
         return "diverged"
     if row.schedule == reference:
-        return f"{row['mean']:.1%}"
+        return show_share(row["mean"])
     compared = "no comparison" if pd.isna(row["diff"]) else f"{100 * row['diff']:+.1f} points: {against_slice(row)}"
-    return f"{row['mean']:.1%}, {compared}"
+    return f"{show_share(row['mean'])}, {compared}"
 
 
 def lr_by_group(steps: pd.DataFrame, n_groups: int) -> np.ndarray:

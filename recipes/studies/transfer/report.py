@@ -9,7 +9,7 @@ from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.stats.summary import summarize
 from lrlab.recipes.kitchen.store.reading import extra_table, failures, rewrite_runs
 from lrlab.recipes.kitchen.store.store import Store
-from lrlab.recipes.kitchen.text import percent, text_table
+from lrlab.recipes.kitchen.text import percent, show_share, text_table
 from lrlab.recipes.studies.transfer import figure
 from lrlab.recipes.studies.transfer.arms import ARMS, against_slice
 
@@ -67,7 +67,7 @@ def details(summary: pd.DataFrame) -> list[str]:
 
 
 def _accuracy(row: pd.Series) -> str:
-    return "nothing (it diverged)" if pd.isna(row["mean"]) else f"{row['mean']:.1%}"
+    return "nothing (it diverged)" if pd.isna(row["mean"]) else show_share(row["mean"])
 
 
 def _behind(row: pd.Series) -> str:

@@ -8,6 +8,7 @@ from matplotlib.patches import Rectangle
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.captions import workload_caption
 from lrlab.recipes.kitchen.learning_rates import format_number
+from lrlab.recipes.kitchen.text import show_share
 
 LOOK = {"pretrained": ("#0072B2", "-", "o"), "scratch": ("#D55E00", "--", "s")}
 
@@ -28,7 +29,8 @@ def draw(cells: pd.DataFrame, config: dict, title: str) -> Figure:
     caption = (
         f"{workload_caption(config)}, 1cycle. All layers train from the first epoch on, pretrained ones at "
         "slice(lr/100, lr). Cells: mean validation accuracy in percent, ± half of its 95 % interval. Framed: the best. "
-        f"Always the most frequent class: {config['data']['majority']:.1%}. A step costs the same from either start."
+        f"Always the most frequent class: {show_share(config['data']['majority'])}. A step costs the same from "
+        "either start."
     )
     style.frame(fig, title, caption)
     return fig

@@ -12,7 +12,7 @@ from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
 from lrlab.recipes.kitchen.store.reading import failures, rewrite_runs
 from lrlab.recipes.kitchen.store.store import Store
-from lrlab.recipes.kitchen.text import percent, plural, text_table
+from lrlab.recipes.kitchen.text import percent, plural, show_share, text_table
 from lrlab.recipes.studies.transfer_vs_scratch import figure
 
 STARTS = ("pretrained", "scratch")
@@ -77,7 +77,8 @@ def finding(cells: pd.DataFrame) -> str:
         return f"No {' or '.join(lost)} run finished"
     target = common_target(cells)
     pretrained, scratch = (cheapest(cells, start, target) for start in STARTS)
-    return f"To reach {target:.1%}: {_epochs(pretrained.epochs)} pretrained, {_epochs(scratch.epochs)} from scratch"
+    needed = f"{_epochs(pretrained.epochs)} pretrained, {_epochs(scratch.epochs)} from scratch"
+    return f"To reach {show_share(target)}: {needed}"
 
 
 def details(cells: pd.DataFrame) -> list[str]:
@@ -89,7 +90,7 @@ def details(cells: pd.DataFrame) -> list[str]:
     target = common_target(cells)
     rows = {start: row for start in STARTS if (row := cheapest(cells, start, target)) is not None}
     needs = [f"{start} {_epochs(row.epochs)} ({row.steps:.0f} steps)" for start, row in rows.items()]
-    return [*lines, f"To reach {target:.1%}: {', '.join(needs)}."]
+    return [*lines, f"To reach {show_share(target)}: {', '.join(needs)}."]
 
 
 def _cell(start: str, row: pd.Series, lrs: pd.Series) -> str:

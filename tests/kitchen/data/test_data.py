@@ -145,7 +145,7 @@ def test_more_than_a_few_are_refused(tmp_path):
         write_images(tmp_path / name, 10)
     for i in range(3):
         (tmp_path / "left" / f"bad{i}.png").write_bytes(b"\x89PNG broken")
-    with pytest.raises(UserError, match="3 of 23 images cannot be read, more than 5%"):
+    with pytest.raises(UserError, match="3 of 23 images cannot be read, more than 5 %"):
         data.load_folder(tmp_path, 16)
 
 

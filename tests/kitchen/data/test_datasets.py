@@ -64,7 +64,7 @@ def test_unreadable_images_of_a_dataset_are_named_and_left_out(fastai_home):
     (folder / "pug_3.jpg").write_bytes(b"no image")
     image_set = data.load("pets", 16)
     assert sum(counts(image_set).values()) == 39 and list(image_set.card.unreadable) == ["images/pug_3.jpg"]
-    assert "1 of 40 images cannot be read and are excluded: images/pug_3.jpg" in image_set.card.warnings[0]
+    assert "excluded: 1 unreadable image of 40: images/pug_3.jpg" in image_set.card.warnings[0]
 
 
 def test_flowers_keep_their_three_parts(fastai_home):

@@ -76,10 +76,10 @@ def test_what_cannot_be_used_is_named_and_excluded(photos, tmp_path):
     said = "\n".join(images.card.warnings)
     assert len(images.labels) == 22
     for remark in (
-        "1 rows of t.csv name no image and are excluded (gone.png)",
-        "1 rows of t.csv have no label",
-        "1 rows of t.csv repeat",
-        "1 images are not",
+        "excluded: 1 row of t.csv without an image (gone.png)",
+        "1 row of t.csv without a label",
+        "1 row of t.csv with the image of another",
+        "1 image without a row in t.csv",
     ):
         assert remark in said
 
@@ -126,7 +126,7 @@ def test_labels_in_the_names_of_files(photos):
     images = load(ImageSource(str(photos), label_re=r"^(.+)_\d+\.png$"))
     assert images.classes == ("cat", "dog") and len(images.labels) == 24
     some = load(ImageSource(str(photos), label_re=r"^(...)_0([0-5])"))
-    assert len(some.labels) == 12 and "12 images do not match the pattern" in some.card.warnings[0]
+    assert len(some.labels) == 12 and "12 images that the pattern does not match" in some.card.warnings[0]
     for pattern, says in [
         ("(", "no regular expression"),
         ("cat", "expected a group"),
@@ -233,7 +233,7 @@ def test_an_image_of_another_folder_is_not_taken(tmp_path):
     text = "path,label\n" + "".join(f"{'ab'[i >= 12]}/{name}.jpg,{label_of(i)}\n" for i, name in enumerate(NAMES))
     images = load(write_table(tmp_path, [f"a/{name}.jpg" for name in NAMES], text))
     assert images.files == tuple(f"a/{name}.jpg" for name in NAMES[:12])
-    assert "12 rows of train.csv name no image" in images.card.warnings[0]
+    assert "12 rows of train.csv without an image" in images.card.warnings[0]
 
 
 def test_train_csv_is_about_train_where_test_has_the_same_names(tmp_path):

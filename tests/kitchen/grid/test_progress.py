@@ -84,7 +84,7 @@ def test_a_log_has_one_line_per_finished_run(capsys):
         shown.advance(fake_result("cosine"))
         shown.advance(fake_result("step", status="diverged", error="loss is nan", accuracy=float("nan")))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "1 of 3 runs are already there"
+    assert lines[0] == "Already there: 1 of 3 runs"
     assert lines[1].startswith("[2/3] cosine seed 0: accuracy 99.3 % in 8 s; about 0:0")
     assert lines[2] == "[3/3] step seed 0: diverged (loss is nan)"
 

@@ -200,7 +200,7 @@ def test_a_finished_run_without_a_value_counts_like_a_failed_one():
             "Use a for now: c is still open, and no other schedule is better (95 %).",
         ),
         (arms(0.9), "Only a was trained, so there is nothing to compare it with."),
-        ({"a": [0.9], "b": [0.8]}, "a has the best mean of one seed. At least 3 seeds are needed to decide."),
+        ({"a": [0.9], "b": [0.8]}, "a has the best mean of 1 seed. At least 3 seeds are needed to decide."),
         (
             {"a": [0.9, 0.7, 0.8], "b": [0.6, 0.8, 0.9]},
             "a has the best mean, but nothing is decided: b may be better. Train more seeds.",

@@ -57,9 +57,9 @@ def test_the_finding_sets_the_best_beside_another_schedule():
         return descent.details(pd.DataFrame(rows, columns=["surface", "schedule", "share"])).split(". ")[0]
 
     start = "Wide global minimum: "
-    assert said(constant=0.8, sgdr=0.9) == start + "sgdr finds it from 90% of the starts, constant from 80%"
-    first = start + "constant finds it from 94% of the starts"
-    assert said(constant=0.94, sgdr=0.7, cosine=0.9) == first + ", the next best, cosine, from 90%"
+    assert said(constant=0.8, sgdr=0.9) == start + "sgdr finds it from 90 % of the starts, constant from 80 %"
+    first = start + "constant finds it from 94 % of the starts"
+    assert said(constant=0.94, sgdr=0.7, cosine=0.9) == first + ", the next best, cosine, from 90 %"
     assert said(constant=0.94) == first
 
 

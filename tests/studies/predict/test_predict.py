@@ -69,7 +69,7 @@ def test_a_dash_prints_the_table_alone(place, capsys, tmp_path, monkeypatch):
 def test_unsure_images_are_marked(place):
     image = str(place / "images" / "00.png")
     always = predict.main(str(place / "model.pkl"), image, sure=1.0)
-    assert "below 99.5%." in predict.main(str(place / "model.pkl"), image, sure=0.995).text
+    assert "below 99.5 %." in predict.main(str(place / "model.pkl"), image, sure=0.995).text
     never = predict.main(str(place / "model.pkl"), image, image, sure=0.0)
     assert always.table.unsure.all() and "unsure" in always.text.splitlines()[2]
     assert not never.table.unsure.any() and len(never.table) == 1, "the same image is predicted once"

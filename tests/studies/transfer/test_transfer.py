@@ -179,8 +179,8 @@ def test_an_arm_that_finished_is_not_called_diverged_because_the_reference_did()
         columns=["schedule", "mean", "diff", "diff_low", "diff_high"],
     )
     said = [transfer_figure.difference_words(row, "slice") for _, row in arms.iterrows()]
-    assert said == ["60.0%, no comparison", "diverged", "70.0%, +10.0 points: undecided"]
-    assert transfer_figure.difference_words(arms.iloc[2], "gradual") == "70.0%"
+    assert said == ["60.0 %, no comparison", "diverged", "70.0 %, +10.0 points: undecided"]
+    assert transfer_figure.difference_words(arms.iloc[2], "gradual") == "70.0 %"
 
 
 def test_report_redraws_it(answered):

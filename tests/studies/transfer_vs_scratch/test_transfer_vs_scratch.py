@@ -34,8 +34,10 @@ def test_the_best_cell_and_what_a_common_accuracy_costs():
     assert lr_epochs.common_target(CELLS) == 0.75
     assert lr_epochs.cheapest(CELLS, "pretrained", 0.75).to_dict()["epochs"] == 1
     assert lr_epochs.cheapest(CELLS, "scratch", 0.99) is None
-    assert lr_epochs.finding(CELLS) == "To reach 75.0%: 1 epoch pretrained, 4 epochs from scratch"
-    assert lr_epochs.details(CELLS)[-1] == "To reach 75.0%: pretrained 1 epoch (10 steps), scratch 4 epochs (40 steps)."
+    assert lr_epochs.finding(CELLS) == "To reach 75.0 %: 1 epoch pretrained, 4 epochs from scratch"
+    assert (
+        lr_epochs.details(CELLS)[-1] == "To reach 75.0 %: pretrained 1 epoch (10 steps), scratch 4 epochs (40 steps)."
+    )
     alone = CELLS[CELLS.start == "pretrained"]
     assert lr_epochs.finding(alone) == "No scratch run finished" and "scratch: nothing finished." in lr_epochs.details(
         alone

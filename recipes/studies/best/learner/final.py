@@ -9,6 +9,7 @@ from lrlab.recipes.kitchen.learner.users_code import users_code
 from lrlab.recipes.kitchen.learner_workload import count_items, export_learner
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.train import measures_on
+from lrlab.recipes.kitchen.text import plural, show_share
 from lrlab.recipes.studies.best.learner import plan
 from lrlab.recipes.studies.best.learner.parts import loader_for_test
 from lrlab.recipes.studies.best.learner.work import Work
@@ -53,7 +54,7 @@ def train_once(work: Work, lr: LearningRate, seconds: float) -> tuple[bool | Non
     journal, expected = work.journal, seconds / work.speed.epoch
     with users_code("in the final training"):
         learn = work.deciding.learner(work.seed)
-        tell = lambda share: journal.now(f"{FINAL}, about {expected:.0f} epochs, {share:.0%}")  # noqa: E731
+        tell = lambda share: journal.now(f"{FINAL}, about {plural(round(expected), 'epoch')}, {show_share(share, 0)}")  # noqa: E731
         cycle = CycleByTheClock(seconds, journal.budget.clock, tell)
         epochs, failed = fit_until(learn, lr.to_fastai(), math.ceil(plan.HEADROOM * expected), cycle)
         how = f"{epochs:.1f} epochs of 1cycle, LR {lr}"

@@ -13,7 +13,7 @@ from lrlab.recipes.kitchen.stats.intervals import wilson_interval
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.store import Store
-from lrlab.recipes.kitchen.text import text_table
+from lrlab.recipes.kitchen.text import plural, text_table
 from lrlab.recipes.kitchen.training_code import own_learner
 from lrlab.recipes.studies.best.figure import draw_steps
 from lrlab.recipes.studies.best.journal import Step, stored_steps
@@ -45,7 +45,7 @@ def redraw(store: Store) -> Answer:
     measure = Measure.of_question(config["question"])
     value = float(measures.set_index("measure").value[measure.name])
     unseen = "that also decided" if config["test_from"] == TEST_FROM[SAME] else "that training never saw"
-    finding = f"{measure.label} {measure.with_unit(value)} on {steps[-1].facts['n']:,} items {unseen}"
+    finding = f"{measure.label} {measure.with_unit(value)} on {plural(steps[-1].facts['n'], 'item')} {unseen}"
     caption = (
         f"{config['question']['learner']}, seed {config['question']['seed']}. Test items: {config['test_from']}. "
         "Values in the steps are of the items that decide."

@@ -12,6 +12,7 @@ from lrlab.callbacks import _fastai
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.learner.users_code import users_code
 from lrlab.recipes.kitchen.learner_workload import LearnerWorkload
+from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.studies.best.budget import Budget
 from lrlab.recipes.studies.best.journal import Step
 from lrlab.recipes.studies.best.learner.parts import WithoutTest, find_parts, loader_for_test
@@ -82,5 +83,5 @@ def measure_speed(workload: LearnerWorkload, learn: Learner, seed: int, budget: 
             f"start took {used:.3g} s; give it at least {minutes_needed(speed, used):g}"
         )
     evidence = f"an epoch with its validation takes {speed.epoch:.3g} s, and to make the Learner {make:.3g} s"
-    decision = f"time for {left / speed.epoch:,.0f} epochs in all; test items: {TEST_FROM[parts]}"
+    decision = f"time for {plural(round(left / speed.epoch), 'epoch')} in all; test items: {TEST_FROM[parts]}"
     return Step(SPEED, evidence, decision, facts={"speed": list(speed), "parts": parts})
