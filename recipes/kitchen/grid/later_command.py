@@ -40,6 +40,12 @@ def with_asked(held: dict[str, Schedule], asked: dict[str, Schedule], out: Path)
     return held | asked
 
 
+def tell_extended(out: Path | str, covers: str) -> None:
+    "Print what the answer `covers`, if that is more than was asked for. To be called when nothing is refused any more."
+    if covers:
+        print(f"{out} is extended: the answer covers {covers}.", flush=True)
+
+
 def train_and_redraw(study: Study, train: Callable[[], None], redraw: Callable[..., Any]) -> Any:
     """`redraw(store)` after `train()`; or `redraw(store, stopped=True)` where Ctrl-C stopped the training.
 

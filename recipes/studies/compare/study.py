@@ -18,6 +18,7 @@ from lrlab.recipes.kitchen.grid.later_command import (
     held_manifest,
     parse_calls,
     reading_question_of,
+    tell_extended,
     train_and_redraw,
     with_asked,
 )
@@ -98,7 +99,7 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
     """
     started = time.monotonic()
     held = held_manifest("compare", Path(out), fresh)
-    question = extend(question, held, Path(out)) if held else question
+    question, covers = extend(question, held, Path(out)) if held else (question, "")
     agree = partial(settle, held=held)
     with open_study("compare", question, out, place, fresh, agree, grows=GROWS) as study:
         if isinstance(study.image_set, ImageSet):
@@ -108,15 +109,17 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
         centre = study.choose_lr(study.question.lr_max)
         if study.store.manifest.memory_per_run_gb is None:
             study.store.update(memory_per_run_gb=round(peak_memory() / 1e9, 2))
+        tell_extended(out, covers)
         tell_plan(study)
         result = train_and_redraw(study, lambda: _train(study, centre, started), redraw)
         return replace(result, export_again=partial(export_again, question=study.question, data=study.image_set))
 
 
-def extend(question: Question, manifest: Manifest, out: Path) -> Question:
+def extend(question: Question, manifest: Manifest, out: Path) -> tuple[Question, str]:
     """The question with the seeds, schedules, budgets and peak LRs that the folder `out` of this `manifest` holds.
 
-    A later command extends a comparison: what is there is used, and the answer covers all of it.
+    A later command extends a comparison: what is there is used. Also returns what the answer covers, if that is more
+    than was asked for.
     """
     with reading_question_of(out):
         question = name_lr(question, manifest)
@@ -125,13 +128,10 @@ def extend(question: Question, manifest: Manifest, out: Path) -> Question:
     asked = question.schedules
     schedules = {n: with_asked(held.get(n, {}), asked.get(n, {}), out) for n in sorted({*held, *asked})}
     extended = replace(question, seeds=seeds, schedules=schedules)
-    if (extended.seeds, extended.schedules) != (question.seeds, question.schedules):
-        names = len({label for own in schedules.values() for label in own})
-        print(
-            f"{out} is extended: the answer covers {plural(len(seeds), 'seed')}, {plural(names, 'schedule')}, "
-            f"{list_epochs([*schedules])}."
-        )
-    return extended
+    if (extended.seeds, extended.schedules) == (question.seeds, question.schedules):
+        return extended, ""
+    names = len({label for own in schedules.values() for label in own})
+    return extended, f"{plural(len(seeds), 'seed')}, {plural(names, 'schedule')}, {list_epochs([*schedules])}"
 
 
 def name_lr(question: Question, held: Manifest) -> Question:

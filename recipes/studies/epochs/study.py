@@ -11,7 +11,12 @@ from fastai.basics import Callback, CancelFitException, Learner
 from lrlab.callbacks import CosineDecay, Extendable, OneCycle, Schedule, Trapezoid
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.judging import judging_to_dict, resolve_measure
-from lrlab.recipes.kitchen.grid.later_command import held_manifest, reading_question_of, train_and_redraw
+from lrlab.recipes.kitchen.grid.later_command import (
+    held_manifest,
+    reading_question_of,
+    tell_extended,
+    train_and_redraw,
+)
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Study, open_study
 from lrlab.recipes.kitchen.grid.tuning import Tuning, tune_schedules
@@ -73,8 +78,9 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
     """
     question = replace(question, tuned_at=some(question.budgets))
     held = held_manifest("epochs", Path(out), fresh)
-    question = extend(question, held, Path(out)) if held else question
+    question, covers = extend(question, held, Path(out)) if held else (question, "")
     with open_study("epochs", question, out, place, fresh, settle, grows=GROWS) as study:
+        tell_extended(out, covers)
         print(f"Plan: {plan_words(study.question)}", flush=True)
         return train_and_redraw(study, lambda: _train(study, _tuned_lrs(study)), redraw)
 
@@ -88,17 +94,17 @@ def some(budgets: list[int]) -> tuple[int, ...]:
     return tuple(budgets[-4::2][:2]) if len(budgets) > 3 else (budgets[max(0, len(budgets) - 2)],)
 
 
-def extend(question: Question, held: Manifest, out: Path) -> Question:
-    "The question with the seeds and budgets that the folder `out` already holds: a later command adds to them."
+def extend(question: Question, held: Manifest, out: Path) -> tuple[Question, str]:
+    "The question with the seeds and budgets that the folder `out` holds; and these, if they are more than asked for."
     stored = held.question
     with reading_question_of(out):
         seeds = list(dict.fromkeys([*stored["seeds"], *question.seeds]))
         budgets = sorted({*stored["epochs"], *question.budgets})
         has_more = len(seeds) > len(stored["seeds"]) or len(budgets) > len(stored["epochs"])
         looks, tuned_at = stored.get("looks", 1) + has_more, tuple(stored["tuned_at"])
-    if (seeds, budgets) != (question.seeds, question.budgets):
-        print(f"{out} is extended: the answer covers {plural(len(seeds), 'seed')} and {list_epochs(budgets)}.")
-    return replace(question, seeds=seeds, budgets=budgets, looks=looks, tuned_at=tuned_at)
+    is_more = (seeds, budgets) != (question.seeds, question.budgets)
+    covers = f"{plural(len(seeds), 'seed')} and {list_epochs(budgets)}" if is_more else ""
+    return replace(question, seeds=seeds, budgets=budgets, looks=looks, tuned_at=tuned_at), covers
 
 
 def settle(question: Question, data: Any, learn: Learner) -> Question:

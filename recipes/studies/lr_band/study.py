@@ -14,6 +14,7 @@ from lrlab.recipes.kitchen.grid.later_command import (
     held_manifest,
     parse_calls,
     reading_question_of,
+    tell_extended,
     train_and_redraw,
     with_asked,
 )
@@ -66,16 +67,17 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
     single run was finished.
     """
     held = held_manifest("lr-band", Path(out), fresh)
-    question = extend(question, held, Path(out)) if held else question
+    question, covers = extend(question, held, Path(out)) if held else (question, "")
     with open_study("lr-band", question, out, place, fresh, settle, grows=GROWS) as study:
         centre = study.choose_lr(study.question.lr_max)
         if study.store.manifest.initial_loss is None:
             study.store.update(initial_loss=initial_loss(study))
+        tell_extended(out, covers)
         return train_and_redraw(study, lambda: _train(study, centre), redraw)
 
 
-def extend(question: Question, held: Manifest, out: Path) -> Question:
-    "The question with the seeds, schedules and LRs that the folder `out` already holds: a later command adds to them."
+def extend(question: Question, held: Manifest, out: Path) -> tuple[Question, str]:
+    "The question with the seeds, schedules and LRs that the folder `out` holds; and these, if more than asked for."
     stored = held.question
     with reading_question_of(out):
         seeds = list(dict.fromkeys([*stored["seeds"], *question.seeds]))
@@ -83,12 +85,10 @@ def extend(question: Question, held: Manifest, out: Path) -> Question:
         points, looks = max(stored["points"], question.points), stored.get("looks", 1)
         has_more = len(seeds) > len(stored["seeds"])
     schedules = with_asked(schedules, question.schedules, out)
-    if (seeds, schedules, points) != (question.seeds, question.schedules, question.points):
-        print(
-            f"{out} is extended: the answer covers {plural(len(seeds), 'seed')}, {plural(len(schedules), 'schedule')} "
-            f"and a grid of at least {points} LRs."
-        )
-    return replace(question, seeds=seeds, schedules=schedules, points=points, looks=looks + has_more)
+    is_more = (seeds, schedules, points) != (question.seeds, question.schedules, question.points)
+    counts = f"{plural(len(seeds), 'seed')}, {plural(len(schedules), 'schedule')} and a grid of at least {points} LRs"
+    extended = replace(question, seeds=seeds, schedules=schedules, points=points, looks=looks + has_more)
+    return extended, counts if is_more else ""
 
 
 def settle(question: Question, data: Any, learn: Learner) -> Question:

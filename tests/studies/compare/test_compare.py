@@ -104,9 +104,10 @@ def test_two_jobs_in_a_fresh_folder_give_the_same_numbers(small, first, tmp_path
     pd.testing.assert_frame_equal(numbers(tmp_path / "fresh"), numbers(first.out), check_exact=True)
 
 
-def test_another_question_in_the_folder_is_refused(small, first):
+def test_another_question_in_the_folder_is_refused(small, first, capsys):
     with pytest.raises(Refused, match="bs"):
-        compare.main(**small | {"bs": 4}, out=first.out)
+        compare.main(**small | {"bs": 4, "seeds": "1"}, out=first.out)
+    assert "is extended" not in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -120,7 +121,7 @@ def test_a_later_command_extends_the_comparison(small, first, tmp_path, capsys):
     pd.testing.assert_frame_equal(common, first.runs, check_dtype=False)
     wider = compare.main(**small | {"seeds": "1", "schedules": "linear", "epochs": "1"}, out=out)
     said = capsys.readouterr().out
-    assert "is extended: the answer covers 3 seeds, 3 schedules, 1, 2 epochs." in said and "To do: 3 runs" in said
+    assert "is extended: the answer covers 3 seeds, 3 schedules, 1 and 2 epochs." in said and "To do: 3 runs" in said
     asked = {(row.budget, row.schedule) for row in wider.summary.itertuples()}
     assert asked == {*((2, name) for name in names), (1, "linear")}
     assert len(wider.runs) == 9 and json.loads((out / "config.json").read_text())["question"]["seeds"] == [0, 1, 2]
