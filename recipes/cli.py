@@ -266,8 +266,8 @@ def _exit_code(action: Callable[[], int]) -> int:
         return code
     except UserError as error:
         return _complain(with_options(str(error)), error.exit_code)
-    except KeyboardInterrupt:
-        print("\nStopped. Finished runs are kept; the same command continues.", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f"\nStopped{getattr(error, 'kept', '')}.", file=sys.stderr)
         return STOPPED
     except BrokenPipeError:  # `lrlab ... | head`: nobody reads any more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more when it exits
@@ -281,7 +281,7 @@ def _exit_code(action: Callable[[], int]) -> int:
 
         if not is_out_of_memory(error):
             raise
-        return _complain(_fault(MemoryError()), code=1)
+        return _complain(_fault(error), code=1)
 
 
 def _install_completion(shell: str | None = None) -> int:
@@ -298,16 +298,17 @@ def _install_completion(shell: str | None = None) -> int:
     return 0
 
 
-def _fault(error: OSError | MemoryError | ImportError) -> str:
-    "A fault of the machine in one sentence."
+def _fault(error: OSError | MemoryError | ImportError | RuntimeError) -> str:
+    "A fault of the machine in one sentence. A RuntimeError is torch's for memory."
     if isinstance(error, ImportError):
         from lrlab.recipes.kitchen.machine.optional_packages import missing_package
 
         return missing_package(error)
-    if isinstance(error, MemoryError):
-        return "out of memory; choose a smaller batch size, smaller images or fewer jobs. Finished runs are kept"
-    where = f" ({error.filename})" if error.filename else ""
-    return f"{error.strerror or error}{where}. Finished runs are kept; the same command continues"
+    if isinstance(error, OSError):
+        said = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
+    else:
+        said = "out of memory; choose a smaller batch size, smaller images or fewer jobs"
+    return said + getattr(error, "kept", "")  # in a results folder that was open
 
 
 def _prepare_streams() -> None:

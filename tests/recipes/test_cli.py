@@ -17,6 +17,7 @@ from lrlab.recipes.kitchen.command_line import command_line
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.options import GROUPS, Knobs, LrMax, Option, Quick, Schedules, Seeds, number
 from lrlab.recipes.kitchen.schedule_names import NAMES
+from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import printable
 
 HEAVY = ("torch", "fastai", "pandas", "matplotlib", "numpy", "scipy", "PIL")
@@ -237,7 +238,7 @@ def test_an_offer_is_printed_and_on_a_terminal_asked_for(is_terminal, typed, see
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), 1, "out of memory"),
         (ModuleNotFoundError("no", name="timm"), 1, "pip install 'lrlab[pretrained]'"),
         (ImportError("libcuda.so"), 1, "lrlab doctor"),
-        (KeyboardInterrupt(), 130, "the same command continues"),
+        (KeyboardInterrupt(), 130, "Stopped"),
     ],
 )
 def test_faults_are_one_sentence_and_an_exit_code(error, code, says, capsys):
@@ -245,7 +246,21 @@ def test_faults_are_one_sentence_and_an_exit_code(error, code, says, capsys):
         raise error
 
     assert cli.run(recipe, []) == code
-    assert says in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert says in said and "kept" not in said
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError()])
+def test_what_is_kept_is_said_where_a_results_folder_was_open(error, tmp_path, capsys):
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    (tmp_path / "runs" / "one" / "run.json").touch()
+
+    def recipe():
+        with Store(tmp_path):
+            raise error
+
+    cli.run(recipe, [])
+    assert "; 1 finished run is kept, the same command continues" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), RuntimeError("a fault of ours"), ImportError("x", name="lrlab.x")])

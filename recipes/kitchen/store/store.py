@@ -26,7 +26,7 @@ from lrlab.recipes.kitchen.store.tables import (
     concat,
     run_table,
 )
-from lrlab.recipes.kitchen.text import first_line, typed_path
+from lrlab.recipes.kitchen.text import first_line, plural, typed_path
 
 
 def check_out(out: Path) -> None:
@@ -60,14 +60,20 @@ class Store:
 
     def __exit__(self, kind, error, traceback):
         self._lock.release()
+        if error is not None and not hasattr(error, "kept"):
+            error.kept = self._kept()  # for the sentence about what stopped the command
         # A full disk, a quota, a folder that became read-only: a file that failed to be written ends up here.
         if isinstance(error, OSError) and not isinstance(error, ConnectionError):
             raise self._cannot_write(error) from error
 
     def _cannot_write(self, error: OSError) -> UserError:
+        return UserError(f"`out` {self.out}: cannot be written ({error.strerror or error}){self._kept()}")
+
+    def _kept(self) -> str:
+        "What a command that ends early leaves here, as the end of a sentence."
         done = sum(1 for _ in self.runs.glob("[!.]*/run.json")) if self.runs.is_dir() else 0
-        kept = f"; {done} finished runs are kept there, the same command continues" if done else ""
-        return UserError(f"`out` {self.out}: cannot be written ({error.strerror or error}){kept}")
+        kept = plural(done, "finished run is kept", "finished runs are kept")
+        return f"; {kept}, the same command continues" if done else ""
 
     @property
     def manifest(self) -> Manifest:
