@@ -1,9 +1,11 @@
 """What judges the runs of a comparison: the measure that was asked for, or that of the workload."""
 
+import math
 from typing import Any
 
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.stats.measures import Measure
+from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.workloads import Workload
 
 
@@ -29,6 +31,13 @@ def resolve_measure(judge: Measure | None, workload: Workload, data: Any, tolera
         raise UserError(f"`judge` {measure.name}: is higher or lower better? Write {ways}")
     measure.check_tolerance(tolerance)
     return measure
+
+
+def parts_without_result(store: Store) -> tuple[str, ...]:
+    "The part `judge` of a question, if what judges is not a number in any run so far: another measure may judge them."
+    column = Measure.of_question(store.manifest.question).column()
+    values = [row.measures[column] for row in store.complete().values() if column in row.measures]
+    return ("judge",) if values and all(value is None or math.isnan(value) for value in values) else ()
 
 
 def measure_to_show(workload: Workload, data: Any) -> Measure:

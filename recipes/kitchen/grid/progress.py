@@ -1,6 +1,7 @@
 """What one sees while runs are trained: one line per finished run, and on a terminal or in a notebook a bar below."""
 
 import heapq
+import math
 import time
 
 from lrlab.recipes.kitchen.runs.plan import Run
@@ -124,6 +125,8 @@ def describe(result: RunResult, measure: Measure, with_lr: bool = True) -> str:
         note = f" ({row.error})" if row.error else ""  # what it took to finish
         value = {**row.measures, "accuracy": row.accuracy}.get(measure.column())
         score = f"loss {row.valid_loss:.4g}" if value is None else f"{measure.label} {measure.with_unit(value)}"
+        if value is not None and math.isnan(value):
+            score = f"{measure.label} is not a number"
         return f"{name}: {score} in {row.seconds:.0f} s{note}"
     return f"{name}: {row.status} ({row.error})"
 

@@ -26,6 +26,7 @@ from lrlab.callbacks.hypers import n_groups
 from lrlab.recipes.kitchen.data.dataloaders import train_device
 from lrlab.recipes.kitchen.data.image_set import ImageSet
 from lrlab.recipes.kitchen.errors import UserError
+from lrlab.recipes.kitchen.grid.judging import parts_without_result
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.progress import show_progress
 from lrlab.recipes.kitchen.grid.range_tests import SEEDS, STEPS, WORKER_START, curves, range_tests, suggest
@@ -214,7 +215,7 @@ def open_study(
             **question.workload.facts(image_set),
             **environment(),
         )
-        store.begin(manifest, fresh, grows)
+        store.begin(manifest, fresh, (*grows, *parts_without_result(store)))
         for hint in question.workload.hints(image_set):
             print(f"Note: {hint}", file=sys.stderr)
         yield Study(store, question, question.workload, image_set, place or Place(jobs=None), place is not None)

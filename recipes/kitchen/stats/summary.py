@@ -46,7 +46,7 @@ def judged(runs: pd.DataFrame, judge: str = "accuracy") -> pd.Series:
     if finished.any() and values.isna().all():
         has = "not a number in any run" if column in runs and column not in RUN_COLUMNS else "no run has it"
         others = ", ".join(name for name in measured(runs) if name != measure.name)
-        raise UserError(f"`judge` {measure.name}: {has}; the runs have {others}")
+        raise UserError(f"`judge` {measure.name}: {has}; the runs have {others}, which may judge them instead")
     return values
 
 

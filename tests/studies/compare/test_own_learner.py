@@ -7,8 +7,9 @@ from itertools import count
 import pandas as pd
 import pytest
 import torch
-from fastai.basics import Callback, CancelFitException
+from fastai.basics import Callback, CancelFitException, Metric
 from fastai.learner import load_learner
+from fastai.metrics import accuracy
 
 from lrlab.callbacks import CosineDecay
 from lrlab.recipes import cli, compare, compare_schedules, report
@@ -125,6 +126,8 @@ def test_on_the_learner_at_hand_everything_is_put_back():
 def test_the_learner_at_hand_is_exported_trained_and_kept(tmp_path):
     learn = tasks.tabular()
     before = {name: value.clone() for name, value in learn.model.state_dict().items()}
+    with pytest.raises(UserError, match="`jobs`: learn.compare_schedules takes epochs, schedules, .* and fresh"):
+        learn.compare_schedules(1, jobs=2)
     result = learn.compare_schedules(1, schedules=["constant", "cosine"], lr_max=1e-2, seeds=1)
     written = load_learner(result.export(tmp_path / "model.pkl")).model.state_dict()
     assert all(torch.equal(value, before[name]) for name, value in learn.model.state_dict().items())
@@ -277,3 +280,30 @@ def test_equal_curves_are_trained_once(capsys, tmp_path):
     )
     assert list(result.runs.schedule) == ["cosine"]
     assert "In 2 epochs, sgdr has the same curve as cosine: it is left out." in capsys.readouterr().out
+
+
+class Unknown(Metric):
+    "A metric of the user's that is never a number."
+
+    name, value = "unknown_score", float("nan")
+
+    def reset(self): ...
+
+    def accumulate(self, learn): ...
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_runs_whose_metric_is_never_a_number_can_be_judged_by_another(tmp_path, capsys):
+    "The first line of progress tells it. The runs are not trained again."
+    asked = ASKED | {"epochs": 1, "seeds": 1, "jobs": 1, "out": tmp_path / "out"}
+
+    def make():
+        return classifier(metrics=[Unknown(), accuracy])
+
+    with pytest.raises(UserError, match="unknown_score: not a number in any run; the runs have accuracy, loss"):
+        compare_schedules(make, **asked)
+    assert capsys.readouterr().out.count("unknown score is not a number") == 2
+    assert compare_schedules(make, **asked, metric="accuracy").runs.accuracy.notna().all()
+    assert "To do" not in capsys.readouterr().out
+    with pytest.raises(Refused, match="judge"):
+        compare_schedules(make, **asked, metric="loss")
