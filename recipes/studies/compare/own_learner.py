@@ -1,5 +1,6 @@
 """The comparison from Python, on a Learner of the user's own: `compare_schedules` and `learn.compare_schedules`."""
 
+import inspect
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.learner_workload import FromFile, LearnerWorkload
 from lrlab.recipes.kitchen.learning_rates import parse_lr
 from lrlab.recipes.kitchen.schedule_names import DEFAULT_SCHEDULES, parse_schedules
+from lrlab.recipes.kitchen.text import listed
 from lrlab.recipes.studies.compare.result import Result
 from lrlab.recipes.studies.compare.study import Question, answer
 
@@ -92,6 +94,10 @@ def compare_in_place(self: Learner, epochs: int | str | Sequence[int] = 5, **arg
     Takes the arguments of `compare_schedules`, but for `make_learner` and `jobs`. Seeds differ in batch order and
     augmentation alone. Afterwards weights, optimizer and records are as before.
     """
+    known = [name for name in inspect.signature(compare_schedules).parameters if name not in ("make_learner", "jobs")]
+    unknown = next((name for name in arguments if name not in known), None)
+    if unknown is not None:
+        raise UserError(f"`{unknown}`: learn.compare_schedules takes {listed(known)}")
     with kept(self):
         result = compare_schedules(LearnerAtHand(self, deepcopy(self.model.state_dict())), epochs, jobs=1, **arguments)
     train_again = result.export_again
