@@ -207,7 +207,7 @@ def export_learner(learn: Learner, file: Path) -> str:
 
     Returns why it cannot be pickled, or an empty text. Raises OSError where the disk is full.
     """
-    dls, opt = learn.dls, learn.opt
+    dls, opt, folder = learn.dls, learn.opt, learn.model_dir
     learn.model_dir = "models"  # where fastai would save; the training used a temporary folder
     try:
         save_model(learn, file)
@@ -216,7 +216,7 @@ def export_learner(learn: Learner, file: Path) -> str:
     except Exception as error:  # data and callbacks may raise anything when they are pickled
         return place_of(error)
     finally:
-        learn.dls, learn.opt = dls, opt
+        learn.dls, learn.opt, learn.model_dir = dls, opt, folder
     return ""
 
 

@@ -283,8 +283,12 @@ def test_diverged_trainings_leave_the_best_trial_or_say_that_there_is_nothing(tm
         ask(exportable, tmp_path / "none")
 
 
-def test_what_cannot_be_pickled_is_told_and_its_weights_are_kept(tmp_path):
+def test_what_cannot_be_pickled_is_told_before_the_training_and_its_weights_are_kept(tmp_path, monkeypatch, capsys):
+    take_steps = study.take_steps
+    monkeypatch.setattr(study, "take_steps", lambda *args: [told.append(capsys.readouterr().err), take_steps(*args)])
+    told: list[str] = []
     found = ask(classifier, tmp_path, tick=0.4)
+    assert "fastai cannot export it, so only its weights will be kept (AttributeError: 'list' object" in told[0]
     assert found.model is None and not (tmp_path / "model.pkl").exists()
     assert "fastai cannot export this Learner: AttributeError: 'list' object has no attribute 'new_empty'" in found.text
     names = {"classifier": classifier}

@@ -1,5 +1,6 @@
 """From the question of `lrlab best --learner` to its answer: the steps that plan.py describes."""
 
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,7 +12,8 @@ from fastai.basics import Learner
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.judging import judging_to_dict, resolve_measure
 from lrlab.recipes.kitchen.grid.study import Study, open_study
-from lrlab.recipes.kitchen.learner_workload import LearnerWorkload, OwnData
+from lrlab.recipes.kitchen.learner_workload import LearnerWorkload, OwnData, export_learner
+from lrlab.recipes.kitchen.stage import print_note
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.manifest import Manifest
 from lrlab.recipes.kitchen.store.store import check_out
@@ -74,10 +76,18 @@ def answer(
 
 
 def settle(question: Question, data: OwnData, learn: Learner, budget: Budget) -> Question:
-    "The question with its measure and its first step. Raises UserError for what cannot be judged, or too little time."
+    """The question with its measure and its first step. Tells before any training if there will be no model.pkl.
+
+    Raises UserError for what cannot be judged, or too little time.
+    """
     measure, known = resolve_measure(question.judge, question.workload, data), [*data.metrics, "loss"]
     if measure.name not in known:
         raise UserError(f"`judge` {measure.name}: the Learner has no such metric; it has {listed(known)}")
+    if question.first is None:
+        with tempfile.TemporaryDirectory() as folder:
+            why_not = export_learner(learn, Path(folder) / "model.pkl")
+        if why_not:
+            print_note(question.workload.name, f"fastai cannot export it, so only its weights will be kept ({why_not})")
     first = question.first or measure_speed(question.workload, learn, question.seed, budget)
     return replace(question, judge=measure, first=first)
 
