@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import permutations
 from pathlib import Path, PurePosixPath
 
 from lrlab.recipes.kitchen.data.decode import SUFFIXES
@@ -37,6 +38,7 @@ def load_source(source: ImageSource, size: int, cache: bool, count: int | None =
     options = source.given()  # with paths that hold in any working directory
     if source.train:
         folders = {name: _folder(options[name], name) for name in SPLITS if name in options}
+        _refuse_nested(folders)
         options |= {name: printable(folder) for name, folder in folders.items()}
         shown = folders["train"]
         root, listing = Path(shown.anchor), list_splits(shown, folders)
@@ -57,6 +59,13 @@ def _folder(name: str, argument: str) -> Path:
     if not path.is_dir():
         raise UserError(f"`{argument}` {name}: {'a file, not' if path.exists() else 'there is no'} such folder")
     return path
+
+
+def _refuse_nested(folders: dict[str, Path]) -> None:
+    "Raise UserError for a split within another one, where it would be a class."
+    for (name, inner), (other, outer) in permutations(folders.items(), 2):
+        if inner.resolve().is_relative_to(outer.resolve()):
+            raise UserError(f"`{name}` {inner}: lies in `{other}`, where every folder is a class; move it out of there")
 
 
 def find_table(text: str) -> tuple[Path, list[str]]:

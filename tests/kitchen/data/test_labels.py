@@ -147,6 +147,8 @@ def test_a_folder_for_each_split(tmp_path):
     assert {name: len(rows) for name, rows in images.splits.items()} == {"train": 16, "valid": 8, "test": 4}
     with pytest.raises(UserError, match="there is no such folder"):
         load(image_source(None, train=str(tmp_path / "here/learning"), valid=str(tmp_path / "nowhere")))
+    with pytest.raises(UserError, match="`valid` .*learning/left: lies in `train`, where every folder is a class"):
+        load(image_source(None, train=str(tmp_path / "here/learning"), valid=str(tmp_path / "here/learning/left")))
 
 
 @pytest.mark.parametrize(
