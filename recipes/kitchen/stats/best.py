@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from lrlab.recipes.kitchen.stats.intervals import FEWEST_SEEDS
 from lrlab.recipes.kitchen.stats.rotation import ROTATIONS, Rotations
 
-FEWEST_SEEDS = 3  # the standard deviation of two values says nothing
 HALVINGS = 14  # the end of an interval is found to 1/16,000 of the step it was searched in
 MOST_DOUBLINGS = 40
 

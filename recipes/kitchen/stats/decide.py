@@ -204,7 +204,7 @@ def _limits(values: np.ndarray, sign: int) -> tuple[float, float]:
 def _mean_within(values: np.ndarray, level: float, bottom: float, top: float) -> tuple[float, float, float]:
     "Mean and t interval, which ends where the measure does. Fewer than three, or equal values, have none (nan)."
     mean, low, high = mean_interval(values, level)
-    return (mean, max(low, bottom), min(high, top)) if len(values) >= FEWEST_SEEDS else (mean, np.nan, np.nan)
+    return mean, max(low, bottom), min(high, top)  # nan stays nan
 
 
 def _gap(

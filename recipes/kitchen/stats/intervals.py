@@ -1,18 +1,20 @@
 """Confidence intervals of means, paired differences and shares, and Holm's correction.
 
 A mean gets Student's t interval. A comparison affords 3 to 10 seeds. A bootstrap resamples too few values then, and its
-intervals are too short. The t interval is right for nearly normal values from two seeds on.
+intervals are too short. The t interval is right for few, nearly normal values. Two values have none: their standard
+deviation says nothing.
 """
 
 import numpy as np
 from scipy import stats
 
 LEVEL = 0.95
+FEWEST_SEEDS = 3  # the standard deviation of two values says nothing
 NO_SPREAD = 1e-6  # a tenth of one image among 100,000: float32 accuracies that differ by less are equal
 
 
 def mean_interval(values, level: float = LEVEL) -> tuple[float, float, float]:
-    """Mean and Student t interval. One value and equal values have no interval (nan).
+    """Mean and Student t interval. Fewer than three, or equal, values have no interval (nan).
 
     Accuracy moves in steps of one image, so few values can be equal by chance. An interval of no width would say that
     no other value is possible.
@@ -24,7 +26,7 @@ def mean_interval(values, level: float = LEVEL) -> tuple[float, float, float]:
     if len(values) == 0:
         return np.nan, np.nan, np.nan
     mean = values.mean()
-    if np.ptp(values) <= NO_SPREAD * abs(mean):
+    if len(values) < FEWEST_SEEDS or np.ptp(values) <= NO_SPREAD * abs(mean):
         return mean, np.nan, np.nan
     low, high = stats.t.interval(level, len(values) - 1, mean, stats.sem(values))
     return mean, low, high

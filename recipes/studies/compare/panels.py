@@ -16,7 +16,6 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocato
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.lr_find_panel import draw_curves
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
-from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.stats.measures import Measure
@@ -268,10 +267,7 @@ class Final:
 def _means(seeds: dict[str, pd.Series]) -> pd.DataFrame:
     "Mean and interval of every schedule. Fewer than three seeds, or equal values, have no interval."
     found = {name: mean_interval(own) for name, own in seeds.items()}
-    table = pd.DataFrame.from_dict(found, orient="index", columns=["mean", "low", "high"])
-    few = [name for name, own in seeds.items() if len(own) < FEWEST_SEEDS]
-    table.loc[few, ["low", "high"]] = np.nan
-    return table
+    return pd.DataFrame.from_dict(found, orient="index", columns=["mean", "low", "high"])
 
 
 def difference_words(arm: pd.Series, measure: Measure) -> str:
