@@ -191,7 +191,8 @@ def _train(study: Study, centre: LearningRate, started: float) -> None:
     lr_of = {n: {label: question.lrs.get(label, centre) for label in own} for n, own in question.schedules.items()}
     if question.tuning:
         lr_of = tune_schedules(study, question.schedules, question.tuning, centre, measure=question.judge)
-    lr = "each schedule's own lr_max" if question.tuning or question.lrs else f"lr_max {centre}"
+    common = f"lr_max {acting_lr(centre, study.store.manifest.groups)}"
+    lr = "each schedule's own lr_max" if question.tuning or question.lrs else common
     what = f"runs ({list_epochs([*question.schedules])} each, {lr})"
 
     plans = [plan_runs(own, lr_of[budget], question.seeds, budget) for budget, own in question.schedules.items()]

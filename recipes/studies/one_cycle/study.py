@@ -11,7 +11,7 @@ from fastai.basics import Learner
 from lrlab.callbacks.hypers import n_groups
 from lrlab.recipes.kitchen.grid.judging import measure_to_show
 from lrlab.recipes.kitchen.grid.study import Study, open_study
-from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.learning_rates import LearningRate, acting_lr
 from lrlab.recipes.kitchen.models.layer_groups import group_names
 from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.stage import stage
@@ -66,6 +66,7 @@ def _fit(study: Study, learn: Learner, lr_max: LearningRate) -> None:
     if workload.pretrained:
         stage(f"Training the head alone, {plural(workload.head_epochs, 'epoch')}")
     workload.warm_up_head(learn)
+    lr_max = acting_lr(lr_max, group_names(n_groups(learn)))
     print(f"learn.fit_one_cycle({question.epochs}, {lr_max})")
     recording, confusion, groups = Recording(), ConfusionCounts(), n_groups(learn)
     cbs = [recording.history, recording.epochs, confusion]
