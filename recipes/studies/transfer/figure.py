@@ -86,7 +86,7 @@ def _movement(ax, moved: pd.DataFrame, colours: dict) -> None:
             continue
         ax.bar(place, values.mean(), color=colour, alpha=0.75, width=0.7)
         ax.plot(np.full(len(values), place), values, "o", color="white", mec="black", ms=3.5, mew=0.8)
-        ax.text(place, values.max() * 1.35, _percent(values.mean()), ha="center", fontsize=7.5)
+        ax.text(place, values.max() * 1.35, _percent(values.mean()), ha="center", fontsize=7)
     ax.set(yscale="log", xlim=(-0.6, len(colours) - 0.4))
     ax.set_xticks(range(len(colours)), list(colours), fontsize=8.5)
     ax.set_ylim(bottom=1e-6, top=8)
@@ -95,7 +95,7 @@ def _movement(ax, moved: pd.DataFrame, colours: dict) -> None:
 
 def _percent(share: float) -> str:
     "Two digits, or one where zeros come first: more would run into the next bar."
-    return f"{100 * share:.2g}%" if share >= 1e-3 else f"{100 * share:.1g}%"
+    return f"{100 * share:.2g} %" if share >= 1e-3 else f"{100 * share:.1g} %"
 
 
 def _curves(ax, epochs: pd.DataFrame, order: list[str], look: dict, majority: float) -> None:

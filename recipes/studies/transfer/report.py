@@ -98,7 +98,7 @@ def _text(runs: pd.DataFrame, summary: pd.DataFrame, moved: pd.DataFrame, store:
     ]
     far = moved.groupby(["schedule", "group"], sort=False).moved.mean().unstack(sort=False)
     movement = [
-        {"weights moved": arm, **{group: f"{100 * value:.2g}%" for group, value in far.loc[arm].items()}}
+        {"weights moved": arm, **{group: f"{100 * value:.2g} %" for group, value in far.loc[arm].items()}}
         for arm in summary.schedule
     ]
     lines = [text_table(accuracies), "", text_table(movement), ""]

@@ -85,6 +85,7 @@ def _cost(ax, cells: pd.DataFrame) -> None:
         title="best LR at every length (epochs, LR)", xlabel="optimizer steps of one run", ylabel="validation accuracy"
     )
     ax.set_xlim(0, 1.35 * cells.steps.max())
+    ax.margins(y=0.12)  # for the words
     style.in_percent(ax.yaxis)
     ax.legend(fontsize=9, frameon=False, loc="best")
     style.plain(ax)
