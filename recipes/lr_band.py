@@ -19,11 +19,14 @@ Centre = Annotated[
     o.Option("Training", "LR", "Middle of the grid: a number, slice(first layers, head), or find", o.parse_lr),
 ]
 
+Minutes = Annotated[Any, o.Option("Comparison", "N", "Three seeds first; then more while time lasts", o.parse_minutes)]
+
 
 @cli.recipe(
     quick={"epochs": 1, "seeds": 3, "points": 3, "schedules": "constant,linear", "out": "results/lr_band-quick"},
     learner=dict.fromkeys(("data", "arch", "precision")),
-    grows=("seeds", "schedules", "points"),
+    minutes={"seeds": o.MOST_SEEDS},
+    grows=("seeds", "schedules", "points", "minutes"),
 )
 def main(
     data: o.Data = "digits",
@@ -35,6 +38,7 @@ def main(
     points: Points = 5,
     judge: o.Judge = None,
     tolerance: o.Tolerance = None,
+    minutes: Minutes = None,
     learner: o.Learner = None,
     weights: o.Weights = None,
     bs: o.BatchSize = None,
@@ -67,6 +71,7 @@ def main(
         judge=judge,
         tolerance=tolerance,
         threads=threads,
+        minutes=minutes,
     )
     return study.answer(question, out, place_for(engine, jobs, address), fresh)
 

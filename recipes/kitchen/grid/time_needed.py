@@ -1,12 +1,15 @@
-"""How long a comparison takes on this machine, from a few measured training steps."""
+"""How long a comparison takes on this machine, and how many seeds there is time for."""
 
 import math
+import time
 from dataclasses import dataclass, replace
 
 from lrlab.recipes.kitchen.grid.range_tests import SEEDS, STEPS, seconds_per_step
+from lrlab.recipes.kitchen.grid.study import Study
 from lrlab.recipes.kitchen.machine.environment import fitting_jobs, peak_memory
 from lrlab.recipes.kitchen.workloads import ImageWorkload, using_threads
 
+FIRST_SEEDS = 3  # of a comparison that adds seeds while there is time
 VALIDATION = 1 / 3  # of the time of a training step on as many images: forward, without the backward pass of twice that
 
 
@@ -49,3 +52,17 @@ def measure_cost(workload: ImageWorkload, threads: int = 1, jobs: int | None = N
     steps = max(1, n_train // workload.batch_size(images))
     jobs = jobs or fitting_jobs(threads, peak_memory())
     return Cost(step, steps, n_valid / n_train, images.size, workload.head_epochs * workload.pretrained, jobs)
+
+
+def seeds_in_time(study: Study, left: dict[int, int], minutes: float, started: float) -> list[int]:
+    "Those of the seeds `left`, each with its number of runs, that the `minutes` since `started` leave time for."
+    runs, _ = study.store.tables()
+    seconds_per_run = runs.seconds.mean() / (study.place.jobs or 1)
+    room = 60 * minutes - (time.monotonic() - started)
+    seeds = []
+    for seed, count in left.items():
+        room -= count * seconds_per_run
+        if room < 0:
+            break
+        seeds.append(seed)
+    return seeds

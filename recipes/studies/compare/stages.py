@@ -4,15 +4,13 @@ Every look at the runs spends an equal part of the error rate (`looks` of `decid
 time and on the number of open schedules, and never on a further look.
 """
 
-import time
 from collections import Counter
 
 from lrlab.recipes.kitchen.grid.study import Study
+from lrlab.recipes.kitchen.grid.time_needed import seeds_in_time
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.stats.summary import summarize
 from lrlab.recipes.kitchen.text import plural
-
-FIRST_SEEDS = 3
 
 Labels = dict[str, list[str]]  # by budget
 
@@ -24,9 +22,9 @@ def plan_stage(study: Study, runs: list[Run], started: float) -> dict:
     """
     question, (held, _) = study.question, study.store.tables()
     still_open = open_schedules(study)
-    left = missing(study, runs, still_open)
-    seeds = affordable(study, left, started)
-    text = describe(still_open, seeds if left else None, int(held.seed.nunique()), question.minutes)
+    left, minutes = missing(study, runs, still_open), question.minutes
+    seeds = list(left) if minutes is None else seeds_in_time(study, left, minutes, started)
+    text = describe(still_open, seeds if left else None, int(held.seed.nunique()), minutes)
     return {"schedules": still_open, "seeds": seeds, "text": text}
 
 
@@ -48,23 +46,6 @@ def missing(study: Study, runs: list[Run], still_open: Labels) -> Counter[int]:
     return Counter(
         run.seed for run in runs if run.arm in still_open.get(str(run.epochs), ()) and run.run_id not in done
     )
-
-
-def affordable(study: Study, left: Counter[int], started: float) -> list[int]:
-    "Those of the seeds `left` that there is time for: all without a limit."
-    minutes = study.question.minutes
-    if minutes is None:
-        return list(left)
-    runs, _ = study.store.tables()
-    seconds_per_run = runs.seconds.mean() / (study.place.jobs or 1)
-    room = 60 * minutes - (time.monotonic() - started)
-    seeds = []
-    for seed, count in left.items():
-        room -= count * seconds_per_run
-        if room < 0:
-            break
-        seeds.append(seed)
-    return seeds
 
 
 def describe(still_open: Labels, seeds: list[int] | None, n_held: int, minutes: float | None) -> str:

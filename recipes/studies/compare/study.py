@@ -24,6 +24,7 @@ from lrlab.recipes.kitchen.grid.later_command import (
 )
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Study, open_study
+from lrlab.recipes.kitchen.grid.time_needed import FIRST_SEEDS
 from lrlab.recipes.kitchen.grid.tuning import Tuning, tune_schedules
 from lrlab.recipes.kitchen.learning_rates import LearningRate, acting_lr, parse_lr
 from lrlab.recipes.kitchen.machine.environment import peak_memory
@@ -65,7 +66,7 @@ class Question:
     @property
     def has_stages(self) -> bool:
         "Whether schedules that are decided after the first seeds get no more."
-        return (self.until_decided or self.minutes is not None) and len(self.seeds) > stages.FIRST_SEEDS
+        return (self.until_decided or self.minutes is not None) and len(self.seeds) > FIRST_SEEDS
 
     def to_dict(self, image_set: Any) -> dict:
         lrs = {"lrs": {label: str(lr) for label, lr in self.lrs.items()}} if self.lrs else {}
@@ -163,7 +164,7 @@ def count_looks(question: Question, held: Manifest | None) -> int:
     looks, n_seeds = held.question.get("looks", 1), len(held.question["seeds"])
     if question.asked in (held.asked or [plural(n_seeds, "seed")]):
         return looks
-    return looks + 1 + (question.has_stages and n_seeds < stages.FIRST_SEEDS)
+    return looks + 1 + (question.has_stages and n_seeds < FIRST_SEEDS)
 
 
 def tell_plan(study: Study) -> None:
@@ -200,7 +201,7 @@ def _train(study: Study, centre: LearningRate, started: float) -> None:
     if not question.has_stages:
         study.train(runs, what)
         return
-    first, done = question.seeds[: stages.FIRST_SEEDS], study.store.complete()
+    first, done = question.seeds[:FIRST_SEEDS], study.store.complete()
     study.train([run for run in runs if run.seed in first or run.run_id in done], what)
     stage = study.store.manifest.asked[question.asked]
     if not stage:

@@ -62,6 +62,7 @@ def redraw(store: Store, stopped: bool = False) -> Answer:
         *(words.sentence(row, table, found, tolerated) for _, row in bands.iterrows()),
         *words.sensitivity_words(bands, table),
         *use(bands, store),
+        *_without_time(question["seeds"], list(manifest.asked.values())),
         *_unfinished(question, manifest.tuned, runs),
         f"Figure: {store.out / 'lr_band.png'}",
     ]
@@ -93,6 +94,14 @@ def use(bands: pd.DataFrame, store: Store) -> list[str]:
     code = training_code(store.manifest.to_dict(), schedule, question["epochs"], lr, cbs)
     more = f"The same command with --seeds {2 * len(question['seeds'])} adds seeds, which decide what is open."
     return [f"To train with {row.schedule} at its best LR:", "", textwrap.indent(code, "    "), "", more]
+
+
+def _without_time(seeds: list[int], asked: list[dict]) -> list[str]:
+    "The seeds that the last command with `minutes` had no time for, unless the folder has got others since."
+    if not asked or asked[-1]["seeds"] != seeds or not asked[-1]["left"]:
+        return []
+    had = f"{asked[-1]['minutes']:g} minutes, time for {plural(len(seeds), 'seed')}"
+    return [f"{had}: {plural(asked[-1]['left'], 'seed')} more were asked for and are left out."]
 
 
 def _unfinished(question: dict, tuned: dict, runs: pd.DataFrame) -> list[str]:

@@ -1,5 +1,6 @@
 """From the question of `lrlab lr-band` to its answer: a grid around lr_find's LR, widened until its ends are costly."""
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from lrlab.recipes.kitchen.grid.later_command import (
 )
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.study import Study, open_study
+from lrlab.recipes.kitchen.grid.time_needed import FIRST_SEEDS, seeds_in_time
 from lrlab.recipes.kitchen.grid.tuning import MAX_EXTENSIONS, first_grid, lr_at
 from lrlab.recipes.kitchen.learning_rates import LearningRate
 from lrlab.recipes.kitchen.runs.plan import Run
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.manifest import Manifest
+from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.kitchen.workloads import Workload
 from lrlab.recipes.studies.lr_band.report import Answer, judge_stored, redraw
@@ -45,6 +48,7 @@ class Question:
     judge: Measure | None = None  # None: that of the workload
     tolerance: float | None = None  # None: the default of `decide`
     threads: int = 1
+    minutes: float | None = None  # for the first seeds, and for as many of the others as there is time for
     looks: int = 1  # how often the runs are judged in all
 
     def to_dict(self, data: Any) -> dict:
@@ -66,14 +70,17 @@ def answer(question: Question, out: Path | str, place: Place = Place(), fresh: b
     Raises UserError before any training for what cannot be trained, and KeyboardInterrupt if it was stopped before a
     single run was finished.
     """
+    started, wanted = time.monotonic(), question.seeds
     held = held_manifest("lr-band", Path(out), fresh)
+    if question.minutes is not None:
+        question = replace(question, seeds=wanted[:FIRST_SEEDS])
     question, covers = extend(question, held, Path(out)) if held else (question, "")
     with open_study("lr-band", question, out, place, fresh, settle, grows=GROWS) as study:
         centre = study.choose_lr(study.question.lr_max)
         if study.store.manifest.initial_loss is None:
             study.store.update(initial_loss=initial_loss(study))
         tell_extended(out, covers)
-        return train_and_redraw(study, lambda: _train(study, centre), redraw)
+        return train_and_redraw(study, lambda: _train(study, centre, wanted, started, held), redraw)
 
 
 def extend(question: Question, held: Manifest, out: Path) -> tuple[Question, str]:
@@ -111,19 +118,47 @@ def initial_loss(study: Study) -> float:
         return float(learn.validate()[0])
 
 
-def _train(study: Study, centre: LearningRate) -> None:
-    "Every schedule at every LR of one grid, which gets an LR more at an end where one of them is not costly."
+def _train(study: Study, centre: LearningRate, wanted: list[int], started: float, held: Manifest | None) -> None:
+    "Every schedule at every LR. With `minutes`, the first seeds find the grid, and more of those `wanted` follow."
     question, store = study.question, study.store
-    first = first_grid(question.points)
-    held = store.manifest.tuned.get("positions", [0, 0])
+    if question.minutes is None:
+        _widen(study, centre)
+        return
+    schedules = plural(len(question.schedules), "schedule")
+    asked = f"{plural(len(wanted), 'seed')} in {question.minutes:g} minutes, {schedules}, {question.points} LRs"
+    if asked not in store.manifest.asked:
+        _widen(study, centre)
+        runs = len(plan(question, centre, _grid(store))) // len(question.seeds)
+        left = {seed: runs for seed in wanted if seed not in question.seeds}
+        more = seeds_in_time(study, left, question.minutes, started)
+        looks = held.question.get("looks", 1) + 1 if held and more else 1
+        study.question = replace(question, seeds=[*question.seeds, *more], looks=max(question.looks, looks))
+        stage = {"minutes": question.minutes, "seeds": study.question.seeds, "left": len(left) - len(more)}
+        store.update(question=study.question.to_dict(study.image_set), asked=store.manifest.asked | {asked: stage})
+    _train_grid(study, centre, _grid(store))
+
+
+def _widen(study: Study, centre: LearningRate) -> None:
+    "Train a grid, which gets an LR more at an end where one of them is not costly."
+    first, held = first_grid(study.question.points), study.store.manifest.tuned.get("positions", [0, 0])
     grid = list(range(min(first[0], held[0]), max(first[-1], held[-1]) + 1))
     while True:
-        store.update(tuned={"grid": [str(lr_at(centre, at)) for at in grid], "positions": [grid[0], grid[-1]]})
-        study.train(plan(question, centre, grid), f"runs ({plural(question.epochs, 'epoch')} each, {len(grid)} LRs)")
-        larger = wider(grid, first, judge_stored(store))
+        study.store.update(tuned={"grid": [str(lr_at(centre, at)) for at in grid], "positions": [grid[0], grid[-1]]})
+        _train_grid(study, centre, grid)
+        larger = wider(grid, first, judge_stored(study.store))
         if larger == grid:
             return
         grid = larger
+
+
+def _train_grid(study: Study, centre: LearningRate, grid: list[int]) -> None:
+    runs = plan(study.question, centre, grid)
+    study.train(runs, f"runs ({plural(study.question.epochs, 'epoch')} each, {len(grid)} LRs)")
+
+
+def _grid(store: Store) -> list[int]:
+    low, high = store.manifest.tuned["positions"]
+    return list(range(low, high + 1))
 
 
 def plan(question: Question, centre: LearningRate, grid: list[int]) -> list[Run]:

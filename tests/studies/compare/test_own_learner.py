@@ -14,7 +14,8 @@ from fastai.metrics import accuracy
 from lrlab.callbacks import CosineDecay
 from lrlab.recipes import cli, compare, compare_schedules, report
 from lrlab.recipes.kitchen.errors import Refused, UserCodeError, UserError
-from lrlab.recipes.studies.compare import own_learner, stages
+from lrlab.recipes.kitchen.grid.time_needed import FIRST_SEEDS
+from lrlab.recipes.studies.compare import own_learner
 from tests.conftest import draw_nothing
 from tests.kitchen import tasks
 from tests.kitchen.tasks import classifier, regression
@@ -148,7 +149,7 @@ def test_more_seeds_go_to_the_open_schedules_only(tmp_path, capsys):
     stage, looks, counts = compare_in(10, 5)
     kept = stage["schedules"].get("2", [])
     assert looks == 2 and kept, "nothing was open: choose a smaller tolerance"
-    assert (counts[kept] == 5).all() and (counts.drop(kept) == stages.FIRST_SEEDS).all()
+    assert (counts[kept] == 5).all() and (counts.drop(kept) == FIRST_SEEDS).all()
     assert "After 3 seeds, 2 seeds more for" in (tmp_path / "report.html").read_text()
     capsys.readouterr()
     assert compare_in(10, 5)[:2] == (stage, 2) and "To do" not in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """The safe band from question to answer: the grid widens, a later command extends it, the words, the recipe."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -96,6 +97,23 @@ def test_a_later_command_adds_seeds_and_schedules(answered, capsys):
     assert "To do" not in capsys.readouterr().out, "nothing is trained again"
     with pytest.raises(Refused, match=r"there linear is PolynomialDecay\(power=1.0"):
         study.answer(question(schedules={"linear": PolynomialDecay(power=3.0)}), out)
+
+
+def test_in_a_limited_time_seeds_are_left_out_and_the_answer_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(study, "MAX_EXTENSIONS", 0)
+    monkeypatch.setattr(study, "seeds_in_time", lambda study, left, minutes, started: list(left)[:1])
+    asked = question(seeds=[0, 1, 2, 3, 4, 5], schedules={"constant": Constant()}, minutes=10)
+    found = study.answer(asked, tmp_path)
+    assert (found.runs.groupby("lr_max").seed.nunique() == 4).all() and found.runs.lr_max.nunique() == 3
+    assert "10 minutes, time for 4 seeds: 2 seeds more were asked for and are left out." in found.text
+    assert (
+        "unfinished" not in found.text and "looks" not in json.loads((tmp_path / "config.json").read_text())["question"]
+    )
+    capsys.readouterr()
+    assert study.answer(asked, tmp_path).text == found.text and "To do" not in capsys.readouterr().out
+    more = study.answer(replace(asked, minutes=20), tmp_path)
+    assert set(more.runs.seed) == {0, 1, 2, 3, 4} and "20 minutes, time for 5 seeds: 1 seed more" in more.text
+    assert json.loads((tmp_path / "config.json").read_text())["question"]["looks"] == 2
 
 
 def verdicts(**words_of):
