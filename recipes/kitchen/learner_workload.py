@@ -292,7 +292,8 @@ def _warnings(learn: Learner, changed: list[str], sets_seed: bool) -> Iterator[s
     if sets_seed:
         yield (
             "the function sets the random seed itself, so all runs start from the same weights, and intervals do not "
-            "cover others; leave that line out, since the seed of each run is set before the function is called"
+            "cover others; leave such a line out, and make DataLoaders with `seed=42` outside the function: fastai "
+            "sets the seed of everything there"
         )
     if changed:
         yield (

@@ -1,11 +1,13 @@
 """The figure of `lrlab lr-band`: the measure against the peak LR, one panel per schedule, its safe band shaded."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.captions import workload_caption
+from lrlab.recipes.kitchen.learning_rates import format_number
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.summary import measured_on
@@ -15,6 +17,7 @@ from lrlab.recipes.studies.lr_band import words
 BLUE, ORANGE, GREEN = style.COLOURS[1], style.COLOURS[2], style.COLOURS[3]
 MOST_IN_A_ROW = 4  # panels
 ASIDE = 1.25  # the factor by which the shaded band is wider than the LRs at its ends
+FEW = 4  # LRs, in whose range the axis has hardly a power of ten
 ROOM = 12.0  # tolerances below the best mean that a panel shows; a tolerance could not be seen beside a run of chance
 LOOKS = {  # marker, face
     "best": ("D", BLUE),
@@ -103,8 +106,11 @@ def _panel(
         label = f"{count} diverged" if pd.isna(value) else measure.with_unit(value)
         place = {"xytext": (0, -24 if measure.lower_is_better else 9), "textcoords": "offset points", "ha": "center"}
         ax.annotate(label, (lr, worst), fontsize=7.5, color=style.SOFT, va="center", **place)
-    _suggestion(ax, found)
     ax.set_xlim(table.lr.min() / ASIDE**3, table.lr.max() * ASIDE**3)
+    if table.lr.nunique() <= FEW:
+        ax.set_xticks(table.lr, map(format_number, table.lr))
+        ax.set_xticks([], minor=True)
+    _suggestion(ax, found)
     safe = words.span(row.low, row.high) if row.high > row.low else f"at {row.best} alone"
     ax.set_title(f"{row.schedule}: safe {safe}", fontsize=10.5)
     if measure.is_share:
@@ -123,5 +129,9 @@ def _suggestion(ax: Axes, found: LRSuggestion) -> None:
     if found.lr is None:
         return
     place = {"transform": ax.get_xaxis_transform(), "color": ORANGE, "clip_on": False}
-    ax.plot(found.range, [1.0, 1.0], lw=4, solid_capstyle="butt", **place)
+    low, high = ax.get_xlim()
+    if not low < found.lr < high:
+        ax.plot(low if found.lr < low else high, 0.97, "<" if found.lr < low else ">", ms=8, **place)
+        return
+    ax.plot(np.clip(found.range, low, high), [1.0, 1.0], lw=4, solid_capstyle="butt", **place)
     ax.plot([found.lr, found.lr], [0.94, 1.0], lw=2, **place)

@@ -98,10 +98,10 @@ def use(bands: pd.DataFrame, store: Store) -> list[str]:
 
 def _without_time(seeds: list[int], asked: list[dict]) -> list[str]:
     "The seeds that the last command with `minutes` had no time for, unless the folder has got others since."
-    if not asked or asked[-1]["seeds"] != seeds or not asked[-1]["left"]:
+    last = asked[-1] if asked else {"seeds": []}
+    if last["seeds"] != seeds or not last["left"]:
         return []
-    had = f"{asked[-1]['minutes']:g} minutes, time for {plural(len(seeds), 'seed')}"
-    return [f"{had}: {plural(asked[-1]['left'], 'seed')} more were asked for and are left out."]
+    return [f"In {last['minutes']:g} minutes there was time for {len(seeds)} of {len(seeds) + last['left']} seeds."]
 
 
 def _unfinished(question: dict, tuned: dict, runs: pd.DataFrame) -> list[str]:
