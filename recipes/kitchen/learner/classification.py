@@ -10,8 +10,8 @@ SOFTMAX_LOSSES = (CrossEntropyLossFlat, LabelSmoothingCrossEntropy, nn.CrossEntr
 
 
 def is_plain(pred, yb: tuple) -> bool:
-    "Whether predictions and targets of a batch are one tensor each."
-    return isinstance(pred, torch.Tensor) and len(yb) == 1 and isinstance(yb[0], torch.Tensor)
+    "Whether predictions and targets of a batch are one tensor each, with a row for every item."
+    return len(yb) == 1 and all(isinstance(part, torch.Tensor) and part.ndim > 0 for part in (pred, yb[0]))
 
 
 def is_classification(outputs: torch.Tensor, targets: torch.Tensor, loss_func) -> bool:

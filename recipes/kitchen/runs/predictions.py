@@ -38,7 +38,10 @@ class PredictionLog(QuickCallback):
         "`targets`, and `log_probabilities` [n, classes] of a classification, else the model's `outputs`."
         if not self.kept:
             return {}
-        outputs, targets = (torch.cat(tensors) for tensors in zip(*self.kept, strict=True))
+        columns = list(zip(*self.kept, strict=True))
+        if any(len({tensor.shape[1:] for tensor in column}) > 1 for column in columns):
+            return {}  # texts of another length in every batch, as of a language model, are no table
+        outputs, targets = map(torch.cat, columns)
         if not outputs.is_floating_point() or not torch.isfinite(outputs).all():
             return {}
         if is_classification(outputs, targets, self.scored_by):

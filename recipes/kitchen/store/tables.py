@@ -97,17 +97,17 @@ def concat(tables: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
 def by_column(loss: float, names: Sequence[str], values: Sequence[float]) -> dict[str, float]:
     """The loss and the metrics by the names of their columns; an error rate becomes an accuracy.
 
-    The first of two metrics with the same name counts: it is the one that judges.
+    The second of two metrics with the same name is numbered.
 
-    >>> by_column(0.5, ["error_rate", "_rmse", "seconds"], [0.25, 2.0, 3.0])
-    {'loss': 0.5, 'accuracy': 0.75, 'rmse': 2.0, 'metric_seconds': 3.0}
+    >>> by_column(0.5, ["error_rate", "_rmse", "seconds", "rmse"], [0.25, 2.0, 3.0, 4.0])
+    {'loss': 0.5, 'accuracy': 0.75, 'rmse': 2.0, 'metric_seconds': 3.0, 'rmse_2': 4.0}
     """
-    is_rate = "error_rate" in names and "accuracy" not in names
     columns = {"loss": float(loss)}
     for name, value in zip(names, values, strict=True):
-        if name == "error_rate" and is_rate:
-            columns["accuracy"] = 1.0 - float(value)
-        else:
-            column = name.lstrip("_")  # fastai calls its rmse _rmse
-            columns.setdefault(f"metric_{column}" if column in RESERVED else column, float(value))
+        is_rate = name == "error_rate" and "accuracy" not in names
+        column = "accuracy" if is_rate else name.lstrip("_")  # fastai calls its rmse _rmse
+        column = f"metric_{column}" if column in RESERVED else column
+        numbered = (f"{column}_{n}" for n in range(2, 3 + len(names)))
+        free = next(name for name in (column, *numbered) if name not in columns)
+        columns[free] = 1.0 - float(value) if is_rate else float(value)
     return columns

@@ -1,7 +1,10 @@
 """Predictions that are kept with a run: every measure of the run can be computed from them again."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
 from fastai.test_utils import synth_learner
 
 from lrlab.recipes.kitchen.runs import predictions
@@ -49,3 +52,18 @@ def test_other_tasks_keep_the_outputs_and_what_is_too_large_is_not_kept(monkeypa
     assert predictions.measures_of(kept) == {}
     monkeypatch.setattr(predictions, "MOST_VALUES", kept["outputs"].size)
     assert kept_of(synth_learner()) == {}
+
+
+@pytest.mark.parametrize(
+    "second", [(torch.zeros(4, 2, 9), torch.zeros(4, 2)), (torch.zeros(()), torch.zeros(4, 8)), (torch.zeros(4), 1.0)]
+)
+def test_batches_that_make_no_table_are_not_kept_and_do_no_harm(second):
+    "The last batch of a language model is shorter, and some models return their loss."
+    log = PredictionLog()
+    log.learn = SimpleNamespace(loss_func=None, epoch=0, n_epoch=1)
+    log.before_fit()
+    log.before_validate()
+    for pred, target in ((torch.zeros(4, 8, 9), torch.zeros(4, 8)), second):
+        log.learn.pred, log.learn.yb = pred, (target,)
+        log.after_batch()
+    assert log.arrays() == {}
