@@ -22,6 +22,7 @@ from lrlab.callbacks.random_state import seed_loaders
 from lrlab.recipes.kitchen.errors import UserCodeError, UserError
 from lrlab.recipes.kitchen.from_file import FromFile
 from lrlab.recipes.kitchen.learner.classification import class_names
+from lrlab.recipes.kitchen.learner.own_code import own_code
 from lrlab.recipes.kitchen.learner.saved_model import save_model
 from lrlab.recipes.kitchen.learner.shared_weights import changed_weights, share_weights
 from lrlab.recipes.kitchen.learner.trial_batch import try_one_batch
@@ -123,7 +124,7 @@ class LearnerWorkload(Workload):
         warnings = tuple(_warnings(learn, changed, sets_seed))
         for warning in warnings:
             print_note(self.name, warning)
-        return OwnData(self.name, facts, known | _code(self.make_learner), tuple(metrics), classes, warnings)
+        return OwnData(self.name, facts, known | _code(self.make_learner, learn), tuple(metrics), classes, warnings)
 
     def measure(self, data: OwnData) -> Measure:
         "The Learner's first metric, of a known direction if there is one; the loss if it has none."
@@ -265,17 +266,11 @@ def _without_addresses(value: Any) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", name)
 
 
-def _code(make_learner: Callable) -> dict[str, str]:
-    "A hash of the function's source, comments excluded, where there is one."
-    import ast
-    import textwrap
-
+def _code(make_learner: Callable, learn: Learner) -> dict[str, str]:
+    "A hash of the user's own code, where there is any."
     function = make_learner.function() if isinstance(make_learner, FromFile) else make_learner
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):
-        return {}
-    return {"code": _hash([ast.dump(tree)])}
+    code = own_code(function, learn)
+    return {"code": _hash(code)} if code else {}
 
 
 def count_items(loader: Any) -> int:

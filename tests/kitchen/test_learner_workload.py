@@ -24,6 +24,7 @@ from lrlab.recipes.kitchen.from_file import FromFile
 from lrlab.recipes.kitchen.grid.judging import measure_to_show
 from lrlab.recipes.kitchen.grid.place import Place
 from lrlab.recipes.kitchen.grid.range_tests import range_tests
+from lrlab.recipes.kitchen.learner.own_code import own_code
 from lrlab.recipes.kitchen.learner_workload import LearnerWorkload, OwnData, choose_workload, identity
 from lrlab.recipes.kitchen.runs.plan import plan_runs
 from lrlab.recipes.kitchen.runs.train import train_run
@@ -88,13 +89,13 @@ def named(name, value):
     return metric
 
 
-def test_a_metric_with_the_name_of_a_column_keeps_its_own_value_and_the_first_of_two_counts():
+def test_a_metric_with_the_name_of_a_column_keeps_its_own_value_and_the_second_of_two_is_numbered():
     names = ("loss", "valid_loss", "train_gap", "valid_gap", "time", "gap", "gap")
     make = partial(classifier, metrics=[named(name, float(i)) for i, name in enumerate(names)])
     workload = LearnerWorkload(make)
     run = train_run(plan_runs(parse_schedules("cosine", 1), 1e-2, [0], 1)[0], None, workload).row
     expected = {name: i for i, name in enumerate(workload.load().metrics)}
-    assert list(expected) == ["metric_loss", "metric_valid_loss", "train_gap", "valid_gap", "time", "gap"]
+    assert list(expected) == ["metric_loss", "metric_valid_loss", "train_gap", "valid_gap", "time", "gap", "gap_2"]
     assert {name: run.measures[name] for name in expected} == expected and 0.1 < run.valid_loss < 2
 
 
@@ -245,6 +246,45 @@ def test_a_file_is_run_with_the_same_random_numbers_and_changes_none_of_a_run(tm
         splits.append(float(sys.modules[file.stem].split))
     assert weights[0] == weights[1] != weights[2] and all(first == later for first, later in weights)
     assert len(set(splits)) == 1
+
+
+OWN_CODE = """from fastai.basics import *
+from tests.kitchen.tasks import classifier
+
+class Base(nn.Module):
+    def forward(self, pred, targ):
+        return F.cross_entropy(pred, targ)
+
+class Loss(Base): pass
+
+def right(pred, targ):
+    return (pred.argmax(1) == targ).float().mean()
+
+def make():
+    learn = classifier()
+    learn.loss_func, learn.metrics = Loss(), [right]
+    return learn
+
+made = partial(make)
+"""
+
+
+@pytest.mark.parametrize("name", ["make", "made"])
+def test_another_loss_or_metric_in_the_users_code_is_another_question(name, tmp_path):
+    "Their names alone do not tell. A comment does not matter."
+    changes = (
+        ("", ""),
+        ("):\n", "):  # mine\n"),
+        ("(pred, targ)\n\nclass", "(2 * pred, targ)\n\nclass"),
+        (".float()", ".half()"),
+    )
+    found = []
+    for number, change in enumerate(changes):
+        file = tmp_path / f"{name}_{number}.py"
+        file.write_text(OWN_CODE.replace(*change))
+        function = FromFile.parse(f"{file}:{name}").function()
+        found.append(own_code(function, function()))
+    assert found[0] == found[1] and found[0] != found[2] != found[3] != found[0]
 
 
 def test_a_learner_in_place_of_the_function_is_refused(tmp_path):

@@ -1,17 +1,14 @@
 """Errors of the user's own code, as theirs: file, line and what went wrong."""
 
-import inspect
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-import torch
 from fastai.basics import Callback, Metric
 
-import lrlab.callbacks
 from lrlab.recipes.kitchen.errors import UserCodeError, UserError
 from lrlab.recipes.kitchen.learner.out_of_memory import is_out_of_memory
+from lrlab.recipes.kitchen.learner.own_code import is_library
 from lrlab.recipes.kitchen.text import printable, raised, shorten
 
 
@@ -34,10 +31,7 @@ def users_code(when: str) -> Iterator[None]:
 def place_of(error: BaseException) -> str:
     "An exception as one line: the last line of the user's code that it passed, and what it says."
     frames, kind, said = raised(error)
-    known = (lrlab.callbacks.__file__, inspect.__file__)  # the second is one of Python's own
-    folders = (Path(__file__).parents[2], Path(torch.__file__).parents[1], *(Path(str(file)).parent for file in known))
-    libraries = ("site-packages", "dist-packages", *map(str, folders), "<frozen")
-    own = [frame for frame in frames if not any(part in frame.filename for part in libraries)]
+    own = [frame for frame in frames if not is_library(frame.filename)]
     if isinstance(error, SyntaxError) and error.filename:
         where = f"{error.filename}, line {error.lineno}: "
     else:
