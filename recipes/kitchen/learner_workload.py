@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from fastai.basics import Learner
+from fastai.callback.progress import CSVLogger
 from fastai.callback.tracker import EarlyStoppingCallback
 from fastai.torch_core import set_seed
 
@@ -152,7 +153,13 @@ def prepare_for_seed(learn: Learner, seed: int) -> Learner:
     set_seed(seed)
     seed_loaders(learn.dls, seed)
     learn.model_dir = scratch_folder()  # callbacks that save the model would overwrite each other's files
+    for log in csv_logs(learn):
+        log.fname = scratch_folder() / log.fname.name  # and this one the file of the user's own training
     return learn
+
+
+def csv_logs(learn: Learner) -> list[CSVLogger]:
+    return [cb for cb in learn.cbs if isinstance(cb, CSVLogger)]
 
 
 def call(make_learner: Callable[[], Learner], seed: int) -> Learner:
@@ -210,6 +217,9 @@ def export_learner(learn: Learner, file: Path) -> str:
     """
     dls, opt, folder = learn.dls, learn.opt, learn.model_dir
     learn.model_dir = "models"  # where fastai would save; the training used a temporary folder
+    for log in csv_logs(learn):
+        log.fname = Path(log.fname.name)
+        vars(log).pop("file", None)  # the last fit has closed it, and it cannot be pickled
     try:
         save_model(learn, file)
     except OSError:

@@ -17,7 +17,7 @@ from lrlab.callbacks.random_state import kept_random_state
 from lrlab.recipes.kitchen import options
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.grid.place import Place
-from lrlab.recipes.kitchen.learner_workload import FromFile, LearnerWorkload
+from lrlab.recipes.kitchen.learner_workload import FromFile, LearnerWorkload, csv_logs
 from lrlab.recipes.kitchen.learning_rates import parse_lr
 from lrlab.recipes.kitchen.schedule_names import DEFAULT_SCHEDULES, parse_schedules
 from lrlab.recipes.kitchen.text import listed
@@ -132,6 +132,7 @@ class LearnerAtHand:
 def kept(learn: Learner) -> Iterator[None]:
     "Put back the Learner's weights, optimizer, records and random state at the end of the block."
     weights, others = deepcopy(learn.model.state_dict()), {name: getattr(learn, name) for name in ("opt", "model_dir")}
+    logs = [(log, log.fname) for log in csv_logs(learn)]
     state = None if learn.opt is None else deepcopy(learn.opt.state_dict())
     trainable = [p.requires_grad for p in learn.model.parameters()]
     records = copy(vars(learn.recorder))
@@ -143,6 +144,8 @@ def kept(learn: Learner) -> Iterator[None]:
             for p, is_trainable in zip(learn.model.parameters(), trainable, strict=True):
                 p.requires_grad_(is_trainable)
             vars(learn).update(others)
+            for log, fname in logs:
+                log.fname = fname
             if state is not None:
                 learn.opt.load_state_dict(state)
             vars(learn.recorder).clear()

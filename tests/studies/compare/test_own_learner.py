@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from fastai.basics import Callback, CancelFitException, Metric
+from fastai.callback.progress import CSVLogger
 from fastai.learner import load_learner
 from fastai.metrics import accuracy
 
@@ -109,11 +110,13 @@ def test_a_message_names_the_argument_of_this_function(make, metric, says, tmp_p
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_on_the_learner_at_hand_everything_is_put_back():
-    learn = classifier()
+def test_on_the_learner_at_hand_everything_is_put_back(tmp_path):
+    learn = classifier(cbs=CSVLogger())
+    learn.path = tmp_path
     with learn.no_bar(), learn.no_logging():
         learn.fit(1, 1e-2)
     before = {name: value.clone() for name, value in learn.model.state_dict().items()}
+    written = (tmp_path / "history.csv").read_text()
     values, steps = list(learn.recorder.values), learn.opt.state_dict()["state"]
     random_numbers = torch.get_rng_state()
     result = learn.compare_schedules(2, schedules=[CosineDecay(), "constant"], lr_max=1e-2, seeds=2)
@@ -121,16 +124,22 @@ def test_on_the_learner_at_hand_everything_is_put_back():
     assert all(torch.equal(value, before[name]) for name, value in learn.model.state_dict().items())
     assert list(learn.recorder.values) == values and torch.equal(torch.get_rng_state(), random_numbers)
     assert str(learn.opt.state_dict()["state"]) == str(steps)
+    assert written.count("\n") == 2 and (tmp_path / learn.csv_logger.fname).read_text() == written
+    with pytest.raises(UserError, match="`jobs`: a Learner at hand trains in this process alone"):
+        learn.compare_schedules(1, jobs=2)
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_the_learner_at_hand_is_exported_trained_and_kept(tmp_path):
-    learn = tasks.tabular()
+    learn = tasks.tabular().add_cb(CSVLogger("log.csv"))
+    learn.path = tmp_path
     before = {name: value.clone() for name, value in learn.model.state_dict().items()}
     with pytest.raises(UserError, match="`jobs`: learn.compare_schedules takes epochs, schedules, .* and fresh"):
         learn.compare_schedules(1, jobs=2)
     result = learn.compare_schedules(1, schedules=["constant", "cosine"], lr_max=1e-2, seeds=1)
-    written = load_learner(result.export(tmp_path / "model.pkl")).model.state_dict()
+    exported = load_learner(result.export(tmp_path / "model.pkl"))
+    written = exported.model.state_dict()
+    assert str(exported.csv_logger.fname) == str(learn.csv_logger.fname) == "log.csv" and exported.path == tmp_path
     assert all(torch.equal(value, before[name]) for name, value in learn.model.state_dict().items())
     assert any(not torch.equal(value, before[name]) for name, value in written.items()) and len(learn.dls.train) == 8
 
