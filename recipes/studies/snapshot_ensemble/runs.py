@@ -9,6 +9,7 @@ from fastai.basics import noop
 
 from lrlab.callbacks import Constant, CosineDecay, CosineRestarts, SnapshotEnsemble
 from lrlab.callbacks.averaging import measure_batchnorm
+from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.runs.plan import Run, plan_runs
 from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.stats.predictions import classification_measures
@@ -52,6 +53,8 @@ def _scores(learn, ensemble: SnapshotEnsemble) -> pd.DataFrame:
         learn.model.load_state_dict(snapshot)
         predicted[f"snapshot {number}"] = _probabilities(learn)
     targets = predicted["snapshot 1"][1]
+    if any(not np.array_equal(own, targets) for _, own in predicted.values()):
+        raise UserError("the validation loader gives other items each time, so the predictions cannot be averaged")
     predicted["ensemble"] = np.mean([own for own, _ in predicted.values()], axis=0), targets
     set_weights(learn, average(snapshots))
     predicted["average"] = _probabilities(learn)
@@ -60,7 +63,8 @@ def _scores(learn, ensemble: SnapshotEnsemble) -> pd.DataFrame:
 
 def _probabilities(learn) -> tuple[np.ndarray, np.ndarray]:
     "Those of every class [n, classes] for the validation data, and the right classes [n]."
-    outputs, targets = learn.get_preds(act=noop)
+    loader = None if hasattr(learn.dls.valid, "new") else learn.dls.valid  # fastai renews its own; torch's cannot be
+    outputs, targets = learn.get_preds(dl=loader, act=noop)
     return torch.softmax(outputs.float(), 1).double().numpy(), targets.reshape(-1).long().numpy()
 
 

@@ -1,16 +1,21 @@
 """Snapshots, their ensemble and average, the loss plane, and the recipe."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fastai.basics import DataLoaders
+from torch.utils.data import DataLoader
 
 from lrlab.recipes import cli, snapshot_ensemble
+from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.studies.snapshot_ensemble import loss_plane
 from lrlab.recipes.studies.snapshot_ensemble import report as snapshot_report
 from lrlab.recipes.studies.snapshot_ensemble import runs as snapshots
+from tests.kitchen import tasks
 from tests.studies.drawing import check_words, drawn
 
 
@@ -141,3 +146,19 @@ def test_on_your_own_learner(tmp_path, monkeypatch, capsys):
 def test_bad_options_are_one_sentence(tmp_path, capsys, option):
     assert cli.main(["snapshot-ensemble", *option, "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_loader_of_torch_gives_the_predictions_unless_it_shuffles():
+    "It has no `new`, by which fastai makes a loader in the order of the data."
+    items = list(zip(tasks.X, tasks.LABELS, strict=True))
+    learns = [
+        tasks.classifier(DataLoaders(DataLoader(items, 8), DataLoader(items[64:], 8, shuffle=shuffle)))
+        for shuffle in (False, True)
+    ]
+    usual = tasks.classifier()
+    usual.model.load_state_dict(learns[0].model.state_dict())
+    for ours, theirs in zip(snapshots._probabilities(learns[0]), snapshots._probabilities(usual), strict=True):
+        assert np.array_equal(ours, theirs)
+    state = SimpleNamespace(snapshots=2 * [learns[1].model.state_dict()])
+    with learns[1].no_bar(), pytest.raises(UserError, match="the validation loader gives other items each time"):
+        snapshots._scores(learns[1], state)
