@@ -32,6 +32,17 @@ def failures(runs: pd.DataFrame) -> list[str]:
     return [f"{len(reasons)} of {len(runs)} runs failed, the first of them: {reasons.iloc[0]}"] if len(reasons) else []
 
 
+def why_none_finished(runs: pd.DataFrame, advice: str = "a lower `lr_max` may help") -> str:
+    """The runs that failed, or the `advice` where none did: the runs diverged.
+
+    >>> why_none_finished(pd.DataFrame({"status": ["failed", "ok"], "error": ["disk full", None]}))
+    '1 of 2 runs failed, the first of them: disk full'
+    >>> why_none_finished(pd.DataFrame({"status": ["diverged"], "error": ["loss nan"]}))
+    'a lower `lr_max` may help'
+    """
+    return (failures(runs) or [advice])[0]
+
+
 def extra_table(store: Store, runs: pd.DataFrame, name: str) -> pd.DataFrame:
     "One of the runs' own tables, of all runs that have one together; a failed run has none."
     files = [store.runs / run_id / name for run_id in runs.run_id]

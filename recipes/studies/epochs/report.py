@@ -10,7 +10,7 @@ from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.learning_rates import LearningRate, acting_lr
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.summary import measured_on, value_header
-from lrlab.recipes.kitchen.store.reading import extra_table, failures, rewrite_runs
+from lrlab.recipes.kitchen.store.reading import extra_table, failures, rewrite_runs, why_none_finished
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import plural, show_share, text_table
 from lrlab.recipes.kitchen.training_code import training_code
@@ -36,7 +36,7 @@ def redraw(store: Store, stopped: bool = False) -> Answer:
     "Tables, figure and text from the stored runs alone."
     runs, _, trained = rewrite_runs(store)
     if not ((trained.schedule == COOLDOWN) & (trained.status == "ok")).any():
-        raise NothingFinished(f"{store.out}: no cooldown finished; a lower `lr_max` may help")
+        raise NothingFinished(f"{store.out}: no cooldown finished; {why_none_finished(runs)}")
     question = store.manifest.question
     measure, tolerance = Measure.of_question(question), question.get("tolerance")
     table = judge_budgets(trained, measure, tolerance, question.get("looks", 1))

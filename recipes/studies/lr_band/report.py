@@ -13,7 +13,7 @@ from lrlab.recipes.kitchen.stats.band import judge_lrs
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.summary import judged, measured_on, value_header
-from lrlab.recipes.kitchen.store.reading import failures, not_failed, rewrite_runs, stored_runs
+from lrlab.recipes.kitchen.store.reading import failures, not_failed, rewrite_runs, stored_runs, why_none_finished
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import plural, text_table
 from lrlab.recipes.kitchen.training_code import training_code
@@ -48,7 +48,7 @@ def redraw(store: Store, stopped: bool = False) -> Answer:
     table = judge_stored(store)
     bands = words.summarize(table, trained, np.inf if initial_loss is None else initial_loss, question.get("looks", 1))
     if bands.empty:
-        raise NothingFinished(f"{store.out}: no run finished; a lower `lr_max` may help")
+        raise NothingFinished(f"{store.out}: no run finished; {why_none_finished(runs)}")
     store.write_tables(lrs=table, band=bands)
     found, title = LRSuggestion.of_config(manifest.to_dict()), words.finding(bands)
     trained = trained.assign(value=judged(trained, measure.judge))

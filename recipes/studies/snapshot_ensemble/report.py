@@ -8,7 +8,7 @@ import pandas as pd
 from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.stats.intervals import difference_interval, mean_interval
-from lrlab.recipes.kitchen.store.reading import extra_table, failures, rewrite_runs
+from lrlab.recipes.kitchen.store.reading import extra_table, failures, rewrite_runs, why_none_finished
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import percent, show_share, text_table
 from lrlab.recipes.studies.snapshot_ensemble import figure
@@ -30,7 +30,7 @@ def redraw(store: Store) -> Answer:
     runs, epochs, trained = rewrite_runs(store)
     ok = trained[trained.status == "ok"]
     if not {"sgdr", "cosine"} <= set(ok.schedule):
-        raise NothingFinished(f"{store.out}: no run of sgdr and cosine finished; a lower `lr_max` may help")
+        raise NothingFinished(f"{store.out}: no run of sgdr and cosine finished; {why_none_finished(runs)}")
     models = extra_table(store, ok, "models.csv")
     is_final = models.model == "final"
     models.loc[is_final, "model"] = models.schedule[is_final]

@@ -10,7 +10,7 @@ from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
-from lrlab.recipes.kitchen.store.reading import failures, rewrite_runs
+from lrlab.recipes.kitchen.store.reading import failures, rewrite_runs, why_none_finished
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import percent, plural, show_share, text_table
 from lrlab.recipes.studies.transfer_vs_scratch import figure
@@ -33,7 +33,8 @@ def redraw(store: Store) -> Answer:
     cells = summarize(trained)
     store.write_tables(cells=cells)
     if not cells.n.any():
-        raise NothingFinished(f"{store.out}: no run of either start finished; lower `lrs` may help")
+        why = why_none_finished(runs, "lower `lrs` may help")
+        raise NothingFinished(f"{store.out}: no run of either start finished; {why}")
     style.save(figure.draw(cells, store.manifest.to_dict(), finding(cells)), store.out / "transfer_vs_scratch.png")
     return Answer(cells, runs, "\n".join([*failures(runs), _text(cells, store.out)]))
 
