@@ -22,8 +22,6 @@ from torch.utils.data import Dataset
 from lrlab.recipes.kitchen.errors import UserCodeError, UserError, with_options
 from lrlab.recipes.kitchen.from_file import FromFile
 from lrlab.recipes.kitchen.grid.judging import measure_to_show
-from lrlab.recipes.kitchen.grid.place import Place
-from lrlab.recipes.kitchen.grid.range_tests import range_tests
 from lrlab.recipes.kitchen.learner.own_code import own_code
 from lrlab.recipes.kitchen.learner_workload import LearnerWorkload, OwnData, choose_workload, identity
 from lrlab.recipes.kitchen.runs.plan import plan_runs
@@ -334,19 +332,6 @@ def test_all_lines_of_an_error_are_shown():
 
     with pytest.raises(UserCodeError, match=r"in make: RuntimeError: Error.* Missing key\(s\)"):
         LearnerWorkload(make).load()
-
-
-class FailsInTheThirdBatch(Callback):
-    def after_batch(self):
-        if self.training and self.iter == 2:
-            raise RuntimeError("no third batch")
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_an_error_in_a_range_test_names_the_place_in_the_users_code(jobs):
-    workload = LearnerWorkload(partial(classifier, cbs=FailsInTheThirdBatch()))
-    with pytest.raises(UserCodeError, match="while testing learning rates: .*, in after_batch: RuntimeError: no third"):
-        range_tests(workload, workload.load(), place=Place(jobs=jobs), start=0.0)
 
 
 def raises_in_metric(preds, targets):

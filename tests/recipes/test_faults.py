@@ -82,12 +82,12 @@ def test_a_killed_worker_and_a_killed_command_lose_nothing(question, undisturbed
 
 @linux
 def test_a_killed_comparison_of_your_own_learner_gives_the_same_table(tmp_path):
-    "Killed amid its runs in two processes, then continued in one: the same as one undisturbed process."
+    "Killed amid its runs, then continued: the same as one undisturbed process."
     (tmp_path / "train.py").write_text(SCRIPT)
     asked = {"learner": f"{tmp_path / 'train.py'}:make", "epochs": 12, "seeds": 3, "schedules": "constant,cosine"}
     asked |= {"lr_max": 1e-2}
     out = tmp_path / "out"
-    command = Command(options(asked, jobs=2, out=out))
+    command = Command(options(asked, jobs=1, out=out))
     command.wait_for("[2/6]")
     os.kill(command.process.pid, signal.SIGKILL)
     command.end()

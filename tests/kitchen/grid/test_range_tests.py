@@ -1,11 +1,14 @@
 """The LR range tests of several seeds: one thread each, after the head of a pretrained model, in any processes."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
+from fastai.basics import Callback
 
+from lrlab.recipes.kitchen.errors import UserCodeError
 from lrlab.recipes.kitchen.grid import range_tests as module
 from lrlab.recipes.kitchen.grid.engines import WorkerLost
 from lrlab.recipes.kitchen.grid.place import Place
@@ -17,7 +20,9 @@ from lrlab.recipes.kitchen.grid.range_tests import (
     seconds_per_step,
     suggest,
 )
+from lrlab.recipes.kitchen.learner_workload import LearnerWorkload
 from lrlab.recipes.kitchen.workloads import ImageWorkload, using_threads
+from tests.kitchen.tasks import classifier
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,19 @@ def test_a_lost_process_leaves_its_tests_to_this_one(digits, monkeypatch):
     workload = Observed("digits")
     tests = range_tests(workload, digits, (0, 7), 20, Place(jobs=2), 0.0)
     assert list(tests) == [0, 7] and workload.notes[-4:] == [(0, 1), "head", (7, 1), "head"]
+
+
+class FailsInTheThirdBatch(Callback):
+    def after_batch(self):
+        if self.training and self.iter == 2:
+            raise RuntimeError("no third batch")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_error_in_a_range_test_names_the_place_in_the_users_code(jobs):
+    workload = LearnerWorkload(partial(classifier, cbs=FailsInTheThirdBatch()))
+    with pytest.raises(UserCodeError, match="while testing learning rates: .*, in after_batch: RuntimeError: no third"):
+        range_tests(workload, workload.load(), place=Place(jobs=jobs), start=0.0)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import json
 import shutil
 from itertools import count
 
-import pandas as pd
 import pytest
 import torch
 from fastai.basics import Callback, CancelFitException, Metric
@@ -39,26 +38,6 @@ def test_the_result_has_everything_and_shows_itself(first):
     assert page.count("<tr") == 3 and first.verdict in page and "data:image/png;base64," in page
     config = json.loads((first.out / "config.json").read_text())
     assert config["question"]["learner"] == "classifier" and config["groups"] == ["all"]
-
-
-@pytest.mark.usefixtures("undrawn")
-def test_native_values_and_other_processes_give_the_same_numbers(first, tmp_path):
-    "A function that cannot be imported elsewhere goes to the processes by value."
-    answer = compare_schedules(
-        lambda: classifier(),
-        epochs=[2],
-        schedules=["constant", "cosine"],
-        lr_max=0.01,
-        seeds=[0, 1, 2],
-        jobs=2,
-        out=tmp_path,
-    )
-    columns = ["schedule", "seed", "train_loss", "valid_loss", "accuracy"]
-    order = ["schedule", "seed"]
-    pd.testing.assert_frame_equal(
-        answer.runs[columns].sort_values(order, ignore_index=True),
-        first.runs[columns].sort_values(order, ignore_index=True),
-    )
 
 
 @pytest.mark.usefixtures("undrawn")
