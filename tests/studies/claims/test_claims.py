@@ -1,4 +1,4 @@
-"""The claims: their table, the rule, the readings of every group of runs, the page, and the recipe end to end."""
+"""The claims: their table, the page, and the recipe end to end."""
 
 import re
 from dataclasses import asdict, replace
@@ -6,182 +6,31 @@ from dataclasses import asdict, replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
-from lrlab.callbacks import Constant, ScheduleFree, TailAverage
 from lrlab.recipes import cli, report
-from lrlab.recipes.kitchen.grid.study import Study
-from lrlab.recipes.kitchen.grid.tuning import Tuning, lr_at
-from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.grid.tuning import Tuning
 from lrlab.recipes.kitchen.machine.environment import environment
-from lrlab.recipes.kitchen.runs.plan import Run
-from lrlab.recipes.kitchen.runs.recording import Recording
-from lrlab.recipes.kitchen.runs.train import fit_run
-from lrlab.recipes.kitchen.store.store import Store
-from lrlab.recipes.kitchen.store.tables import EPOCH_COLUMNS, RunResult, RunRow
 from lrlab.recipes.kitchen.workloads import ImageWorkload
 from lrlab.recipes.studies.claims import figure as claims_figure
 from lrlab.recipes.studies.claims import page as claims_page
 from lrlab.recipes.studies.claims import question as questions
-from lrlab.recipes.studies.claims import since_2023
 from lrlab.recipes.studies.claims import study as claims
 from lrlab.recipes.studies.claims.bench import FULL, TUNED, Bench, Scale
 from lrlab.recipes.studies.claims.catalogue import BY_NAME, CLAIMS, parse_claims
 from lrlab.recipes.studies.claims.experiments import (
-    BAND_GRID,
     GROUPS,
-    fifth,
-    lead,
-    share_within_a_point,
-    steps_per_epoch,
 )
 from lrlab.recipes.studies.claims.row import COLUMNS
-from lrlab.recipes.studies.claims.settings import early_epochs, words
+from lrlab.recipes.studies.claims.settings import words
 from lrlab.recipes.studies.claims.verdict import (
     FAILS,
     HOLDS,
     OPPOSITE,
-    READING_COLUMNS,
     UNDECIDED,
-    Measured,
     Rule,
-    addition,
-    bounds,
-    compare,
-    judge,
-    seeds_needed,
-    survives_holm,
 )
 from lrlab.recipes.studies.gradient_descent import descent
 from tests.conftest import write_images
-
-GUESS = 0.1  # the accuracy of a diverged run
-
-
-def readings(losses=None, **accuracies) -> pd.DataFrame:
-    "`a=[0.8, None, ...]` seed by seed; None is a diverged run, nan a failed one. `losses` likewise."
-    rows = []
-    for name, values in accuracies.items():
-        for seed, value in enumerate(values):
-            status = "diverged" if value is None else "failed" if np.isnan(value) else "ok"
-            loss = losses[name][seed] if losses else np.nan
-            rows.append((name, seed, GUESS if value is None else value, loss, status, "1e-3", ""))
-    return pd.DataFrame(rows, columns=READING_COLUMNS).astype({"accuracy": float})
-
-
-BASE = [0.80, 0.81, 0.79, 0.80, 0.82]
-
-
-def above(by: float, spread: float = 0.002) -> list[float]:
-    "BASE plus `by` on average."
-    return [value + by + spread * sign for value, sign in zip(BASE, (-1, 1, 0, 1, -1), strict=True)]
-
-
-@pytest.mark.parametrize(
-    ("better", "as_good", "expected", "adds"),
-    [
-        (above(0.02), False, HOLDS, ""),
-        (above(0.005), False, HOLDS, "by less than 1 point"),
-        (above(0.0), False, FAILS, "gains less than 1 point"),
-        (above(-0.02), False, FAILS, OPPOSITE),
-        (above(0.01, spread=0.01), False, UNDECIDED, ""),
-        (above(0.02, spread=0.05), False, UNDECIDED, ""),  # the same mean, too wide
-        (above(0.0), True, HOLDS, ""),
-        (above(-0.005), True, HOLDS, "worse by less than 1 point"),
-        (above(-0.01), True, FAILS, "worse"),  # perhaps by less than the tolerance
-        (above(-0.03), True, FAILS, "worse by more than 1 point"),
-        (above(-0.01, spread=0.01), True, UNDECIDED, ""),
-        (BASE, False, FAILS, "gains less than 1 point"),
-        (BASE, True, HOLDS, ""),
-        ([None, *BASE[1:]], True, UNDECIDED, ""),  # one run that diverged is no proof
-        ([None, 0.1, None, 0.11, None], True, FAILS, "worse by more than 1 point"),
-        ([0.9, 0.91], False, UNDECIDED, ""),  # two seeds have no interval
-    ],
-)
-def test_the_rule(better, as_good, expected, adds):
-    found = compare(readings(a=better, b=BASE[: len(better)]), "a", "b", as_good)
-    assert (found.gain.verdict, addition(found.gain, as_good, found.has_room, Rule())) == (expected, adds)
-
-
-def test_another_tolerance_is_another_rule():
-    table, wide = readings(a=above(-0.02), b=BASE), Rule(tolerance=0.03)
-    assert compare(table, "a", "b", True, wide).gain.verdict == HOLDS
-    assert compare(readings(a=above(0.02, 0.02), b=BASE), "a", "b", False, wide).gain.verdict == UNDECIDED
-    assert wide.tolerated == "3 points"
-
-
-def test_where_almost_nothing_is_left_to_gain_a_small_gain_proves_nothing():
-    high = [value + 0.185 for value in BASE]  # 98.9 %
-    small = [value + 0.185 for value in above(0.0)]
-    found = compare(readings(a=small, b=high), "a", "b")
-    assert not found.has_room and found.gain.high < 0.01 and found.gain.verdict == UNDECIDED
-    assert addition(found.gain, False, found.has_room, Rule()) == "no room to gain"
-    worse = [value + 0.185 for value in above(-0.02)]
-    assert compare(readings(a=worse, b=high), "a", "b").gain.verdict == FAILS
-    assert compare(readings(a=small, b=high), "a", "b", True).gain.verdict == HOLDS
-
-
-@pytest.mark.parametrize(
-    ("as_good", "gain", "wrong"), [(False, 0.0, HOLDS), (False, 0.01, FAILS), (True, -0.01, HOLDS), (True, 0.0, FAILS)]
-)
-def test_a_word_is_wrong_in_at_most_two_and_a_half_percent(as_good, gain, wrong):
-    "500 claims at each bound of the rule, 2,000 in all, judged after 5, 10 and 20 seeds until they are decided."
-    rule, claims_tried = Rule(looks=(5, 10, 20)), 500
-    rng = np.random.default_rng(11)
-    ends = bounds(as_good, rule.tolerance)
-    words = []
-    for _ in range(claims_tried):
-        images = 655  # accuracies move in steps of one image
-        differences = pd.Series((rng.normal(gain, 0.012, 20) * images).round() / images)
-        seen = (judge(differences[:n], *ends, rule).verdict for n in rule.looks)
-        words.append(next((word for word in seen if word != UNDECIDED), UNDECIDED))
-    allowed = 0.025 + 3 * (0.025 * 0.975 / claims_tried) ** 0.5
-    assert words.count(wrong) / claims_tried <= allowed
-    assert words.count(UNDECIDED) < 0.9 * claims_tried, "a rule that never decides is never wrong"
-
-
-def test_p_values_and_intervals_agree():
-    rng, rule = np.random.default_rng(3), Rule(looks=(5, 10, 20))
-    found = [judge(pd.Series(rng.normal(0.01, 0.01, 5)), 0.0, 0.01, rule) for _ in range(200)]
-    assert [gain.p_value < 0.05 for gain in found] == [gain.verdict != UNDECIDED for gain in found]
-    assert len({gain.verdict for gain in found}) > 1
-
-
-def test_the_loss_is_judged_beside_accuracy_and_may_disagree():
-    losses = {"a": [0.5, 0.52, 0.48, 0.5, 0.51], "b": [0.6, 0.61, 0.6, 0.59, 0.6]}
-    found = compare(readings(losses, a=above(0.0), b=BASE), "a", "b")
-    assert (found.gain.verdict, found.loss.verdict) == (FAILS, HOLDS)
-    assert found.loss.mean == pytest.approx(1 - 0.502 / 0.6)
-    assert np.isnan(compare(readings(a=above(0.0), b=BASE), "a", "b").loss.mean)
-
-
-def test_the_forecast_of_seeds_is_the_first_number_that_decides():
-    wide = [0.02, -0.01, 0.015, -0.005, 0.02]
-    found = compare(readings(a=[a + b for a, b in zip(wide, BASE, strict=True)], b=BASE), "a", "b")
-    n = seeds_needed(found, False, Rule())
-    width = [stats.t.ppf(0.975, k - 1) * found.spread / np.sqrt(k) for k in (n - 1, n)]
-    distance = max(found.gain.mean, 0.01 - found.gain.mean)
-    assert found.gain.verdict == UNDECIDED and n > 5 and width[0] >= distance > width[1]
-    assert seeds_needed(replace(found, spread=np.nan), False, Rule()) is None
-
-
-def test_differences_are_paired_by_seed_and_failed_runs_are_counted_but_decide_nothing():
-    table = readings(a=above(0.02), b=BASE)
-    assert compare(table.sample(frac=1, random_state=0), "a", "b") == replace(compare(table, "a", "b"))
-    found = compare(readings(a=[float("nan"), *above(0.02)[1:]], b=[None, *BASE[1:]]), "a", "b")
-    assert (found.n, found.failed, found.diverged, found.gain.verdict) == (4, 1, 1, HOLDS)
-    assert found.gain.mean == pytest.approx(np.mean(above(0.02)[1:]) - np.mean(BASE[1:]), abs=1e-6)
-
-
-def test_float32_noise_of_equal_differences_is_no_narrow_interval():
-    b = np.float32([0.9, 0.8, 0.7]).astype(float)
-    found = compare(readings(a=list(b + np.float32(0.01)), b=list(b)), "a", "b")
-    assert np.isnan(found.gain.low) and found.gain.verdict == UNDECIDED
-
-
-def test_holm_keeps_what_is_certain_and_drops_what_is_lucky():
-    p_values = [1e-6, 0.04, 0.04, 0.5, float("nan")]
-    assert survives_holm(p_values, [HOLDS, HOLDS, FAILS, UNDECIDED, HOLDS]) == [True, False, False, False, False]
 
 
 @pytest.mark.parametrize(
@@ -195,244 +44,6 @@ def test_holm_keeps_what_is_certain_and_drops_what_is_lucky():
 )
 def test_one_verdict_of_several(verdicts, expected):
     assert claims_page.overall(verdicts) == expected
-
-
-class Paper(Bench):
-    "A bench whose runs are made up: `outcome(run)` gives a run's accuracies by epoch, or None if it diverged."
-
-    def train(self, runs, what="runs", **options):
-        self.run_ids |= {run.run_id for run in runs}
-        for run in runs:
-            self.study.store.write_run(made_up(run, self.outcome(run)))
-
-    def tune(self, budget, schedules, **options):
-        return dict.fromkeys(schedules, LearningRate(1e-2))
-
-    def lr_of(self, label):
-        return LearningRate(1e-2)
-
-    suggested_lr = 3e-3
-
-
-def made_up(run, accuracies) -> RunResult:
-    "A run with these accuracies after its epochs; a dict also has `models`."
-    models = accuracies if isinstance(accuracies, dict) else {}
-    curve = [models.get("last", 0.5)] * run.epochs if models else accuracies or []
-    curve = curve * run.epochs if len(curve) == 1 else curve
-    row = RunRow(
-        **vars(run.key),
-        status="ok" if curve else "diverged",
-        epochs=len(curve),
-        accuracy=curve[-1] if curve else None,
-        valid_loss=0.5 if curve else None,
-        seconds=6.0,
-        budget=run.epochs,
-    )
-    epochs = pd.DataFrame({"epoch": range(1, len(curve) + 1), "accuracy": curve}).reindex(columns=EPOCH_COLUMNS)
-    epochs = epochs.assign(train_loss=0.5, valid_loss=0.5)
-    steps = pd.DataFrame({"step": [0], "epoch": [0], "group": [0], "lr": [1e-2], "mom": [0.9], "loss": [0.5]})
-    table = pd.DataFrame({"model": list(models), "valid_loss": 0.5, "accuracy": list(models.values())})
-    return RunResult(row, epochs, steps, extra={"models.csv": table} if models else {})
-
-
-@pytest.fixture
-def paper(tmp_path):
-    "A Paper bench of two seeds on digits; set its `outcome`."
-    workload = ImageWorkload("digits", size=8, precision="fp32")
-    with Store(tmp_path) as store:
-        question = questions.Question([workload], [], [0, 1], FULL)
-        study = Study(store, question, workload, workload.load())
-        yield Paper(study, FULL, TUNED)
-
-
-def measured(bench, group: str, name: str) -> Measured:
-    claim = BY_NAME[name]
-    evidence = bench.measure(GROUPS[group], {claim.better, claim.than}, [0, 1])
-    assert set(evidence.readings.reading) == {claim.better, claim.than}, "nothing is trained for other claims"
-    return compare(evidence.readings, claim.better, claim.than, claim.as_good)
-
-
-def by_label(**values):
-    return lambda run: values[run.arm]
-
-
-def test_the_lesson_compares_every_accident_with_the_right_choice(paper):
-    ends = {"too high": None, "too low": [0.1], "too short": [0.4], "too long": [0.95], "right": [0.9]}
-    paper.outcome = lambda run: ends[run.arm]
-    diverged = measured(paper, "lesson", "high-lr")
-    assert diverged.diverged == 2 and diverged.gain.mean == pytest.approx(0.9 - paper.image_set.majority(), abs=1e-3)
-    assert measured(paper, "lesson", "low-lr").gain.mean == pytest.approx(0.8)
-    assert measured(paper, "lesson", "too-short").gain.mean == pytest.approx(0.5)
-    long = measured(paper, "lesson", "too-long")
-    assert long.gain.mean == pytest.approx(-0.05) and long.lrs == ("3e-3", "3e-3") and long.notes[0] != ""
-
-
-def test_peaks_are_held_against_the_troughs_around_them(paper):
-    steady = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
-    paper.outcome = lambda run: steady
-    assert measured(paper, "clr", "clr-trough").gain.mean == pytest.approx(0), "steady progress is no effect of the LR"
-    paper.outcome = lambda run: [value - 0.05 * (epoch % 2) for epoch, value in enumerate(steady, 1)]
-    assert measured(paper, "clr", "clr-trough").gain.mean == pytest.approx(0.05)
-
-
-def test_restarts_are_read_at_the_ends_of_their_first_cycles(paper):
-    curves = dict.fromkeys(TUNED, [0.5])
-    curves |= {"sgdr": [0.5, 0.1, 0.7, 0.1, 0.1, 0.1, 0.8], "cosine": [0.4, 0.9, 0.4, 0.9, 0.9, 0.9, 0.85]}
-    paper.outcome = by_label(**curves)
-    assert measured(paper, "tuned", "sgdr-early").gain.mean == pytest.approx(((0.5 - 0.4) + (0.7 - 0.4)) / 2)
-    assert measured(paper, "tuned", "sgdr-end").gain.mean == pytest.approx(0.05)
-    assert measured(paper, "tuned", "cosine-constant").gain.mean == pytest.approx(0.35)
-
-
-def test_models_made_of_a_run_are_compared(paper):
-    made = {"snapshot 1": 0.6, "snapshot 3": 0.7, "ensemble": 0.75}
-    paper.outcome = lambda run: made if run.arm == "sgdr" else {"final": 0.78}
-    assert measured(paper, "snapshots", "snapshot-last").gain.mean == pytest.approx(0.05)
-    assert measured(paper, "snapshots", "snapshot-single").gain.mean == pytest.approx(-0.03)
-    paper.outcome = lambda run: {"last": 0.7, "average": 0.74}
-    assert measured(paper, "averaging", "averaging").gain.mean == pytest.approx(0.04)
-
-
-def test_one_cycle_is_compared_at_short_budgets_and_with_little_data(paper):
-    ends = {"short_one_cycle": 0.80, "short_step": 0.70, "little_one_cycle": 0.65, "little_step": 0.40, "step": 0.79}
-    paper.outcome = lambda run: [ends[run.arm]]
-    assert measured(paper, "short", "one-cycle-sooner").gain.mean == pytest.approx(0.01)
-    assert measured(paper, "short", "one-cycle-short").gain.mean == pytest.approx(0.10)
-    assert measured(paper, "little", "one-cycle-little-data").gain.mean == pytest.approx(0.25 - 0.10)
-
-
-def test_transfer_takes_the_best_lr_of_its_grid_and_reads_the_accident_after_one_epoch(paper):
-    best = lr_at(LearningRate(1e-3), -1)
-
-    def outcome(run):
-        lr = run.lr_max.peak
-        end = {"one_lr": 0.8 if lr == best.peak else 0.7, "slice": 0.75, "gradual": 0.82, "head_only": 0.6}[run.arm]
-        return [0.2 if run.arm == "one_lr" and lr == 1e-3 else 0.5, end, end]
-
-    paper.outcome = outcome
-    found = measured(paper, "transfer", "discriminative")
-    assert found.gain.mean == pytest.approx(-0.05) and found.lrs[1] == str(best)
-    assert measured(paper, "transfer", "gradual").gain.mean == pytest.approx(0.02)
-    assert measured(paper, "transfer", "naive-unfreeze").gain.mean == pytest.approx(0.3)
-
-
-def test_methods_since_2023_are_compared_with_cosine_and_with_each_other(paper):
-    ends = {"cooldown_sqrt": 0.80, "cooldown_linear": 0.78, "cosine": 0.81, "tail_average": 0.79, "schedule_free": 0.82}
-    ends["prodigy"] = 0.80
-    paper.outcome = lambda run: [ends[run.arm]]
-    assert measured(paper, "cooldown", "cooldown-cosine").gain.mean == pytest.approx(-0.01)
-    assert measured(paper, "cooldown", "sqrt-cooldown").gain.mean == pytest.approx(0.02)
-    assert measured(paper, "tail", "tail-average").gain.mean == pytest.approx(-0.01)
-    assert measured(paper, "schedule_free", "schedule-free").gain.mean == pytest.approx(0.01)
-    found = measured(paper, "prodigy", "prodigy")
-    assert found.gain.mean == pytest.approx(0.01) and found.lrs[1] == "1", "its LR is a factor"
-
-
-@pytest.mark.parametrize("make_callback", [since_2023.AVERAGE, ScheduleFree])
-def test_averaged_and_schedule_free_learners_are_evaluated_with_their_averages(make_callback):
-    free = make_callback is ScheduleFree
-    settings = {"opt": "lrlab.callbacks:schedule_free_adamw", "wd": since_2023.WEIGHT_DECAY} if free else {}
-    settings |= {"size": 8, "bs": 16, "precision": "fp32", "make_callback": make_callback}
-    workload = since_2023.WithCallback("digits:100", **settings)
-    run = Run("arm", (since_2023.FREE["schedule_free"] if free else Constant()), LearningRate(1e-2), 0, 2)
-    learn = fit_run(run, workload.load(), workload, recording := Recording())
-    shown = recording.result(run).row.accuracy
-    with learn.no_bar(), learn.no_logging():
-        assert learn.validate()[1] == pytest.approx(shown)
-    if free:
-        assert learn.opt.hypers[0]["train_mode"] is False and learn.opt.hypers[0]["wd"] == since_2023.WEIGHT_DECAY
-    else:
-        assert next(cb for cb in learn.cbs if isinstance(cb, TailAverage)).n_averaged > 0
-
-
-@pytest.mark.parametrize(("name", "package"), [("schedule-free", "schedulefree"), ("prodigy", "prodigyopt")])
-def test_without_its_package_a_claim_is_left_out_in_a_sentence(name, package, monkeypatch, capsys):
-    monkeypatch.setattr(questions, "is_installed", lambda module: False)
-    question = questions.Question([], parse_claims(f"{name},sgdr-end"), [0], FULL)
-    digits = ImageWorkload("digits", size=8).load()
-    questions.check_groups(question, [digits])
-    assert question.groups_on(digits) == ["tuned"] and "it is left out" in capsys.readouterr().err
-    with pytest.raises(questions.UserError, match=f"{name} needs the package {package}"):
-        questions.check_groups(replace(question, claims=parse_claims(name)), [digits])
-
-
-def test_lr_finds_suggestion_is_held_against_the_grids_best(paper):
-    paper.outcome = lambda run: [0.9 if run.lr_max.peak == 1e-2 else 0.88]
-    found = measured(paper, "lr_find", "lr-find-one-cycle")
-    assert found.gain.mean == pytest.approx(-0.02) and found.lrs == ("3e-3", "1e-2")
-    assert measured(paper, "lr_find", "lr-find-constant").lrs == ("3e-3", "1e-2")
-
-
-def test_only_undecided_claims_get_more_seeds_and_the_first_decision_stands(paper, capsys):
-    names = "cosine-constant,clr-constant,sgdr-end"
-    question = questions.Question(
-        [paper.study.workload], parse_claims(names), list(range(20)), FULL, until_decided=True
-    )
-    noise = np.random.default_rng(0).normal(0, 0.01, 20)
-    sure, late = {"cosine": 0.90, "sgdr": 0.88, "constant": 0.80}, 0.005
-    cosine = np.where(np.arange(20) < 5, 1e-3 * (np.arange(20) % 3), -0.2)  # later seeds would overturn the decision
-    paper.outcome = lambda run: [
-        0.80 + late + noise[run.seed] * (1 if run.seed < 5 else 0.1)
-        if run.arm == "triangular"
-        else sure[run.arm] + (cosine[run.seed] if run.arm == "cosine" else 0)
-    ]
-    judged = {}
-    claims.look_until_decided(paper, question, judged)
-    assert question.rule == Rule(looks=(5, 10, 20))
-    assert (judged["cosine-constant"].found.n, judged["sgdr-end"].found.n) == (5, 5)
-    assert judged["cosine-constant"].found.gain.verdict == HOLDS
-    assert judged["clr-constant"].found.n > 5
-    seeds = {}
-    for row in paper.study.store.complete().values():
-        seeds.setdefault(row.schedule, set()).add(row.seed)
-    assert seeds["cosine"] == seeds["sgdr"] == set(range(5)) and seeds["triangular"] == seeds["constant"]
-    assert len(seeds["triangular"]) == judged["clr-constant"].found.n
-    assert "2 of 3 claims decided, 1 open: clr-constant" in capsys.readouterr().out
-
-
-def test_the_safe_band_is_the_share_of_lrs_within_a_point_of_the_best(paper):
-    lrs = [lr_at(LearningRate(3e-3), position) for position in BAND_GRID]
-    place = {str(lr): i for i, lr in enumerate(lrs)}
-    ends = {
-        "linear": [0.5, 0.6, 0.895, 0.9, 0.89, 0.7, 0.6, 0.5],
-        "constant": [0.5, 0.6, 0.9, 0.88, 0.7, 0.6, 0.5, 0.4],
-    }
-
-    def outcome(run):
-        at = place[str(run.lr_max)]
-        return [ends[run.arm][at]] if at < 8 else None
-
-    paper.outcome = outcome
-    found = measured(paper, "band", "linear-band")
-    assert (found.better, found.than) == (pytest.approx(3 / 9), pytest.approx(1 / 9)), "the highest LR diverged"
-    assert found.lrs == (str(lrs[3]), str(lrs[2]))
-    table = pd.DataFrame({"reading": "linear", "seed": [0, 0, 1, 1], "lr_max": ["1", "2"] * 2})
-    table = table.assign(accuracy=[0.9, None, 0.9, 0.8], status=["ok", "failed", "ok", "ok"])
-    assert share_within_a_point(table).accuracy.isna().tolist() == [True, False]
-    nothing = share_within_a_point(table.assign(accuracy=GUESS, status="diverged"))
-    assert list(nothing.accuracy) == [0, 0] and list(nothing.status) == ["diverged", "diverged"]
-
-
-def test_a_lead_is_flagged_where_one_of_the_two_diverged_and_lost_where_one_failed():
-    gap = lead("gap", readings(a=[0.9, None, 0.8]), readings(b=[0.7, 0.7, float("nan")]))
-    assert gap.accuracy.tolist()[:2] == pytest.approx([0.2, GUESS - 0.7])
-    assert gap.accuracy.isna().tolist() == [False, False, True] and gap.loss.isna().all()
-    assert gap.status.tolist() == ["ok", "diverged", "failed"]
-
-
-def test_little_data_is_a_fifth_of_every_class_and_the_same_validation_images():
-    workload = ImageWorkload("digits", size=8, bs=64)
-    image_set = workload.load()
-    few = fifth(image_set)
-    counts, all_counts = few.class_counts("train"), image_set.class_counts("train")
-    assert all(abs(counts[name] - 0.2 * all_counts[name]) < 1 for name in counts)
-    assert set(few.splits["train"]) < set(image_set.splits["train"])
-    assert np.array_equal(few.splits["valid"], image_set.splits["valid"])
-    assert steps_per_epoch(workload, few) == len(few.splits["train"]) // 64
-
-
-def test_restarts_never_end_within_an_epoch():
-    assert [early_epochs(n) for n in (7, 3, 15)] == [[1, 3], [1], [1, 3, 7]]
 
 
 def test_every_claim_names_a_group_a_source_and_a_number_or_says_that_there_is_none():
