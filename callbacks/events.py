@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from fastai.basics import Callback, L, Learner
+from fastai.basics import Callback, L, Learner, Recorder
 
 from . import _fastai
 
@@ -100,6 +100,12 @@ def check_callbacks(cbs: Any) -> L:
 def find(learn: Learner, kind: type[Callback]) -> Any:
     "The Learner's first callback of this kind, or None."
     return next((cb for cb in learn.cbs if isinstance(cb, kind)), None)
+
+
+def check_recorder(learn: Learner, who: str) -> None:
+    "Raise `ValueError` if the Learner has no Recorder, which `who` reads."
+    if find(learn, Recorder) is None:
+        raise ValueError(f"{who} needs fastai's Recorder, and this Learner has none: learn.add_cb(Recorder())")
 
 
 def _around(learn: Learner, event_type: str, go: Callable[[], None]) -> None:

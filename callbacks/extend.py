@@ -23,7 +23,8 @@ from fastai.callback.training import GradientAccumulation
 
 from . import _fastai
 from .arguments import items, whole
-from .events import FitCallback, check_callbacks, find
+from .cooldown import CooldownOnPlateau
+from .events import FitCallback, check_callbacks, check_recorder, find
 from .hypers import n_groups
 from .random_state import random_state, set_random_state
 from .resume import (
@@ -128,7 +129,7 @@ class Extendable(PlannedCallback):
             self._keep_if_due(self._steps.next_position, self._epoch, batch)
 
     def after_epoch(self) -> None:
-        if self._targets:
+        if self._targets and self._steps is not None:  # None: fastai's start_epoch skips this epoch
             done = self._epoch + 1
             self._keep_if_due(self._steps.plan.first_of(done), done, 0)
 
@@ -335,11 +336,13 @@ def _read(path: Path) -> dict[str, Any]:
 _CANNOT_EXTEND: dict[type[Callback], str] = {
     ParamScheduler: "follows the share of the run that is done, which an extension would change",
     NonNativeMixedPrecision: "keeps master weights of its own",
+    CooldownOnPlateau: "ends the trunk before the epochs that an extension would add",
 }
 
 
 def _header(learn: Learner, budgets: list[int]) -> dict[str, Any]:
     "What the file says about the fit, beside its states."
+    check_recorder(learn, "Extendable")
     if (scheduler := find(learn, ScheduleLR)) is None:
         raise ValueError("Extendable needs a schedule in the same fit: call learn.fit_schedule")
     if (length := length_of(learn)) is not None:

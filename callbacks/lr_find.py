@@ -20,6 +20,7 @@ from torch.nn.parameter import UninitializedTensorMixin
 
 from . import _fastai
 from .arguments import choice, items, whole
+from .events import check_recorder
 from .hypers import LR, check_lr, n_groups, spread_lr
 from .random_state import kept_random_state
 from .steps import batches_per_step, n_batches
@@ -91,6 +92,7 @@ def lr_range_test(
     >>> sorted(found.suggestions), learn.opt
     (['minimum', 'slide', 'steep', 'valley'], None)
     """
+    check_recorder(learn, "the LR range test")
     starts = np.array(spread_lr("start_lr", start_lr, n_groups(learn)))
     end_lr = check_lr("end_lr", end_lr)
     if not 0 < starts.min() or not starts[-1] < end_lr:

@@ -10,7 +10,7 @@ from fastai.callback.tracker import TrackerCallback
 
 from . import _fastai
 from .arguments import number, whole
-from .events import FitCallback, SavedState
+from .events import FitCallback, SavedState, check_recorder
 from .hypers import read_hypers
 
 LOWER_IS_BETTER = ("loss", "error", "mae", "mse", "rmse", "msle", "rmspe", "mape", "perplexity", "brier")
@@ -40,6 +40,7 @@ class Plateau(SavedState, FitCallback, TrackerCallback):
         self.best: float | None = None
 
     def epochs_start(self) -> None:
+        check_recorder(self.learn, type(self).__name__)
         names = [name for name in self.learn.recorder.metric_names[1:] if name != "time"]
         if self.monitor not in names:
             raise ValueError(f"monitor must be one of {', '.join(names)}; got {self.monitor!r}")

@@ -17,7 +17,7 @@ from fastai.callback.schedule import ParamScheduler
 
 from . import _fastai
 from .arguments import whole
-from .events import FitCallback
+from .events import FitCallback, check_recorder
 from .hypers import by_group
 from .random_state import random_state, set_random_state
 from .schedule_lr import ScheduleHyper
@@ -69,6 +69,7 @@ class Resumable(FitCallback):
         self._path = self.file  # absolute, and of this process and fit, once a fit has begun
 
     def fit_starts(self) -> None:
+        check_recorder(self.learn, "Resumable")
         if any(isinstance(cb, Resumable) and cb is not self for cb in self.learn.cbs):
             raise ValueError("two Resumable in one fit cannot both continue it; remove one of them")
 

@@ -296,7 +296,8 @@ def preview_schedule(
     limit, schedule, moms = whole_or_none("steps", steps), check_schedules(schedule), check_moms(moms)
     groups = n_groups(learn)
     lrs = spread_lr("lr_max", default_lr(learn) if lr_max is None else lr_max, groups)
-    run = StepPlan(learn, n_epoch if limit is None else epochs_for(learn, limit), limit=limit)
+    n_epoch = n_epoch if limit is None else epochs_for(learn, limit)
+    run = StepPlan(learn, n_epoch, start_epoch=-1, limit=limit)  # a fit forgets what an earlier one has accumulated
     budget = run.budget()
     plan = Plan(lr_tracks(schedule, lrs, moms, budget), budget.total_steps)
     momenta = None if moms is None else plan.table("mom", groups)

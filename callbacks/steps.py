@@ -232,6 +232,8 @@ class TimePlan:
 
     def budget(self) -> Budget:
         "The length of the fit, in shares of its time."
+        if not self.announced:
+            raise ValueError("a fit of `minutes` would make no step: the training data give no full batch to step on")
         return TimeBudget(self.SHARES, self.SHARES)
 
     def position(self, epoch: int, batch: int, batches: int) -> float:

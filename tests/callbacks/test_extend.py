@@ -21,6 +21,7 @@ from fastai.text.models.core import SequentialRNN
 
 from lrlab.callbacks import (
     Constant,
+    CooldownOnPlateau,
     CosineDecay,
     Custom,
     Extendable,
@@ -279,6 +280,7 @@ def test_what_else_is_refused(make_learner, tmp_path):
     refused("budgets must be below the n_epoch=4 of the fit, got 4", lambda: fit(budgets=[4]))
     refused(r"budgets\[0\] must be a whole number of at least 1, got 0", lambda: fit(budgets=[0]))
     refused("ParamScheduler, which follows the share", lambda: fit(ParamScheduler({"mom": SchedCos(0.9, 0.8)})))
+    refused("CooldownOnPlateau, which ends the trunk before", lambda: fit(CooldownOnPlateau()))
 
     fit()
     refused("its number of parameter groups is 1, this one's 3", lambda: make_learner(groups=3).extend(1, "run"))
