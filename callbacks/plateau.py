@@ -134,6 +134,8 @@ class ReduceOnPlateau(Plateau):
             _fastai.set_hyper(self.learn.opt, "lr", list(self._unscaled))
             self._unscaled = ()
 
+    after_cancel_train = after_cancel_epoch = after_batch  # a batch that ended the epoch had no `after_batch`
+
     def _judge(self, value: float, rests: bool = False) -> None:
         rests, self.cooling = self.cooling > 0, max(0, self.cooling - 1)
         super()._judge(value, rests)

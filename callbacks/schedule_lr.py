@@ -60,11 +60,12 @@ class ScheduleHyper(PlannedCallback):
             raise ValueError(f"hyper must be the name of a hyper-parameter such as 'wd', got {hyper!r}")
         self.hyper, self.schedule = hyper, check_schedules(schedule)
         self._before: dict[str, list[Any]] = {}
+        self._set: tuple[Any, dict[str, list[Any]]] | None = None  # the optimizer, and the values that it was left with
         self._warned = False
 
     def epochs_start(self) -> None:
         # Before a checkpoint may restore the optimizer of the middle of a run.
-        self._before = {name: _fastai.read_hyper(self.learn.opt, name) for name in self._names()}
+        self._before = self._read()
 
     def begin(self) -> None:
         "Plan the whole run. An error of the schedule, the values or the other callbacks is raised here."
@@ -72,6 +73,12 @@ class ScheduleHyper(PlannedCallback):
         budget = self._steps.plan.budget()
         kind = WrappedPlan if isinstance(self.learn.opt, OptimWrapper) else Plan
         self._plan = kind(self._tracks(budget), budget.total_steps)
+        if not self._resumed:
+            self._set = self.learn.opt, self._before
+
+    def continue_from(self, step: int | None) -> None:
+        super().continue_from(step)
+        self._set = None  # a checkpoint has brought the values of its step
 
     def before_train(self) -> None:
         super().before_train()
@@ -79,9 +86,12 @@ class ScheduleHyper(PlannedCallback):
 
     def before_batch(self) -> None:
         learn = self.learn
+        if self._set is not None:  # at the first batch of an epoch
+            self._warn_of_values_without_effect(*self._set)
         self._plan.write(learn.opt, self._steps.start_batch(learn))
 
     def after_train(self) -> None:
+        self._set = self.learn.opt, self._read()
         planned = self._steps.plan.first_of(self._epoch + 1) - self._steps.start
         made = self._steps.next - self._steps.first_of_epoch
         if planned and planned != made and not self._warned:  # a fit of `minutes` plans 0
@@ -100,11 +110,26 @@ class ScheduleHyper(PlannedCallback):
             joined = (bases.get(name) or now)[len(before) :]  # groups that came during the fit
             if None not in (values := [*before, *joined][: len(now)]):
                 _fastai.set_hyper(self.learn.opt, name, values)
-        self._before, self._plan, self._warned = {}, None, False
+        self._before, self._plan, self._set, self._warned = {}, None, None, False
         super().fit_ends(failed)
 
     def _names(self) -> list[str]:
         return [self.hyper]
+
+    def _read(self) -> dict[str, list[Any]]:
+        return {name: _fastai.read_hyper(self.learn.opt, name) for name in self._names()}
+
+    def _warn_of_values_without_effect(self, opt: Any, left: dict[str, list[Any]]) -> None:
+        "A callback of the user's that sets the LR before this one does would otherwise do so for nothing, unnoticed."
+        self._set = None
+        for name, values in self._read().items() if opt is self.learn.opt else ():
+            changed = [now for now, before in zip(values, left[name], strict=False) if now != before]
+            if changed:
+                warnings.warn(
+                    f"{name} was set to {changed[-1]} during the fit, which has no effect: {self!r} sets it at every "
+                    "batch; change the schedule or lr_max instead",
+                    stacklevel=2,
+                )
 
     def _tracks(self, budget: Budget) -> list[Track]:
         values = self._before[self.hyper]
