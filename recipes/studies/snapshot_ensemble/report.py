@@ -8,6 +8,7 @@ import pandas as pd
 from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.stats.intervals import difference_interval, mean_interval
+from lrlab.recipes.kitchen.stats.measures import TOLERANCE
 from lrlab.recipes.kitchen.store.reading import extra_table, failures, rewrite_runs, why_none_finished
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import percent, show_share, text_table
@@ -62,7 +63,9 @@ def finding(summary: pd.DataFrame) -> str:
     low, high = by.diff_low["ensemble"], by.diff_high["ensemble"]
     if pd.isna(low):
         return "No interval: these seeds cannot compare the ensemble with one cosine run"
-    word = "better than" if low > 0 else "worse than" if high < 0 else "tied with"
+    if low <= 0 <= high and not -TOLERANCE < low <= high < TOLERANCE:
+        return "These seeds cannot tell the ensemble from one cosine run"
+    word = "better than" if low > 0 else "worse than" if high < 0 else "as good as"
     return f"The ensemble of {_last_snapshot(summary).split()[1]} snapshots is {word} one cosine run"
 
 
@@ -81,7 +84,7 @@ def details(summary: pd.DataFrame) -> str:
     return (
         f"The ensemble reaches {shown['ensemble']}, its last snapshot {shown[last]}, the average of the weights "
         f"{shown['average']}, one cosine run {shown['cosine']}. The ensemble against the cosine run: "
-        f"{100 * ensemble['diff']:+.1f} points ({interval})"
+        f"{100 * ensemble['diff']:+.1f} points ({interval}). Less than {100 * TOLERANCE:g} point does not matter"
     )
 
 

@@ -104,8 +104,6 @@ def test_on_the_learner_at_hand_everything_is_put_back(tmp_path):
     assert list(learn.recorder.values) == values and torch.equal(torch.get_rng_state(), random_numbers)
     assert str(learn.opt.state_dict()["state"]) == str(steps)
     assert written.count("\n") == 2 and (tmp_path / learn.csv_logger.fname).read_text() == written
-    with pytest.raises(UserError, match="`jobs`: a Learner at hand trains in this process alone"):
-        learn.compare_schedules(1, jobs=2)
 
 
 @pytest.mark.usefixtures("undrawn")

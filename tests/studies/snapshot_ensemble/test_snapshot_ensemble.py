@@ -74,6 +74,20 @@ def test_every_model_is_scored_and_the_plane_is_measured(answered, tmp_path):
     assert "The ensemble reaches " in found.text and "points (one seed)" in found.text and "nan to" not in found.text
 
 
+@pytest.mark.parametrize(
+    ("bounds", "says"),
+    [
+        ((0.001, 0.03), "of 2 snapshots is better than one"),
+        ((-0.03, -0.001), "is worse than"),
+        ((-0.009, 0.009), "is as good as"),
+        ((-0.02, 0.009), "cannot tell"),
+    ],
+)
+def test_the_word_for_the_ensemble_follows_the_interval_and_the_tolerance(bounds, says):
+    rows = [("snapshot 2", 0.0, 0.0), ("ensemble", *bounds)]
+    assert says in snapshot_report.finding(pd.DataFrame(rows, columns=["model", "diff_low", "diff_high"]))
+
+
 def test_the_figure_shows_every_model_and_the_plane(answered):
     options, found = answered
     fig = drawn(snapshot_report.redraw, options["out"])
