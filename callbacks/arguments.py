@@ -50,8 +50,9 @@ def plain(value: Any) -> Any:
 def is_number(value: Any) -> bool:
     "Whether `value` is a finite real number. True and False are not numbers here."
     value = plain(value)
+    is_real = isinstance(value, Real) and not isinstance(value, bool)
     # Not math.isfinite, which fails for a whole number that no float holds.
-    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return is_real and abs(value) <= sys.float_info.max
 
 
 def number(name: str, value: Any, interval: str) -> float:
