@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from lrlab.recipes.kitchen.stats.baseline import nothing_learned
 from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS
 from lrlab.recipes.kitchen.stats.decide import decide, guarantee, most_better
 from lrlab.recipes.kitchen.stats.measures import Measure, lower_is_better
@@ -116,8 +117,8 @@ def finding(table: pd.DataFrame, majority: float = 0.0, measure: Measure = Measu
     if finished.empty:
         return "No run finished: every schedule diverged or failed"
     best = finished.iloc[0]
-    if not has_learned(finished, majority):
-        return "Nothing was learned: no schedule beats the most frequent class"
+    if nothing := nothing_learned(finished["mean"], majority, "schedule"):
+        return nothing
     if len(finished) == 1:
         alone = "the only schedule" + (" that finished" if len(table) > 1 else "")
         return f"{best.schedule} reaches {measure.with_unit(best['mean'])}: {alone}"
@@ -143,7 +144,7 @@ def finding(table: pd.DataFrame, majority: float = 0.0, measure: Measure = Measu
 
 def has_learned(table: pd.DataFrame, majority: float) -> bool:
     "Whether any schedule is better than always answering the most frequent class; True where that is unknown."
-    return not 0 < table["mean"][table.n > 0].max() <= majority
+    return not nothing_learned(table["mean"], majority, "schedule")
 
 
 def _behind(arm: pd.Series, measure: Measure) -> str:

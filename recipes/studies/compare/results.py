@@ -8,6 +8,7 @@ import pandas as pd
 from lrlab.recipes.kitchen.errors import Refused, UserError
 from lrlab.recipes.kitchen.figures import samples
 from lrlab.recipes.kitchen.learning_rates import LearningRate, acting_lr
+from lrlab.recipes.kitchen.stats.baseline import majority_accuracy
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.store.tables import CYCLE_COLUMNS, EPOCH_COLUMNS, RUN_COLUMNS, concat
@@ -54,7 +55,7 @@ class Results:
     @property
     def majority(self) -> float:
         "The accuracy of always answering the most frequent class; 0 where that is unknown or not what is judged."
-        return self.config["data"].get("majority", 0.0) if self.measure.name == "accuracy" else 0.0
+        return majority_accuracy(self.config, self.measure)
 
     @property
     def reference(self) -> str:

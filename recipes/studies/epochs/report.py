@@ -8,6 +8,7 @@ import pandas as pd
 from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.learning_rates import LearningRate, acting_lr
+from lrlab.recipes.kitchen.stats.baseline import majority_accuracy, nothing_learned
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.summary import measured_on, value_header
 from lrlab.recipes.kitchen.store.reading import extra_table, failures, rewrite_runs, why_none_finished
@@ -43,7 +44,9 @@ def redraw(store: Store, stopped: bool = False) -> Answer:
     other, cost = beside(trained, measure), cost_of(store, trained)
     summary = summarize(trained, table, other, cost)
     store.write_tables(summary=summary)
-    title, shortest = finding(table, measure, tolerance), enough(table)
+    guessed = majority_accuracy(store.manifest.to_dict(), measure)
+    title = nothing_learned(table["mean"], guessed, "number of epochs") or finding(table, measure, tolerance)
+    shortest = enough(table)
     cooled = trained[(trained.schedule == COOLDOWN) & (trained.steps > 0)].sort_values("seed", kind="stable")
     steps = {row.budget: store.steps(row.run_id) for row in cooled.drop_duplicates("budget").itertuples()}
     fig = figure.draw(trained, table, other, steps, store.manifest.to_dict(), title, shortest)

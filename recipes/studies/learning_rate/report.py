@@ -8,6 +8,7 @@ import pandas as pd
 
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.learning_rates import format_number
+from lrlab.recipes.kitchen.stats.baseline import majority_accuracy, nothing_learned
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.files import write_atomically
@@ -48,7 +49,9 @@ def redraw(store: Store) -> Answer:
     lost, runs = failures(runs), not_failed(store, runs)
     summary = summarize(runs, measure)
     store.write_tables(summary=summary)
-    title = finding(summary, measure)
+    title = nothing_learned(summary[measure.name], majority_accuracy(config, measure), "arm") or finding(
+        summary, measure
+    )
     style.save(figure.draw(runs, epochs, steps, summary, config, guess, title), store.out / "learning_rate.png")
     beside = beside_the_tutorial(epochs, config) if config["question"]["arch"] == TUTORIALS_ARCH else []
     if beside:

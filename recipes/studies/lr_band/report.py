@@ -10,6 +10,7 @@ from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.learning_rates import LearningRate, acting_lr
 from lrlab.recipes.kitchen.stats.band import judge_lrs
+from lrlab.recipes.kitchen.stats.baseline import majority_accuracy, nothing_learned
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.summary import judged, measured_on, value_header
@@ -50,9 +51,11 @@ def redraw(store: Store, stopped: bool = False) -> Answer:
     if bands.empty:
         raise NothingFinished(f"{store.out}: no run finished; {why_none_finished(runs)}")
     store.write_tables(lrs=table, band=bands)
-    found, title = LRSuggestion.of_config(manifest.to_dict()), words.finding(bands)
+    config = manifest.to_dict()
+    title = nothing_learned(table["mean"], majority_accuracy(config, measure), "LR") or words.finding(bands)
+    found = LRSuggestion.of_config(config)
     trained = trained.assign(value=judged(trained, measure.judge))
-    style.save(figure.draw(trained, table, bands, found, manifest.to_dict(), title), store.out / "lr_band.png")
+    style.save(figure.draw(trained, table, bands, found, config, title), store.out / "lr_band.png")
     tolerated = measure.tolerance_words(question.get("tolerance"))
     lines = [
         *failures(runs),

@@ -7,8 +7,9 @@ import pandas as pd
 
 from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.stats.baseline import majority_accuracy, nothing_learned
 from lrlab.recipes.kitchen.stats.intervals import difference_interval, mean_interval
-from lrlab.recipes.kitchen.stats.measures import TOLERANCE
+from lrlab.recipes.kitchen.stats.measures import TOLERANCE, Measure
 from lrlab.recipes.kitchen.store.reading import extra_table, failures, rewrite_runs, why_none_finished
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import percent, show_share, text_table
@@ -39,9 +40,11 @@ def redraw(store: Store) -> Answer:
     store.write_tables(models=models, summary=summary)
     plane = list(map(store.table, PLANE)) if store.has(*PLANE) else []
     steps = {row.schedule: store.steps(row.run_id) for row in trained.drop_duplicates("schedule").itertuples()}
-    fig = figure.draw(models, summary, epochs, steps, plane, store.manifest.to_dict(), finding(summary))
+    config = store.manifest.to_dict()
+    title = nothing_learned(summary.accuracy, majority_accuracy(config, Measure()), "model") or finding(summary)
+    fig = figure.draw(models, summary, epochs, steps, plane, config, title)
     style.save(fig, store.out / "snapshot_ensemble.png")
-    return Answer(summary, models, "\n".join([*failures(runs), _text(summary, store.out)]))
+    return Answer(summary, models, "\n".join([*failures(runs), _text(summary, title, store.out)]))
 
 
 def summarize(models: pd.DataFrame) -> pd.DataFrame:
@@ -88,7 +91,7 @@ def details(summary: pd.DataFrame) -> str:
     )
 
 
-def _text(summary: pd.DataFrame, out: Path) -> str:
+def _text(summary: pd.DataFrame, title: str, out: Path) -> str:
     rows = [
         {
             "model": row.model,
@@ -99,5 +102,5 @@ def _text(summary: pd.DataFrame, out: Path) -> str:
         }
         for _, row in summary.iterrows()
     ]
-    end = [f"{finding(summary)}.", f"{details(summary)}.", f"Figure: {out / 'snapshot_ensemble.png'}"]
+    end = [f"{title}.", f"{details(summary)}.", f"Figure: {out / 'snapshot_ensemble.png'}"]
     return "\n".join([text_table(rows), "", *end])

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lrlab.recipes.kitchen.figures import style
+from lrlab.recipes.kitchen.stats.baseline import majority_accuracy, nothing_learned
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
+from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.summary import summarize
 from lrlab.recipes.kitchen.store.reading import extra_table, failures, rewrite_runs
 from lrlab.recipes.kitchen.store.store import Store
@@ -34,9 +36,11 @@ def redraw(store: Store) -> Answer:
     moved = extra_table(store, runs, "movement.csv")
     store.write_tables(summary=summary, movement=moved)
     steps = {row.schedule: store.steps(row.run_id) for row in runs.drop_duplicates("schedule").itertuples()}
-    drawn = figure.draw(runs, epochs, summary, moved, steps, store.manifest.to_dict(), finding(summary))
+    config = store.manifest.to_dict()
+    title = nothing_learned(summary["mean"], majority_accuracy(config, Measure()), "arm") or finding(summary)
+    drawn = figure.draw(runs, epochs, summary, moved, steps, config, title)
     style.save(drawn, store.out / "transfer.png")
-    return Answer(runs, summary, moved, "\n".join([*failures(all_runs), _text(runs, summary, moved, store)]))
+    return Answer(runs, summary, moved, "\n".join([*failures(all_runs), _text(runs, summary, moved, title, store)]))
 
 
 def finding(summary: pd.DataFrame) -> str:
@@ -81,7 +85,7 @@ def _points(row: pd.Series) -> str:
     return "no result" if pd.isna(row["diff"]) else f"{percent(row['diff'], row.diff_low, row.diff_high, '+')} points"
 
 
-def _text(runs: pd.DataFrame, summary: pd.DataFrame, moved: pd.DataFrame, store: Store) -> str:
+def _text(runs: pd.DataFrame, summary: pd.DataFrame, moved: pd.DataFrame, title: str, store: Store) -> str:
     seconds, has_reference = runs.groupby("schedule").seconds.mean(), REFERENCE in set(summary.schedule)
     accuracies = [
         {
@@ -106,4 +110,4 @@ def _text(runs: pd.DataFrame, summary: pd.DataFrame, moved: pd.DataFrame, store:
     if (store.out / "lr_find.csv").exists():
         found = LRSuggestion.of_config(store.manifest.to_dict())
         lines.append(f"lr_find after the head stage suggests {found}.")
-    return "\n".join([*lines, "", f"{finding(summary)}.", *details(summary), f"Figure: {store.out / 'transfer.png'}"])
+    return "\n".join([*lines, "", f"{title}.", *details(summary), f"Figure: {store.out / 'transfer.png'}"])

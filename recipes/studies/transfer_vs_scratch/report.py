@@ -9,7 +9,9 @@ import pandas as pd
 from lrlab.recipes.kitchen.errors import NothingFinished
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.learning_rates import LearningRate, format_number
+from lrlab.recipes.kitchen.stats.baseline import majority_accuracy, nothing_learned
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
+from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.reading import failures, rewrite_runs, why_none_finished
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import percent, plural, show_share, text_table
@@ -35,8 +37,11 @@ def redraw(store: Store) -> Answer:
     if not cells.n.any():
         why = why_none_finished(runs, "lower `lrs` may help")
         raise NothingFinished(f"{store.out}: no run of either start finished; {why}")
-    style.save(figure.draw(cells, store.manifest.to_dict(), finding(cells)), store.out / "transfer_vs_scratch.png")
-    return Answer(cells, runs, "\n".join([*failures(runs), _text(cells, store.out)]))
+    config = store.manifest.to_dict()
+    guessed = majority_accuracy(config, Measure())
+    title = nothing_learned(cells.accuracy, guessed, "run") or finding(cells, guessed)
+    style.save(figure.draw(cells, config, title), store.out / "transfer_vs_scratch.png")
+    return Answer(cells, runs, "\n".join([*failures(runs), _text(cells, title, guessed, store.out)]))
 
 
 def summarize(runs: pd.DataFrame) -> pd.DataFrame:
@@ -70,25 +75,33 @@ def common_target(cells: pd.DataFrame) -> float:
     return min((row.accuracy for start in STARTS if (row := best(cells, start)) is not None), default=np.nan)
 
 
-def finding(cells: pd.DataFrame) -> str:
-    "What an accuracy that both starts reach costs each of them, in at most twelve words."
+def finding(cells: pd.DataFrame, majority: float = 0.0) -> str:
+    """What an accuracy that both starts reach costs each of them, in at most twelve words.
+
+    An accuracy of at most `majority`, that of always answering the most frequent class, is no accuracy to reach.
+    """
     tops = {start: best(cells, start) for start in STARTS}
     lost = [start for start, row in tops.items() if row is None]
     if lost:
         return f"No {' or '.join(lost)} run finished"
     target = common_target(cells)
+    if target <= majority:
+        learned = next(start for start in STARTS if tops[start].accuracy > majority)
+        return f"Only {learned} models beat the most frequent class"
     pretrained, scratch = (cheapest(cells, start, target) for start in STARTS)
     needed = f"{_epochs(pretrained.epochs)} pretrained, {_epochs(scratch.epochs)} from scratch"
     return f"To reach {show_share(target)}: {needed}"
 
 
-def details(cells: pd.DataFrame) -> list[str]:
+def details(cells: pd.DataFrame, majority: float = 0.0) -> list[str]:
     "The best cell of each start, and what the common accuracy costs in steps."
     tops = {start: best(cells, start) for start in STARTS}
     lines = [
         f"{start}: nothing finished." if top is None else _cell(start, top, cells.lr) for start, top in tops.items()
     ]
     target = common_target(cells)
+    if target <= majority:
+        return lines
     rows = {start: row for start in STARTS if (row := cheapest(cells, start, target)) is not None}
     needs = [f"{start} {_epochs(row.epochs)} ({row.steps:.0f} steps)" for start, row in rows.items()]
     return [*lines, f"To reach {show_share(target)}: {', '.join(needs)}."]
@@ -104,7 +117,7 @@ def _epochs(n: float) -> str:
     return plural(int(n), "epoch")
 
 
-def _text(cells: pd.DataFrame, out: Path) -> str:
+def _text(cells: pd.DataFrame, title: str, guessed: float, out: Path) -> str:
     rows = [
         {
             "start": row.start,
@@ -117,5 +130,5 @@ def _text(cells: pd.DataFrame, out: Path) -> str:
         }
         for row in cells.itertuples()
     ]
-    end = [f"{finding(cells)}.", *details(cells), f"Figure: {out / 'transfer_vs_scratch.png'}"]
+    end = [f"{title}.", *details(cells, guessed), f"Figure: {out / 'transfer_vs_scratch.png'}"]
     return "\n".join([text_table(rows), "", *end])
