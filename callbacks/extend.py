@@ -328,7 +328,7 @@ def _read(path: Path) -> dict[str, Any]:
         missing = {"fit", "n_epoch", "schedule", "lr", "moms", "wd", "budgets", "states"} - stored.keys()
     except Exception as error:  # torch.load raises errors of many types for a damaged file
         raise CannotContinue(f"{path} is damaged or no file of Extendable") from error
-    if missing:
+    if missing or "metrics" not in stored["fit"]:
         raise CannotContinue(f"{path} is no file of Extendable, or of another version of lrlab")
     return stored
 

@@ -60,6 +60,15 @@ def check_lr(name: str, lr: Any) -> float:
     return float(number(name, lr, "[0, inf)"))
 
 
+def check_settable(opt: Any) -> None:
+    "Raise `ValueError` for an optimizer of fastai's that never passes on a value to torch's optimizer within it."
+    if not isinstance(opt, OptimWrapper) and opt.hypers[0] is not opt.hypers[0]:  # copies
+        raise ValueError(
+            f"{type(opt).__name__} around an OptimWrapper ignores every LR that is set, by fastai's own schedules too; "
+            "give it an optimizer of fastai's, such as SGD or Adam"
+        )
+
+
 def read_hypers(opt: Any) -> tuple[list[float], list[float]]:
     "The LR and the momentum (NaN where there is none) of every parameter group."
     lrs, moms = _fastai.read_hyper(opt, "lr"), _fastai.read_hyper(opt, "mom")

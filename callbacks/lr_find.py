@@ -21,7 +21,7 @@ from torch.nn.parameter import UninitializedTensorMixin
 from . import _fastai
 from .arguments import choice, items, whole
 from .events import check_recorder
-from .hypers import LR, check_lr, n_groups, spread_lr
+from .hypers import LR, check_lr, check_settable, n_groups, spread_lr
 from .random_state import kept_random_state
 from .steps import batches_per_step, n_batches
 
@@ -138,6 +138,9 @@ class RangeTest(Callback):
         self.smoothed: list[float] = []
         self.stopped = ""
         self._steps, self._batches = 0, 0  # steps made, and batches since the latest
+
+    def before_fit(self) -> None:
+        check_settable(self.learn.opt)
 
     def before_batch(self) -> None:
         if self.learn.training:

@@ -33,7 +33,7 @@ class Resumable(FitCallback):
     was not stopped, bit for bit on a CPU. The file holds model, optimizer, loss scaler, random state, Recorder, the
     position in the schedule, and the best values of trackers such as SaveModelCallback. No event is sent for the epochs
     that are done, and a complete fit does not train again. A file of another fit is refused: other epochs, data,
-    optimizer, schedule, callbacks or frozen layers.
+    loss function, metrics, optimizer, schedule, callbacks or frozen layers.
 
     A sampler of your own with an epoch counter, or with a list that it shuffles in place, does not resume in the same
     order, because no random generator holds that state. A callback resumes with its state if it has `state_dict` and
@@ -231,6 +231,8 @@ def fingerprint(learn: Any) -> dict[str, Any]:
             "optimizer": [type(opt).__name__, *(_name(f) for f in _fastai.step_functions(learn.opt))],
             "hypers": [{name: hyper[name] for name in hyper if name not in no_settings} for hyper in hypers],
             "groups": [[tuple(p.shape) for p in group] for group in learn.opt.param_lists],
+            "loss": _name(getattr(learn.loss_func, "func", learn.loss_func)),  # within a flattened loss of fastai's
+            "metrics": list(learn.recorder.metric_names),
             "frozen": [learn.opt.frozen_idx, "".join("01"[p.requires_grad] for p in learn.model.parameters())],
             "schedule": [repr(cb) for cb in schedules],
             "digest of the schedule": [_multipliers(learn, cb) for cb in schedules],

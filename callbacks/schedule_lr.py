@@ -23,6 +23,7 @@ from .hypers import (
     WrappedPlan,
     check_lr,
     check_schedules,
+    check_settable,
     default_lr,
     n_groups,
     per_group,
@@ -70,6 +71,7 @@ class ScheduleHyper(PlannedCallback):
     def begin(self) -> None:
         "Plan the whole run. An error of the schedule, the values or the other callbacks is raised here."
         self._refuse_rivals()
+        check_settable(self.learn.opt)
         budget = self._steps.plan.budget()
         kind = WrappedPlan if isinstance(self.learn.opt, OptimWrapper) else Plan
         self._plan = kind(self._tracks(budget), budget.total_steps)

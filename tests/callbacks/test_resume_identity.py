@@ -7,7 +7,9 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from fastai.basics import SGD, AccumMetric, Adam, Callback, OptimWrapper, set_seed, trainable_params
+from fastai.basics import SGD, AccumMetric, Adam, Callback, MSELossFlat, OptimWrapper, set_seed, trainable_params
+from fastai.losses import L1LossFlat
+from fastai.metrics import mae
 from fastai.test_utils import synth_dbunch
 
 from lrlab.callbacks import (
@@ -121,14 +123,18 @@ OTHERS = {  # what is new in the second fit: of the Learner, of the fit; and the
     "another batch size": ({"data": lambda: data(bs=32, n_train=5)}, {}, "batches|data"),
     "more validation data": ({"data": lambda: data(n_valid=5)}, {}, "data"),
     "frozen layers": ({"freeze": True}, {}, "frozen"),
+    "the loss function": ({"loss_func": L1LossFlat()}, {}, "loss"),
+    "one more metric": ({"metrics": mae}, {}, "metrics"),
 }
 
 
 @pytest.mark.parametrize(("of_learner", "of_fit", "word"), OTHERS.values(), ids=OTHERS)
 def test_another_fit_is_refused_in_a_sentence_before_it_changes_anything(make_learner, of_learner, of_fit, word):
     def fit(data=data, freeze=False, opt_func=partial(SGD, mom=0.9), groups=3, cbs=(), **of_fit):  # noqa: B008
-        kwargs = {name: of_fit.pop(name) for name in ("splitter",) if name in of_fit}
+        kwargs = {name: of_fit.pop(name) for name in ("splitter", "metrics") if name in of_fit}
+        loss_func = of_fit.pop("loss_func", MSELossFlat())
         learn = make_learner(groups=groups, data=data(), opt_func=opt_func, **kwargs)
+        learn.loss_func = loss_func
         if freeze:
             learn.freeze()
         of_fit = {"schedule": Custom(falling(1.0)), "wd": 0.1, "lr_max": 1e-2} | of_fit

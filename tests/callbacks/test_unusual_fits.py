@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from fastai.basics import Callback, CancelEpochException, CancelTrainException, Recorder
+from fastai.basics import Callback, CancelEpochException, CancelTrainException, Lookahead, OptimWrapper, Recorder
 from fastai.callback.training import GradientAccumulation
 from fastai.test_utils import synth_dbunch
 
@@ -91,3 +91,14 @@ def test_a_reduced_lr_does_not_stay_where_a_batch_ends_the_epoch(make_learner, w
     data = synth_dbunch(n_train=3, n_valid=0)
     make_learner(data=data).fit(4, 0.1, cbs=[plateau, End(), witness])
     assert [lr for [lr] in witness.lrs] == pytest.approx([0.1] * 6 + [0.05] * 4)  # the epoch that was cut is not judged
+
+
+@pytest.mark.parametrize(
+    "fit", [lambda learn: learn.fit_schedule(1, CosineDecay()), lambda learn: learn.lr_range_test()]
+)
+def test_an_optimizer_that_ignores_the_lr_is_refused(make_learner, fit):
+    def opt_func(params, lr):
+        return Lookahead(OptimWrapper(params, torch.optim.SGD, lr=lr))
+
+    with pytest.raises(ValueError, match="Lookahead around an OptimWrapper ignores every LR"):
+        fit(make_learner(opt_func=opt_func))
