@@ -66,7 +66,6 @@ def recipes() -> dict[str, str]:
 def recipe(
     grows: tuple[str, ...] = (),
     before: Callable | None = None,
-    afterwards: Callable | None = None,
     **presets: dict[str, Any],
 ) -> Callable[[Callable], Callable]:
     """Make a function a recipe: read its options, show progress, print the `text` of its result.
@@ -81,7 +80,7 @@ def recipe(
     `before(options, given)` may refuse the options, or return an Offer of others. On a terminal the user is asked;
     elsewhere the recipe runs as it was called.
 
-    `afterwards(result, options)` is called when the text is printed: what may fail then does not hide the answer.
+    A recipe with the option `log` has its runs logged when the text is printed: a tracker that fails does not hide it.
     """
 
     def decorate(main: Callable) -> Callable:
@@ -101,6 +100,10 @@ def recipe(
             if values.get("out"):
                 out = typed_path(values["out"])  # no shell expands --out=~/results
                 values["out"] = str(out.absolute() if values.get("learner") else out)  # its file may change the folder
+            if log := values.get("log"):
+                from lrlab.recipes.kitchen.logs.log_runs import check_tracker, log_result
+
+                check_tracker(log)
             together = {name: _join(options, values, given) for name, options in several.items()}
             if before:
                 with spinner("Loading"):
@@ -110,8 +113,8 @@ def recipe(
             with spinner("Loading"):
                 result = main(*bound.args, **bound.kwargs, **together)
             print(result.text, flush=True)
-            if afterwards:
-                afterwards(result, values)
+            if log:
+                log_result(values["out"], result, log)
             return result
 
         call.presets = presets  # type: ignore[attr-defined]

@@ -28,14 +28,6 @@ FOLDS_HELP = "Cross-validation: K folds, one for each seed [default: a random sp
 Folds = Annotated[Any, o.Option("Data", "K", FOLDS_HELP, o.number(3, 100))]
 
 
-def log_runs(result: Any, options: dict[str, Any]) -> None:
-    "Write the runs into the tracker that `log` names."
-    if options["log"]:
-        from lrlab.recipes.studies.compare.result import log_result
-
-        log_result(result, options["log"])
-
-
 def tell_model(data: Any, size: int | None, knobs: dict[str, Any]) -> tuple[str, int | None]:
     "The model for these data and its image size, where the user left the model open; a line says why, unless usual."
     from lrlab.recipes.kitchen.default_model import default_model
@@ -112,7 +104,6 @@ def amount(options: dict[str, Any]) -> tuple[int, int]:
     until_decided={"seeds": 8},
     before=check_and_propose,
     grows=("seeds", "schedules", "epochs", "lr_max", "minutes", "until_decided"),
-    afterwards=log_runs,
 )
 def main(
     data: o.Data = "solar",
@@ -150,11 +141,8 @@ def main(
     from lrlab.recipes.kitchen import learner_workload, schedule_names
     from lrlab.recipes.kitchen.grid import tuning
     from lrlab.recipes.kitchen.grid.place import place_for
-    from lrlab.recipes.kitchen.logs.log_runs import check_tracker
     from lrlab.recipes.studies.compare import study
 
-    if log:
-        check_tracker(log)
     if arch is None and learner is None:
         arch, size = tell_model(data, size, knobs)
     question = study.Question(

@@ -65,6 +65,7 @@ def main(
     engine: o.Engine = "local",
     address: o.Address = None,
     no_cache: o.NoCache = False,
+    log: o.Log = None,
     out: o.Out = "results/epochs",
     fresh: o.Fresh = False,
     quick: o.Quick = False,

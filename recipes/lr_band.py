@@ -49,6 +49,7 @@ def main(
     engine: o.Engine = "local",
     address: o.Address = None,
     no_cache: o.NoCache = False,
+    log: o.Log = None,
     out: o.Out = "results/lr_band",
     fresh: o.Fresh = False,
     quick: o.Quick = False,

@@ -37,6 +37,7 @@ def main(
     jobs: o.Jobs = "auto",
     threads: o.Threads = 1,
     no_cache: o.NoCache = False,
+    log: o.Log = None,
     out: o.Out = "results/snapshot_ensemble",
     fresh: o.Fresh = False,
     quick: o.Quick = False,

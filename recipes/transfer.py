@@ -57,6 +57,7 @@ def main(
     jobs: o.Jobs = "auto",
     threads: o.Threads = 1,
     no_cache: o.NoCache = False,
+    log: o.Log = None,
     out: o.Out = "results/transfer",
     fresh: o.Fresh = False,
     quick: o.Quick = False,

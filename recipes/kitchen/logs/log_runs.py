@@ -24,7 +24,7 @@ from lrlab.recipes.kitchen.text import described, plural
 
 LOGGED = "logged.json"
 NOT_CURVES = {*KEY_COLUMNS, "step", "lr", "seconds"}  # columns of epochs.csv
-Said = dict[str, str]  # what the comparison says about an arm, such as {"verdict": "behind"}
+Said = dict[str, str]  # what the answer says of a run, such as {"verdict": "behind"}
 
 
 class NotLogged(UserError):
@@ -70,10 +70,32 @@ def open_writer(tool: str, folder: Path) -> Writer:
     return import_module(f"{__package__}.{tool}").open_writer(folder)
 
 
-def log_runs(store: Store, tool: str, verdicts: Mapping[tuple[int, str], Said]) -> str:
+def log_result(out: Path | str, result: Any, tool: str) -> None:
+    """Write the runs of the folder `out` to one of TRACKERS, and print where they are.
+
+    Every run has the recipe's answer, `result.verdict`, and the word for its arm where a table of the result has one.
+    Raises UserError if that is not possible.
+    """
+    table = getattr(result, "lrs", getattr(result, "summary", pd.DataFrame()))
+    with Store(out) as store:
+        runs = store.tables()[0]
+        said = {run_id: words | {"answer": result.verdict} for run_id, words in verdicts(runs, table).items()}
+        print(f"Logged: {log_runs(store, tool, said)}", flush=True)
+
+
+def verdicts(runs: pd.DataFrame, table: pd.DataFrame) -> dict[str, Said]:
+    "The verdict that the table has for the arm of each run, at its budget and LR if they differ there; by run id."
+    if not {"schedule", "verdict"} <= set(table):
+        return {run_id: {} for run_id in runs.run_id}
+    keys = ["schedule", *(name for name in ("budget", "lr_max") if name in table and table[name].nunique() > 1)]
+    found = runs[["run_id", *keys]].merge(table[[*keys, "verdict"]], how="left", on=keys)
+    return {row.run_id: {"verdict": row.verdict} if isinstance(row.verdict, str) else {} for row in found.itertuples()}
+
+
+def log_runs(store: Store, tool: str, said_of: Mapping[str, Said]) -> str:
     """Write what the tool does not have yet, and return a sentence that says where it is.
 
-    `verdicts` maps a budget and an arm to what is said of them. Raises NotLogged for what the tool raises.
+    `said_of` maps run ids to what is said of the runs. Raises NotLogged for what the tool raises.
     """
     file = store.out / LOGGED
     logged = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
@@ -82,7 +104,7 @@ def log_runs(store: Store, tool: str, verdicts: Mapping[tuple[int, str], Said]) 
     try:
         writer = open_writer(tool, store.out)
         for row in runs.to_dict("records"):
-            said = {"status": row["status"]} | verdicts.get((row["budget"], row["schedule"]), {})
+            said = {"status": row["status"]} | said_of.get(row["run_id"], {})
             entry, known = of_tool.get(row["run_id"], {}), None
             if entry.get("seconds") == row["seconds"]:  # else it was trained again
                 known = entry["name"]
@@ -103,7 +125,8 @@ def logged_run(store: Store, row: dict[str, Any], epochs: pd.DataFrame, said: Sa
     question, groups = store.manifest.question, store.manifest.groups
     asked = {name: value for name, value in question.items() if isinstance(value, (str, int, float))}
     own = {"schedule": row["schedule"], "lr_max": row["lr_max"], "seed": row["seed"], "epochs": row["budget"]}
-    call = question.get("schedules", {}).get(str(row["budget"]), {}).get(row["schedule"], row["schedule"])
+    calls = question.get("schedules", {})  # of compare, by budget
+    call = calls.get(str(row["budget"]), calls).get(row["schedule"], row["schedule"])
     final = {name: float(value) for name, value in row.items() if name not in (*own, "budget") and _is_number(value)}
     settings = {**asked, **own, "call": call, "recipe": store.manifest.recipe, "device": store.manifest.device or ""}
     found = curves(epochs, store.steps(row["run_id"]), groups)

@@ -10,10 +10,8 @@ import pandas as pd
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.figures.thumbnails import png_uri
 from lrlab.recipes.kitchen.learning_rates import plain
-from lrlab.recipes.kitchen.logs.log_runs import log_runs
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.store.manifest import Manifest
-from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.text import printable, typed_path
 from lrlab.recipes.studies.compare.advice import Advice
 
@@ -84,16 +82,6 @@ class Image(bytes):
 
     def __repr__(self) -> str:
         return f"<PNG of {len(self):,} bytes>"  # a notebook would save all of them as text
-
-
-def log_result(result: Result, tool: str) -> None:
-    "Write the runs to one of TRACKERS, and print where they are. Raises UserError if that is not possible."
-    verdicts = {
-        (int(row.budget), row.schedule): {"verdict": row.verdict, "answer": result.verdict}
-        for row in result.summary.itertuples()
-    }
-    with Store(result.out) as store:
-        print(f"Logged: {log_runs(store, tool, verdicts)}", flush=True)
 
 
 def run_table(runs: pd.DataFrame, summary: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:

@@ -29,6 +29,7 @@ class Answer:
     runs: pd.DataFrame
     summary: pd.DataFrame
     enough: int | None
+    verdict: str  # the answer in one sentence
     text: str
     stopped: bool = False  # by Ctrl-C
 
@@ -62,7 +63,7 @@ def redraw(store: Store, stopped: bool = False) -> Answer:
         *_unfinished(question, runs),
         f"Figure: {store.out / 'epochs.png'}",
     ]
-    return Answer(runs, summary, shortest, "\n".join(lines), stopped)
+    return Answer(runs, summary, shortest, f"{title}.", "\n".join(lines), stopped)
 
 
 def cost_of(store: Store, runs: pd.DataFrame) -> pd.DataFrame:

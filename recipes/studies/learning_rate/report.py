@@ -29,6 +29,7 @@ class Answer:
     runs: pd.DataFrame
     epochs: pd.DataFrame
     summary: pd.DataFrame
+    verdict: str  # the answer in one sentence
     text: str
 
 
@@ -57,7 +58,7 @@ def redraw(store: Store) -> Answer:
     if beside:
         write_atomically(store.out / "tutorial.txt", "\n".join([*beside, ""]))
     text = "\n".join([*lost, _text(summary, measure, beside, config, guess, title, store.out)])
-    return Answer(runs, epochs, summary, text)
+    return Answer(runs, epochs, summary, f"{title}.", text)
 
 
 def _guessing_loss(manifest: Manifest) -> float:

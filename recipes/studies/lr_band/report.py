@@ -28,6 +28,7 @@ class Answer:
     runs: pd.DataFrame
     lrs: pd.DataFrame
     bands: pd.DataFrame
+    verdict: str  # the answer in one sentence
     text: str
     stopped: bool = False  # by Ctrl-C
 
@@ -69,7 +70,7 @@ def redraw(store: Store, stopped: bool = False) -> Answer:
         *_unfinished(question, manifest.tuned, runs),
         f"Figure: {store.out / 'lr_band.png'}",
     ]
-    return Answer(runs, table, bands, "\n".join(lines), stopped)
+    return Answer(runs, table, bands, f"{title}.", "\n".join(lines), stopped)
 
 
 def rows_of(bands: pd.DataFrame, measure: Measure, on: str) -> str:

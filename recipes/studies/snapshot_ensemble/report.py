@@ -24,6 +24,7 @@ class Answer:
 
     summary: pd.DataFrame
     models: pd.DataFrame
+    verdict: str  # the answer in one sentence
     text: str
 
 
@@ -44,7 +45,7 @@ def redraw(store: Store) -> Answer:
     title = nothing_learned(summary.accuracy, majority_accuracy(config, Measure()), "model") or finding(summary)
     fig = figure.draw(models, summary, epochs, steps, plane, config, title)
     style.save(fig, store.out / "snapshot_ensemble.png")
-    return Answer(summary, models, "\n".join([*failures(runs), _text(summary, title, store.out)]))
+    return Answer(summary, models, f"{title}.", "\n".join([*failures(runs), _text(summary, title, store.out)]))
 
 
 def summarize(models: pd.DataFrame) -> pd.DataFrame:

@@ -25,6 +25,7 @@ class Answer:
     runs: pd.DataFrame
     summary: pd.DataFrame
     movement: pd.DataFrame
+    verdict: str  # the answer in one sentence
     text: str
 
 
@@ -40,7 +41,8 @@ def redraw(store: Store) -> Answer:
     title = nothing_learned(summary["mean"], majority_accuracy(config, Measure()), "arm") or finding(summary)
     drawn = figure.draw(runs, epochs, summary, moved, steps, config, title)
     style.save(drawn, store.out / "transfer.png")
-    return Answer(runs, summary, moved, "\n".join([*failures(all_runs), _text(runs, summary, moved, title, store)]))
+    text = "\n".join([*failures(all_runs), _text(runs, summary, moved, title, store)])
+    return Answer(runs, summary, moved, f"{title}.", text)
 
 
 def finding(summary: pd.DataFrame) -> str:

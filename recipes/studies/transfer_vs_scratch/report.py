@@ -26,6 +26,7 @@ class Answer:
 
     cells: pd.DataFrame
     runs: pd.DataFrame
+    verdict: str  # the answer in one sentence
     text: str
 
 
@@ -41,7 +42,7 @@ def redraw(store: Store) -> Answer:
     guessed = majority_accuracy(config, Measure())
     title = nothing_learned(cells.accuracy, guessed, "run") or finding(cells, guessed)
     style.save(figure.draw(cells, config, title), store.out / "transfer_vs_scratch.png")
-    return Answer(cells, runs, "\n".join([*failures(runs), _text(cells, title, guessed, store.out)]))
+    return Answer(cells, runs, f"{title}.", "\n".join([*failures(runs), _text(cells, title, guessed, store.out)]))
 
 
 def summarize(runs: pd.DataFrame) -> pd.DataFrame:

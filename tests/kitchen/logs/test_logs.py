@@ -16,9 +16,13 @@ from lrlab.recipes.kitchen.store.tables import RunKey, RunResult, RunRow
 ARMS = ("cosine", "OneCycle(pct_start=0.3)")
 
 
+def run_id(arm: str) -> str:
+    return f"run-of-{ARMS.index(arm)}"
+
+
 def result(arm: str, status: str = "ok", seconds: float = 1.5) -> RunResult:
     "A run of 4 steps in 2 epochs, with two layer groups."
-    key = RunKey(f"run-of-{ARMS.index(arm)}", arm, "1e-3", 0)
+    key = RunKey(run_id(arm), arm, "1e-3", 0)
     steps = [(step, step // 2, group, 1e-3 * 10**group, 0.9, 2.0 - step / 10) for step in range(4) for group in (0, 1)]
     epochs = pd.DataFrame(
         {
@@ -43,7 +47,7 @@ def store(tmp_path):
 
 
 def said(word: str) -> dict:
-    return {(2, arm): {"verdict": word} for arm in ARMS}
+    return {run_id(arm): {"verdict": word} for arm in ARMS}
 
 
 class Notebook:
@@ -79,15 +83,26 @@ def test_a_run_has_its_settings_curves_and_verdict(store, notebook):
     assert curves[4] == {"epoch": 2, "train_loss": 1.7, "accuracy": 0.75, "f1": 0.6}, "a loss of nan is omitted"
 
 
+def test_the_verdict_of_a_run_is_that_of_its_arm_at_its_budget_and_lr():
+    runs = pd.DataFrame({"run_id": list("abc"), "schedule": ["x", "x", "y"], "budget": [1, 2, 3], "lr_max": "1e-3"})
+    by_budget = pd.DataFrame({"schedule": ["x", "x", "y"], "budget": [1, 2, 3], "verdict": ["open", "best", math.nan]})
+    assert logs.verdicts(runs, by_budget) == {"a": {"verdict": "open"}, "b": {"verdict": "best"}, "c": {}}
+    one_budget = pd.DataFrame({"schedule": ["x", "y"], "budget": 3, "verdict": ["best", "behind"]})
+    assert [own["verdict"] for own in logs.verdicts(runs, one_budget).values()] == ["best", "best", "behind"]
+    by_lr = pd.DataFrame({"schedule": "x", "lr_max": ["1e-2", "1e-3"], "verdict": ["costly", "safe"]})
+    assert logs.verdicts(runs, by_lr) == {"a": {"verdict": "safe"}, "b": {"verdict": "safe"}, "c": {}}
+    assert logs.verdicts(runs, pd.DataFrame({"model": ["x"]})) == {"a": {}, "b": {}, "c": {}}
+
+
 def test_only_what_is_new_is_written(store, notebook):
     logs.log_runs(store, "tensorboard", said("open"))
     logs.log_runs(store, "tensorboard", said("open"))
     assert len(notebook.told) == 2
-    logs.log_runs(store, "tensorboard", said("open") | {(2, "cosine"): {"verdict": "best"}})
+    logs.log_runs(store, "tensorboard", said("open") | {run_id("cosine"): {"verdict": "best"}})
     run, known = notebook.told[2]
     assert len(notebook.told) == 3 and known == f"name of {run.name}" and run.said["verdict"] == "best"
     store.write_run(result("cosine", seconds=2.5))  # trained again, because its process was killed
-    logs.log_runs(store, "tensorboard", said("open") | {(2, "cosine"): {"verdict": "best"}})
+    logs.log_runs(store, "tensorboard", said("open") | {run_id("cosine"): {"verdict": "best"}})
     assert len(notebook.told) == 4 and notebook.told[3][1] is None
     logs.log_runs(store, "wandb", said("open"))
     assert len(notebook.told) == 6, "another tracker has none of them"

@@ -64,7 +64,7 @@ def test_a_tracker_that_fails_does_not_hide_the_answer(first, monkeypatch, capsy
     monkeypatch.setattr(study, "answer", lambda *_: first)
     monkeypatch.setattr(log_runs, "open_writer", full_disk)
     with pytest.raises(log_runs.NotLogged, match="no room left"):
-        compare.main(data="digits", log="tensorboard")
+        compare.main(data="digits", log="tensorboard", out=first.out)
     assert first.text in capsys.readouterr().out
 
 

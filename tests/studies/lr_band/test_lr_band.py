@@ -209,10 +209,14 @@ def test_what_cannot_run_is_refused_before_anything_is_written(changes, says, tm
 
 def test_the_recipe(tmp_path, capsys):
     options = "--data digits:60 --size 8 --bs 6 --epochs 1 --seeds 1 --points 3 --lr-max 1e-2 --schedules linear"
-    assert cli.main(["lr-band", *options.split(), "--jobs", "1", "--out", str(tmp_path / "out")]) == 0
+    options += " --jobs 1 --log tensorboard"
+    assert cli.main(["lr-band", *options.split(), "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     assert "1 seed cannot decide which LRs are safe" in printed and "has the best mean of 1 seed" in printed
     assert (tmp_path / "out" / "lr_band.png").exists()
+    runs = json.loads((tmp_path / "out" / "logged.json").read_text())["tensorboard"].values()
+    assert {run["said"]["answer"] for run in runs} == {"1 seed cannot decide which LRs are safe."}
+    assert {run["said"]["verdict"] for run in runs} == {"best", "open"}
 
 
 def test_compare_tells_the_bands_of_the_runs_that_tuned_its_lrs():
