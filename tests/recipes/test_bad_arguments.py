@@ -36,7 +36,7 @@ BAD = {
         ("empty", "no images found"),
         ("one_class", "only one class"),
         ("file.txt", "a file; expected a folder"),
-        ("loose", "lie outside class folders"),
+        ("loose", "lies? outside class folders"),
         ("\x1b[2Jred", r"\ufffd\[2Jred: no such folder"),
     ],
     "arch": [

@@ -121,7 +121,7 @@ def interrupt_twice(command: Command) -> str:
     if command.process.poll() is None:
         os.killpg(command.process.pid, signal.SIGINT)
     code, output = command.end()
-    assert code == 130 and "Traceback" not in output and "the same command continues" in output.lower(), output
+    assert code == 130 and "Traceback" not in output and "\nStopped" in output, output
     return output
 
 

@@ -11,7 +11,7 @@ from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.store.tables import RunResult
 from lrlab.recipes.studies.best.features import split_head
 from lrlab.recipes.studies.best.plan import MOST_EPOCHS
-from lrlab.recipes.studies.best.timed import CycleByTheClock, fit_until
+from lrlab.recipes.studies.best.timed import CycleByTheClock, TimeLimit, fit_until
 
 
 def put_head(learn: Any, head: nn.Sequential) -> None:
@@ -19,11 +19,17 @@ def put_head(learn: Any, head: nn.Sequential) -> None:
     split_head(learn.model[1])[1].load_state_dict(head.state_dict())
 
 
-def train_layers(run: Run, learn: Any) -> RunResult:
-    "All layers for the epochs of the run, from the learner's present weights."
-    recording = Recording()
+def train_layers(run: Run, learn: Any, has_time: Callable[[], bool]) -> RunResult:
+    """All layers for the epochs of the run, from the learner's present weights.
+
+    Raises TimeoutError where `has_time` says before a batch that there is none left.
+    """
+    recording, limit = Recording(), TimeLimit(has_time)
+    cbs = [*recording.callbacks(), limit]
     with learn.no_bar(), learn.no_logging():
-        learn.fit_schedule(run.epochs, run.schedule, lr_max=run.lr_max.to_fastai(), cbs=recording.callbacks())
+        learn.fit_schedule(run.epochs, run.schedule, lr_max=run.lr_max.to_fastai(), cbs=cbs)
+    if limit.is_over:
+        raise TimeoutError("this machine became slower, and there is no time for the rest of this training")
     return recording.result(run)
 
 

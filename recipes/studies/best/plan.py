@@ -33,6 +33,7 @@ MOST_FEATURES_SHARE = 0.7  # of the time, with the test; images that would come 
 VIEWS = 2  # of an image that may be mirrored
 HEAD_SHARE = 0.2  # of the time, for all heads; the rest of their seeds are not trained then
 TRIAL_SHARE = 0.3  # of the time that is left after the heads
+MOST_TRIAL_SHARE = 0.6  # the same where the machine became slower: a trial ends there, unfinished
 TRIAL_STEPS, TRIAL_EPOCHS = 300, 4  # of a trial at least: of several seeds, and of a single one
 LEAST_EPOCHS, LEAST_STEPS = 1.0, 200  # of all layers in the final training: with fewer steps the head alone is better
 MOST_EPOCHS = 30  # of all layers; more time than that is not used

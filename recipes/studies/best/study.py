@@ -181,28 +181,32 @@ def choose_layers(work: Work, head_lr: float) -> plan.Layers:
         return plan.untried_layers(left, work.speed, n_train, work.features.bs)
     with work.journal.step(LAYERS) as step:
         lrs = [LearningRate(lr, lr / plan.DIVISOR, is_slice=True) for lr in trials.lrs]
-        task = partial(train_trial, work=work, head_lr=head_lr)
+        least_left = (1 - plan.MOST_TRIAL_SHARE) * left
+        has_time = lambda: work.journal.budget.for_training() > least_left  # noqa: E731
+        task = partial(train_trial, work=work, head_lr=head_lr, has_time=has_time)
         rows = [row for row in work.study.store.complete().values() if row.schedule == head_arm(head_lr)]
         rows = [row for row in rows if row.seed in trials.seeds]
-        for seed in trials.seeds:
-            for lr in lrs:
+        for number, (seed, lr) in enumerate(product(trials.seeds, lrs)):
+            if number < len(lrs) or has_time():
                 run = Run(layers_arm(lr.peak), OneCycle(), lr, seed, trials.epochs)
                 rows.append(train_one(work, run, task))
         table = judge(rows)
         found = plan.decide_layers(table, {layers_arm(lr.peak): lr.peak for lr in lrs})
         step.evidence = f"{plural(trials.epochs, 'epoch')}, {plural(len(trials.seeds), 'seed')}: {describe(table)}"
+        if lost := [row.error for row in rows if row.error]:
+            step.evidence += f" ({lost[0].removeprefix('TimeoutError: ')})"
         step.decision, step.facts = found.words, found._asdict()
     return found
 
 
-def train_trial(run: Run, _: Any, work: Work, head_lr: float) -> RunResult:
+def train_trial(run: Run, _: Any, work: Work, head_lr: float, has_time: Callable[[], bool]) -> RunResult:
     "All layers of a new model, starting from a head that is trained with the seed of the run."
     head, _result = train_head(
         Run("head", run.schedule, LearningRate(head_lr), run.seed, plan.HEAD_EPOCHS), work.features
     )
     learn = work.study.workload.learner(run.seed, work.images)
     put_head(learn, head)
-    return train_layers(run, learn)
+    return train_layers(run, learn, has_time)
 
 
 def train_one(work: Work, run: Run, task: Callable[[Run, Any], RunResult]) -> RunRow:
@@ -221,7 +225,9 @@ def judge(rows: list[RunRow]) -> pd.DataFrame:
 
 def describe(table: pd.DataFrame) -> str:
     "Every arm with its mean and its word."
-    return "; ".join(f"{row.schedule} {percent(row['mean'])} % ({row.verdict})" for _, row in table.iterrows())
+    means = [f"{percent(mean)} % ({verdict})" for mean, verdict in zip(table["mean"], table.verdict, strict=True)]
+    shown = ["not finished" if n == 0 else mean for n, mean in zip(table.n, means, strict=True)]
+    return "; ".join(f"{name} {what}" for name, what in zip(table.schedule, shown, strict=True))
 
 
 def head_arm(lr: float) -> str:

@@ -40,6 +40,20 @@ class CycleByTheClock(QuickCallback):
         self.tell(share)
 
 
+class TimeLimit(QuickCallback):
+    "Ends the fit where `has_time()` is false, which is asked every eighth step. `is_over` tells whether it has."
+
+    run_valid = False
+
+    def __init__(self, has_time: Callable[[], bool]):
+        self.has_time, self.is_over = has_time, False
+
+    def before_batch(self):
+        if self.train_iter % 8 == 0 and not self.has_time():
+            self.is_over = True
+            raise CancelFitException()
+
+
 def fit_until(
     learn: Learner, lr: float | slice, epochs: int, cycle: CycleByTheClock, cbs: Sequence[Callback] = ()
 ) -> tuple[float, str | None]:

@@ -229,6 +229,24 @@ def test_the_cycle_ends_when_the_time_does(ticks):
     assert 60 < elapsed <= 60 + 3 * max(ticks)
 
 
+def test_a_trial_that_is_much_slower_than_planned_is_cut_in_time(ask, tmp_path, few_heads):
+    "Three times as slow as measured: the trial ends in a sentence, and the command on time."
+    clock = Clock(0.2)
+    limit = layers.TimeLimit
+
+    class Slow(limit):
+        def before_batch(self):
+            clock.now += 0.6
+            super().before_batch()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layers, "TimeLimit", Slow)
+        found = ask(tmp_path, minutes=1.0, clock=clock)
+    assert clock.now <= 60 and (tmp_path / "model.pkl").exists()
+    step = next(step for step in found.steps if step.name == "All layers")
+    assert "not finished (this machine became slower" in step.evidence
+
+
 def test_a_few_epochs_are_the_end_where_there_is_more_time():
     from fastai.test_utils import synth_learner
 

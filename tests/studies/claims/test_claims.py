@@ -267,9 +267,9 @@ def test_default_data_that_are_not_there_are_named_and_left_out(monkeypatch, cap
 def test_the_finding_counts_claims_that_two_data_sets_decide():
     table = pd.DataFrame({"claim": ["a", "a", "b", "b"], "workload": ["x", "y"] * 2})
     title = claims_page.finding(table.assign(verdict=[HOLDS, FAILS, HOLDS, UNDECIDED]))
-    assert title == "Of 2 claims, 1 are decided on two data sets or more"
+    assert title == "Of 2 claims, 1 is decided on two data sets or more"
     alone = table[table.workload == "x"].assign(verdict=[HOLDS, UNDECIDED])
-    assert claims_page.finding(alone) == "Of 2 claims, 1 are decided"
+    assert claims_page.finding(alone) == "Of 2 claims, 1 is decided"
 
 
 def test_tiny_images_are_not_asked_about_pretraining(tmp_path, capsys):
