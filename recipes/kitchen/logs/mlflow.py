@@ -1,12 +1,14 @@
 """MLflow: one run for each run, with its arm as a tag. Without `MLFLOW_TRACKING_URI`, in the results folder."""
 
 import os
+import re
 import time
 from pathlib import Path
 
 from lrlab.recipes.kitchen.logs.log_runs import LoggedRun
 
 BATCH = 1000  # metrics that one call may log
+LONGEST = 250  # characters of a metric's name
 
 
 class MLflow:
@@ -34,11 +36,20 @@ class MLflow:
         now = int(1000 * time.time())
         points = [(step, name, value) for step, values in run.curves for name, value in values.items()]
         points += [(0, f"final/{name}", value) for name, value in run.final.items()]
-        metrics = [self.mlflow.entities.Metric(name, value, now, step) for step, name, value in points]
+        metrics = [self.mlflow.entities.Metric(_allowed(name), value, now, step) for step, name, value in points]
         for start in range(0, len(metrics), BATCH):
             self.client.log_batch(made, metrics=metrics[start : start + BATCH])
         self.client.set_terminated(made, "FINISHED" if run.is_finished else "FAILED")
         return made
+
+
+def _allowed(name: str) -> str:
+    """A metric's name in the characters that MLflow takes.
+
+    >>> _allowed("f1(macro)"), _allowed("top 5/<lambda>")
+    ('f1_macro_', 'top 5/_lambda_')
+    """
+    return re.sub(r"[^\w./: -]+", "_", name)[:LONGEST]
 
 
 open_writer = MLflow
