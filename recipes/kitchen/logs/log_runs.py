@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.machine.optional_packages import is_installed, remedy
+from lrlab.recipes.kitchen.machine.optional_packages import require
 from lrlab.recipes.kitchen.store.files import write_atomically
 from lrlab.recipes.kitchen.store.store import Store
 from lrlab.recipes.kitchen.store.tables import KEY_COLUMNS
@@ -59,9 +59,8 @@ class Writer(Protocol):
 
 
 def check_tracker(tool: str) -> None:
-    "Raise UserError that names the extra if the package of one of TRACKERS is missing."
-    if not is_installed(tool):
-        raise UserError(f"`log` {tool} needs the package {tool}: {remedy(tool)}")
+    "Raise UserError that names the extra if the package of one of TRACKERS is missing or cannot be imported."
+    require(tool, f"`log` {tool}")
 
 
 def open_writer(tool: str, folder: Path) -> Writer:
