@@ -115,7 +115,7 @@ REFUSED = {  # what is done to a healthy folder, and the sentence that it gives
     ),
     "train and valid differ": (
         lambda f: split_of(f, train=["cat", "dog"], valid=["cat", "dogs"]),
-        "class dogs has no training images, only valid images; did you mean dog\\?",
+        "class dogs has no training images, only validation images; did you mean dog\\?",
     ),
     "valid is empty": (
         lambda f: (split_of(f, train=["cat", "dog"]), (f / "valid" / "cat").mkdir(parents=True)),

@@ -55,15 +55,16 @@ def list_folder(folder: Path) -> Listing:
         raise UserError(f"`data` {folder}: {where} cannot be read ({error.strerror or error})") from error
 
 
-def list_splits(folder: Path, splits: dict[str, Path], remarks: Sequence[str] = ()) -> Listing:
-    "List the images of one folder per split, each with one folder per class; `folder` stands for them in errors."
+def list_splits(folder: Path, splits: dict[str, Path], remarks: Sequence[str] = (), option: str = "data") -> Listing:
+    "List the images of one folder per split, each with one folder per class. Errors name the `folder` and its option."
+    subject = f"`{option}` {folder}"
     for where in splits.values():
         refuse_targets(where)
     found = {split: _files_by_class(where) for split, where in splits.items()}
     classes = tuple(sorted({c for by_class in found.values() for c, files in by_class.items() if files}))
-    _check(folder, splits, found, classes)
+    _check(subject, folder, splits, found, classes)
     rows = [(file, c, split) for split, by_class in found.items() for c in classes for file in by_class.get(c, ())]
-    return Listing.of(f"`data` {folder}", rows, [*remarks, *_excluded(splits, found, classes)])
+    return Listing.of(subject, rows, [*remarks, *_excluded(splits, found, classes)])
 
 
 def _splits(folder: Path) -> tuple[dict[str, Path], list[str]]:
@@ -134,22 +135,22 @@ def _raise(error: OSError):
     raise error
 
 
-def _check(folder: Path, splits: dict[str, Path], found: dict[str, FilesByClass], classes: tuple[str, ...]) -> None:
+def _check(
+    subject: str, folder: Path, splits: dict[str, Path], found: dict[str, FilesByClass], classes: tuple[str, ...]
+) -> None:
     if not classes:
-        raise UserError(f"`data` {folder}: no images found; {_describe_contents(folder)}{_name_table(folder)}")
+        raise UserError(f"{subject}: no images found; {_describe_contents(folder)}{_name_table(folder)}")
     if len(classes) == 1:
         inside = Path(os.path.commonpath([file.parent for by_class in found.values() for file in by_class[classes[0]]]))
         has_more = WHOLE in found and len(subfolders(inside)) > 1
         hint = f"; did you mean `data` {printable(inside)}?" if has_more else _name_table(folder)
-        raise UserError(
-            f"`data` {folder}: only one class ({classes[0]}) has images; a classifier needs at least two{hint}"
-        )
+        raise UserError(f"{subject}: only one class ({classes[0]}) has images; a classifier needs at least two{hint}")
     for split, by_class in found.items():
         if not any(by_class.values()):
             loose = " in class folders" if _loose_images(splits[split]) else ""
-            raise UserError(f"`data` {folder}: {splits[split]} has no images{loose}")
+            raise UserError(f"{subject}: {splits[split]} has no images{loose}")
     if WHOLE in found and all(len(files) < 2 for files in found[WHOLE].values()):
-        raise UserError(f"`data` {folder}: one image per class leaves none for validation")
+        raise UserError(f"{subject}: one image per class leaves none for validation")
 
 
 def _loose_images(folder: Path) -> list[Path]:

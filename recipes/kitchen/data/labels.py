@@ -41,7 +41,7 @@ def load_source(source: ImageSource, size: int, cache: bool, count: int | None =
         _refuse_nested(folders)
         options |= {name: printable(folder) for name, folder in folders.items()}
         shown = folders["train"]
-        root, listing = Path(shown.anchor), list_splits(shown, folders)
+        root, listing = Path(shown.anchor), list_splits(shown, folders, option="train")
     elif source.labels:
         table, columns = find_table(source.labels)
         options["labels"] = printable(f"{table}:{','.join(columns)}" if columns else table)

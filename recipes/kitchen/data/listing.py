@@ -10,7 +10,7 @@ import numpy as np
 from lrlab.recipes.kitchen.data.decode import decode_images
 from lrlab.recipes.kitchen.data.image_set import Card, ImageSet, called_a_part, sample_splits, stratified_split
 from lrlab.recipes.kitchen.errors import UserError
-from lrlab.recipes.kitchen.text import did_you_mean, name_some, plural, printable, show_share
+from lrlab.recipes.kitchen.text import did_you_mean, listed, name_some, plural, printable, show_share
 
 MAX_UNREADABLE = 0.05  # of all files: beyond this share, the rest does not stand for the dataset
 SPLITS = ("train", "valid", "test")
@@ -42,7 +42,7 @@ class Listing:
         untrained = [name for name in classes if name not in trained]
         if untrained:
             hint = did_you_mean(untrained[0], sorted(trained))
-            where = name_some(sorted({split for _, label, split in rows if label == untrained[0]}))
+            where = listed(sorted({split.replace("valid", "validation") for _, c, split in rows if c == untrained[0]}))
             raise UserError(f"{subject}: class {untrained[0]} has no training images, only {where} images{hint}")
         if "valid" not in splits:
             splits = ["valid" if split == "test" else split for split in splits]

@@ -149,6 +149,9 @@ def test_a_folder_for_each_split(tmp_path):
         load(image_source(None, train=str(tmp_path / "here/learning"), valid=str(tmp_path / "nowhere")))
     with pytest.raises(UserError, match="`valid` .*learning/left: lies in `train`, where every folder is a class"):
         load(image_source(None, train=str(tmp_path / "here/learning"), valid=str(tmp_path / "here/learning/left")))
+    (tmp_path / "there/left").rename(tmp_path / "there/up")
+    with pytest.raises(UserError, match="`train` .*learning: class up has no training images, only validation images"):
+        load(image_source(None, train=str(tmp_path / "here/learning"), valid=str(tmp_path / "there")))
 
 
 @pytest.mark.parametrize(
