@@ -35,11 +35,11 @@ def mean_interval(values, level: float = LEVEL) -> tuple[float, float, float]:
 def difference_interval(differences, level: float = LEVEL) -> tuple[float, float, float]:
     """Mean paired difference and its t interval.
 
-    The interval of equal differences is unknown (nan), as that of equal values. Differences that are all zero have an
-    interval of no width.
+    The interval of equal differences is unknown (nan), as that of equal values. Three or more differences that are all
+    zero have an interval of no width.
     """
     mean, low, high = mean_interval(differences, level)
-    if len(differences) < 2 or not has_no_spread(differences):
+    if len(differences) < FEWEST_SEEDS or not has_no_spread(differences):
         return mean, low, high
     return (mean, mean, mean) if abs(mean) < NO_SPREAD else (mean, np.nan, np.nan)
 

@@ -6,7 +6,7 @@ import pandas as pd
 from lrlab.recipes.kitchen.errors import UserError
 from lrlab.recipes.kitchen.stats.decide import COLUMNS as DECISION
 from lrlab.recipes.kitchen.stats.decide import decide
-from lrlab.recipes.kitchen.stats.intervals import LEVEL, difference_interval, holm_levels, paired_p
+from lrlab.recipes.kitchen.stats.intervals import FEWEST_SEEDS, LEVEL, difference_interval, holm_levels, paired_p
 from lrlab.recipes.kitchen.stats.measures import COLUMNS, Measure
 from lrlab.recipes.kitchen.store.tables import RUN_COLUMNS
 
@@ -82,7 +82,7 @@ def _differences(runs: pd.DataFrame, schedules: list[str], reference: str, judge
     values = runs.pivot(index="seed", columns="schedule", values=Measure.of(judge).name)
     unknown = pd.Series(np.nan, values.index)
     pairs = {name: (values[name] - values.get(reference, unknown)).dropna().to_numpy() for name in schedules}
-    pairs[reference] = np.zeros(2)  # no test, and no width
+    pairs[reference] = np.zeros(FEWEST_SEEDS)  # no test, and no width
     levels = holm_levels([paired_p(pairs[name]) for name in schedules], level)
     ends = [difference_interval(pairs[name], own) for name, own in zip(schedules, levels, strict=True)]
     return dict(zip(("diff", "diff_low", "diff_high"), map(list, zip(*ends, strict=True)), strict=True))

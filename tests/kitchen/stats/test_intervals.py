@@ -79,4 +79,5 @@ def test_equal_values_have_no_interval(recwarn):
         assert mean == pytest.approx(values[0], abs=1e-7) and np.isnan([low, high]).all()
     assert intervals.mean_interval([2e-7, 3e-7, 4e-7])[1] < 2e-7  # a small measure has a small spread
     assert intervals.difference_interval([0.0] * 3) == (0.0, 0.0, 0.0)
+    assert np.isnan(intervals.difference_interval([0.0] * 2)[1:]).all()  # two seeds cannot show that arms are equal
     assert not recwarn.list
