@@ -1,5 +1,7 @@
 """The parts of captions that several figures share."""
 
+import pandas as pd
+
 from lrlab.recipes.kitchen.text import listed, plural
 
 AUGMENTED = {"none": "no augmentation", "flips": "random flips", "fastai": "fastai's aug_transforms"}
@@ -24,6 +26,15 @@ def workload_caption(config: dict) -> str:
     seeds = f", {plural(len(question['seeds']), 'seed')}" if "seeds" in question else ""
     model = f"{question['arch']}{training_words(question)}"
     return f"{data_caption(config['data'])}, {model}, batch size {question['bs']}{seeds}"
+
+
+def if_shown(lows: pd.Series, words: str) -> str:
+    """The words about intervals; empty where every lower end is unknown, as with two seeds.
+
+    >>> if_shown(pd.Series([0.7, None]), "Bars: intervals."), if_shown(pd.Series([None, None]), "Bars: intervals.")
+    ('Bars: intervals.', '')
+    """
+    return words if lows.notna().any() else ""
 
 
 def loss_name(config: dict) -> str:

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lrlab.recipes.kitchen.figures import style
-from lrlab.recipes.kitchen.figures.captions import workload_caption
+from lrlab.recipes.kitchen.figures.captions import if_shown, workload_caption
 from lrlab.recipes.kitchen.learning_rates import format_number
 from lrlab.recipes.kitchen.stats.intervals import mean_interval
 from lrlab.recipes.kitchen.stats.measures import Measure
@@ -40,11 +40,11 @@ def draw(
     values.set(xlabel="epochs of the run (log scale)", ylabel=f"{on} {measure.label}")
     values.legend(fontsize=9, frameon=False, loc="upper right" if measure.lower_is_better else "lower right")
     _lrs(lrs, steps, config["steps_per_epoch"])
-    style.frame(fig, title, caption(config, runs))
+    style.frame(fig, title, caption(config, runs, table))
     return fig
 
 
-def caption(config: dict, runs: pd.DataFrame) -> str:
+def caption(config: dict, runs: pd.DataFrame, table: pd.DataFrame) -> str:
     "Data, model, n, the schedule with its LR, and how to read the figure."
     question, lr = config["question"], runs[runs.schedule == COOLDOWN].lr_max.iloc[0]
     tolerated = Measure.of_question(question).tolerance_words(question.get("tolerance"))
@@ -56,9 +56,9 @@ def caption(config: dict, runs: pd.DataFrame) -> str:
     lost = f" {plural(diverged, 'run')} diverged." if diverged else ""
     return (
         f"{workload_caption(config)}. One trunk a seed with a constant LR, and a cooldown (1-sqrt, the last fifth) for "
-        f"each number of epochs: {question['schedule']}, lr_max {lr} for all, {chosen}. Bars: 95 % intervals over "
-        f"seeds; small marks: seeds. Grey: within {tolerated} of the best mean. Decided by a multiple comparison with "
-        f"the best, paired by seed.{lost}"
+        f"each number of epochs: {question['schedule']}, lr_max {lr} for all, {chosen}. "
+        f"{if_shown(table.low, 'Bars: 95 % intervals over seeds. ')}Small marks: seeds. Grey: within {tolerated} of "
+        f"the best mean. Decided by a multiple comparison with the best, paired by seed.{lost}"
     )
 
 

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lrlab.recipes.kitchen.figures import style
-from lrlab.recipes.kitchen.figures.captions import loss_name, workload_caption
+from lrlab.recipes.kitchen.figures.captions import if_shown, loss_name, workload_caption
 from lrlab.recipes.kitchen.learning_rates import format_number
 from lrlab.recipes.kitchen.text import plural, show_share
 
@@ -38,12 +38,15 @@ def draw(
         _plane(picture, *plane)
     else:
         picture.set_visible(False)
+    of_plane = (
+        f" Plane: seed {question['seeds'][0]}. A path leaves the plane, so its projection is drawn. "
+        "One unit is the distance between the first two snapshots shown."
+    )
     caption = (
-        f"{workload_caption(config)}, {plural(question['epochs'], 'epoch')} each, lr_max "
-        f"{format_number(lr_max)}. Bars: 95 % intervals over seeds. Small dots: seeds. Points: "
+        f"{workload_caption(config)}, {plural(question['epochs'], 'epoch')} each, lr_max {format_number(lr_max)}. "
+        f"{if_shown(summary.accuracy_low, 'Bars: 95 % intervals over seeds. ')}Small dots: seeds. Points: "
         "differences to the cosine run, paired by seed. The ensemble averages the predictions of the snapshots, the "
-        f"average their weights. Plane: seed {question['seeds'][0]}. A path leaves the plane, so its projection is "
-        "drawn. One unit is the distance between the first two snapshots shown."
+        f"average their weights.{of_plane if plane else ''}"
     )
     style.frame(fig, title, caption)
     return fig

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lrlab.recipes.kitchen.figures import style
-from lrlab.recipes.kitchen.figures.captions import data_caption, training_words
+from lrlab.recipes.kitchen.figures.captions import data_caption, if_shown, training_words
 from lrlab.recipes.kitchen.text import plural, show_share
 from lrlab.recipes.studies.transfer.arms import ARMS, against_slice
 
@@ -41,6 +41,7 @@ def draw(
         words = {"fontsize": 9.5, "fontweight": "bold", "color": style.text_colour(look[arm][0])}
         lrs.set_title(f"{arm}\n{HINTS[arm]}", **words)
         _lrs(lrs, steps[arm], colours)
+        lrs.set_xlabel("epoch" if arm == "scratch" else "epoch after the head's", fontsize=9)
         _movement(movement, moved[moved.schedule == arm], colours)
     axes[0, 0].set_ylabel("learning rate\n(log scale)")
     axes[1, 0].set_ylabel("weights moved,\nrelative L2 (log scale)")
@@ -50,19 +51,20 @@ def draw(
     curves, finals = below.subplots(1, 2)
     _curves(curves, epochs, order, look, config["data"]["majority"])
     _finals(finals, runs, summary, look)
-    style.frame(fig, title, _caption(config, int(summary.n.max())))
+    style.frame(fig, title, _caption(config, summary))
     return fig
 
 
-def _caption(config: dict, n: int) -> str:
+def _caption(config: dict, summary: pd.DataFrame) -> str:
     question = config["question"]
     return (
         f"{data_caption(config['data'])}, {question['arch']}{training_words(question)}, batch size {question['bs']}, "
-        f"{plural(n, 'seed')}. Every "
+        f"{plural(int(summary.n.max()), 'seed')}. Every "
         f"arm: 1 epoch of the head on the frozen body, then {plural(question['epochs'], 'epoch')} of 1cycle. scratch: "
         f"random weights, {plural(question['epochs'] + 1, 'epoch')}. Movement: ||after - before|| / ||before|| of a "
-        "group's weights over the arm's own epochs. Bars are means, dots the seeds. Accuracy: mean and 95 % interval "
-        "over seeds. Differences to the slice are paired by seed."
+        "group's weights over the arm's own epochs. Bars are means, dots the seeds. "
+        f"Accuracy: mean{if_shown(summary.low, ' and 95 % interval over seeds')}. "
+        "Differences to the slice are paired by seed."
     )
 
 
@@ -74,7 +76,6 @@ def _lrs(ax, steps: pd.DataFrame, colours: dict) -> None:
         same = group + 1 < lrs.shape[1] and np.allclose(lrs[:, group], lrs[:, -1], equal_nan=True)
         ax.plot(epoch, lrs[:, group], color=colours[list(colours)[-1]] if same else colour, lw=1.8, label=name)
     ax.set(yscale="log", xlim=(0, steps.epoch.nunique()))
-    ax.set_xlabel("epoch after the head's", fontsize=9)
     style.plain(ax, whole_epochs=True)
 
 

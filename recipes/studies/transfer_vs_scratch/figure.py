@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from lrlab.recipes.kitchen.figures import style
-from lrlab.recipes.kitchen.figures.captions import workload_caption
+from lrlab.recipes.kitchen.figures.captions import if_shown, workload_caption
 from lrlab.recipes.kitchen.learning_rates import format_number
 from lrlab.recipes.kitchen.text import show_share
 
@@ -28,7 +28,8 @@ def draw(cells: pd.DataFrame, config: dict, title: str) -> Figure:
     _cost(axes[2], cells)
     caption = (
         f"{workload_caption(config)}, 1cycle. All layers train from the first epoch on, pretrained ones at "
-        "slice(lr/100, lr). Cells: mean validation accuracy in percent, ± half of its 95 % interval. Framed: the best. "
+        "slice(lr/100, lr). Cells: mean validation accuracy in percent"
+        f"{if_shown(cells.accuracy_low, ', ± half of its 95 % interval')}. Framed: the best. "
         f"Always the most frequent class: {show_share(config['data']['majority'])}. A step costs the same from "
         "either start."
     )
