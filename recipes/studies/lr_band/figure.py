@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.figures.captions import workload_caption
 from lrlab.recipes.kitchen.learning_rates import format_number
+from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.summary import measured_on
@@ -17,6 +18,7 @@ from lrlab.recipes.studies.lr_band import words
 BLUE, ORANGE, GREEN = style.COLOURS[1], style.COLOURS[2], style.COLOURS[3]
 MOST_IN_A_ROW = 4  # panels
 ASIDE = 1.25  # the factor by which the shaded band is wider than the LRs at its ends
+MOST_BESIDE = 6  # LRs, whose labels fit beside each other
 FEW = 4  # LRs, in whose range the axis has hardly a power of ten
 ROOM = 12.0  # tolerances below the best mean that a panel shows; a tolerance could not be seen beside a run of chance
 LOOKS = {  # marker, face
@@ -89,7 +91,9 @@ def _panel(
     margin: float,
     found: LRSuggestion,
 ) -> None:
-    ax.axvspan(row.low / ASIDE, row.high * ASIDE, color=GREEN, alpha=0.18, lw=0, zorder=0)
+    is_decided = row.n >= FEWEST_SEEDS
+    if is_decided:
+        ax.axvspan(row.low / ASIDE, row.high * ASIDE, color=GREEN, alpha=0.18, lw=0, zorder=0)
     sign = 1 if measure.lower_is_better else -1
     ax.axhline(row["mean"] + sign * margin, color=style.LINE, lw=1, ls="--", zorder=1)
     worst = ax.get_ylim()[1 if measure.lower_is_better else 0]
@@ -104,15 +108,16 @@ def _panel(
     for lr, value, count in _beyond(table, is_beyond):
         ax.plot(lr, worst, "^" if measure.lower_is_better else "v", ms=8, color=BLUE, clip_on=False, zorder=3)
         label = f"{count} diverged" if pd.isna(value) else measure.with_unit(value)
-        place = {"xytext": (0, -24 if measure.lower_is_better else 9), "textcoords": "offset points", "ha": "center"}
-        ax.annotate(label, (lr, worst), fontsize=7.5, color=style.SOFT, va="center", **place)
+        y, va = (-9, "top") if measure.lower_is_better else (6, "bottom")
+        turned = {"rotation": 90 * (len(table) > MOST_BESIDE), "xytext": (0, y), "textcoords": "offset points"}
+        ax.annotate(label, (lr, worst), fontsize=7.5, color=style.SOFT, ha="center", va=va, **turned)
     ax.set_xlim(table.lr.min() / ASIDE**3, table.lr.max() * ASIDE**3)
     if table.lr.nunique() <= FEW:
         ax.set_xticks(table.lr, map(format_number, table.lr))
         ax.set_xticks([], minor=True)
     _suggestion(ax, found)
-    safe = words.span(row.low, row.high) if row.high > row.low else f"at {row.best} alone"
-    ax.set_title(f"{row.schedule}: safe {safe}", fontsize=10.5)
+    safe = "safe " + (words.span(row.low, row.high) if row.high > row.low else f"at {row.best} alone")
+    ax.set_title(f"{row.schedule}: {safe if is_decided else f'best mean at {row.best}'}", fontsize=10.5)
     if measure.is_share:
         style.in_percent(ax.yaxis)
     style.plain(ax)

@@ -11,6 +11,7 @@ from lrlab.recipes.kitchen.figures import style
 from lrlab.recipes.kitchen.learning_rates import LearningRate, acting_lr
 from lrlab.recipes.kitchen.stats.band import judge_lrs
 from lrlab.recipes.kitchen.stats.baseline import majority_accuracy, nothing_learned
+from lrlab.recipes.kitchen.stats.best import FEWEST_SEEDS
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.stats.measures import Measure
 from lrlab.recipes.kitchen.stats.summary import judged, measured_on, value_header
@@ -81,8 +82,8 @@ def rows_of(bands: pd.DataFrame, measure: Measure, on: str) -> str:
             "n": int(row.n),
             "best LR": row.best,
             value_header(measure, on): measure.show(row.mean),
-            "safe LRs": words.span(row.low, row.high).removeprefix("from "),
-            "wide": words.times_words(row.high / row.low),
+            "safe LRs": words.span(row.low, row.high).removeprefix("from ") if row.n >= FEWEST_SEEDS else "-",
+            "wide": words.times_words(row.high / row.low) if row.n >= FEWEST_SEEDS else "-",
             "LR sensitivity (95 %)": words.SENSITIVITY.show(*(getattr(row, name) for name in words.OWN)),
         }
         for row in bands.itertuples()
@@ -96,7 +97,8 @@ def use(bands: pd.DataFrame, store: Store) -> list[str]:
     lr = acting_lr(LearningRate.parse(row.best), store.manifest.groups)
     schedule, cbs = question["schedules"][row.schedule], "StopOnDivergence()"
     code = training_code(store.manifest.to_dict(), schedule, question["epochs"], lr, cbs)
-    more = f"The same command with --seeds {2 * len(question['seeds'])} adds seeds, which decide what is open."
+    enough = max(FEWEST_SEEDS, 2 * len(question["seeds"]))
+    more = f"The same command with --seeds {enough} adds seeds, which decide what is open."
     return [f"To train with {row.schedule} at its best LR:", "", textwrap.indent(code, "    "), "", more]
 
 

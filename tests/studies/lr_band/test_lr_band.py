@@ -217,6 +217,10 @@ def test_the_recipe(tmp_path, capsys):
     runs = json.loads((tmp_path / "out" / "logged.json").read_text())["tensorboard"].values()
     assert {run["said"]["answer"] for run in runs} == {"1 seed cannot decide which LRs are safe."}
     assert {run["said"]["verdict"] for run in runs} == {"best", "open"}
+    assert "one LR" not in printed, "no LR is called safe"
+    assert "with --seeds 3 adds seeds" in printed, "two would not decide either"
+    (panel,) = drawn(report.redraw, tmp_path / "out").axes
+    assert panel.get_title().startswith("linear: best mean at ") and not panel.patches
 
 
 def test_compare_tells_the_bands_of_the_runs_that_tuned_its_lrs():
