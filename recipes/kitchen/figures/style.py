@@ -85,12 +85,12 @@ def plain(ax, whole_epochs: bool = False) -> None:
 
 
 def as_percent(value: float, _position: int = 0) -> str:
-    """A share as a tick label says it.
+    """A share as a tick label says it; nothing where no share can be.
 
-    >>> as_percent(0.75), as_percent(0.775)
-    ('75 %', '77.5 %')
+    >>> as_percent(0.75), as_percent(0.775), as_percent(1.02)
+    ('75 %', '77.5 %', '')
     """
-    return f"{100 * value:g} %"
+    return f"{100 * value:g} %" if -1e-9 < value < 1 + 1e-9 else ""
 
 
 def dot_row(

@@ -39,8 +39,8 @@ def draw(
     else:
         picture.set_visible(False)
     of_plane = (
-        f" Plane: seed {question['seeds'][0]}. A path leaves the plane, so its projection is drawn. "
-        "One unit is the distance between the first two snapshots shown."
+        f" Plane: seed {question['seeds'][0]}, with new batch-norm statistics at every point. A path leaves the plane, "
+        "so its projection is drawn. One unit is the distance between the first two snapshots shown."
     )
     caption = (
         f"{workload_caption(config)}, {plural(question['epochs'], 'epoch')} each, lr_max {format_number(lr_max)}. "
