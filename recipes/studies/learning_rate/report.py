@@ -94,8 +94,10 @@ def finding(summary: pd.DataFrame, measure: Measure = Measure()) -> str:  # noqa
     means = finished.set_index("arm")[measure.name]
     best = means.idxmin() if measure.lower_is_better else means.idxmax()
     what, value = _what(finished, best, measure)
-    if best == "right":
-        return f"{what} is best here: {value}"
+    if means.get("right") == means[best]:
+        what, value = _what(finished, "right", measure)
+        word = "best" if (means == means[best]).sum() == 1 else "as good as any"
+        return f"{what} is {word} here: {value}"
     gain = abs(means[best] - means.get("right", np.nan))
     if best == "too long" and gain <= measure.margin(None, means[best]):
         (what, value), longer = _what(finished, "right", measure), finished.set_index("arm").epochs[best]

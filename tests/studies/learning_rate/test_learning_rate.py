@@ -122,6 +122,8 @@ def test_the_title_names_the_best_arm_also_where_it_is_not_the_right_one():
     assert lr_report.finding(summary.iloc[1:]) == "LR 3e-3 for 8 epochs is best here: 78.5 %"
     summary.loc[1, "accuracy"] = 0.795
     assert lr_report.finding(summary) == "LR 3e-3 for 8 epochs is enough: 79.5 %; 30 gain 0.1 points"
+    summary.loc[0, "accuracy"] = 0.795
+    assert lr_report.finding(summary) == "LR 3e-3 for 8 epochs is as good as any here: 79.5 %"
     assert lr_report.finding(summary.iloc[2:]) == "No run finished"
 
 
