@@ -113,10 +113,11 @@ def settle(question: Question, data: Any, learn: Learner) -> Question:
     steps = len(learn.dls.train)
     shortest = question.budgets[0]
     if shortest * steps < FEWEST_STEPS:
+        is_least = getattr(learn.dls.train, "bs", None) == 2  # batch norm needs two images
+        smaller = "" if is_least else ", or choose a smaller batch size"
         raise UserError(
             f"`epochs` {listed(question.budgets)}: a run needs at least {FEWEST_STEPS} steps for a cooldown, and "
-            f"{plural(shortest, 'epoch has', 'epochs have')} {shortest * steps}; list longer ones, or choose a smaller "
-            "batch size"
+            f"{plural(shortest, 'epoch has', 'epochs have')} {shortest * steps}; list longer ones{smaller}"
         )
     schedule = trapezoid(steps)
     if isinstance(question.workload, LearnerWorkload):

@@ -217,7 +217,8 @@ def with_schedule():
     ("changes", "says"),
     [
         ({"workload": LearnerWorkload(with_schedule)}, "no trunk to branch from: .*ParamScheduler"),
-        ({"workload": ImageWorkload("digits:60", size=8, bs=60)}, "needs at least 8 steps .* 1 epoch has 1"),
+        ({"workload": ImageWorkload("digits:60", size=8, bs=60)}, "at least 8 steps .* 1 epoch has 1; .* batch size"),
+        ({"workload": ImageWorkload("digits:10", size=8, bs=2)}, "at least 8 steps .*; list longer ones$"),
         ({"judge": Measure("dice")}, "`judge` dice: no run has it"),
     ],
 )
