@@ -88,9 +88,10 @@ def _text(table: pd.DataFrame, sure: float) -> str:
         }
         for row in read.to_dict("records")
     ]
-    lines = [text_table(rows), ""] if rows else []
-    n_unsure = int(read.unsure.sum()) if len(read) else 0
-    lines.append(f"{plural(len(read), 'image')}, {n_unsure} of them unsure: a probability below {100 * sure:g} %.")
+    lines = []
+    if rows:
+        unsure = f"{int(read.unsure.sum())} unsure: a probability below {100 * sure:g} %."
+        lines = [text_table(rows), "", f"{plural(len(rows), 'image')}, {unsure}"]
     if len(failed):
         named = [f"{row['file']} ({row['error']})" for row in failed.to_dict("records")]
         lines.append(f"Not read: {name_some(named, 20)}.")
