@@ -62,8 +62,10 @@ def _folder(name: str, argument: str) -> Path:
 
 
 def _refuse_nested(folders: dict[str, Path]) -> None:
-    "Raise UserError for a split within another one, where it would be a class."
+    "Raise UserError for a split that is another one, or lies within it, where it would be a class."
     for (name, inner), (other, outer) in permutations(folders.items(), 2):
+        if inner.resolve() == outer.resolve():
+            raise UserError(f"`{name}` {inner}: the same folder as `{other}`; expected one for each")
         if inner.resolve().is_relative_to(outer.resolve()):
             raise UserError(f"`{name}` {inner}: lies in `{other}`, where every folder is a class; move it out of there")
 

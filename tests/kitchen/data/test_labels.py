@@ -152,6 +152,8 @@ def test_a_folder_for_each_split(tmp_path):
     (tmp_path / "there/left").rename(tmp_path / "there/up")
     with pytest.raises(UserError, match="`train` .*learning: class up has no training images, only validation images"):
         load(image_source(None, train=str(tmp_path / "here/learning"), valid=str(tmp_path / "there")))
+    with pytest.raises(UserError, match="`train` .*there: the same folder as `valid`; expected one for each"):
+        load(image_source(None, train=str(tmp_path / "there"), valid=str(tmp_path / "elsewhere/../there")))
 
 
 @pytest.mark.parametrize(
