@@ -1,6 +1,7 @@
 """Results on disk. Every run has a folder of its own, and is complete if and only if its run.json is there."""
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ from lrlab.recipes.kitchen.store.tables import (
     run_table,
 )
 from lrlab.recipes.kitchen.text import first_line, plural, typed_path
+
+HASHED = {"pixels": "images or labels", "weights_sha256": "weights"}  # what a hash in a question is of
 
 
 def check_out(out: Path) -> None:
@@ -101,13 +104,12 @@ class Store:
         theirs, ours = self.manifest.question, json.loads(json.dumps(manifest.question, default=str))
         changed = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key) and key not in grows]
         if changed:
-            key, recipe = changed[0], self.manifest.recipe
-            held, asked = f"with {_setting(key, theirs)}", f"this command has {_setting(key, ours)}"
+            recipe, held = self.manifest.recipe, _difference(changed[0], theirs, ours)
             if recipe != manifest.recipe:
-                held, asked = f"of lrlab {recipe}", f"this is lrlab {manifest.recipe}"
+                held = f"of lrlab {recipe}, this is lrlab {manifest.recipe}"
             raise Refused(
-                f"`out` {self.out} holds results {held}, {asked}; choose another `out`, or `fresh` to start over (the "
-                "old one is kept)"
+                f"`out` {self.out} holds results {held}; choose another `out`, or `fresh` to start over (the old one "
+                "is kept)"
             )
         if theirs != ours:
             self.update(question=ours, command=manifest.command, date=manifest.date, commit=manifest.commit)
@@ -259,6 +261,19 @@ def _checked_epochs(table: pd.DataFrame, row: RunRow) -> pd.DataFrame:
     if list(table.columns[: len(EPOCH_COLUMNS)]) != EPOCH_COLUMNS or len(table) != row.epochs:
         raise ValueError("epochs.csv does not hold the run's epochs")
     return table
+
+
+def _difference(key: str, theirs: dict, ours: dict) -> str:
+    """How the results that a folder holds differ from those of a command. A hash says nothing to a person.
+
+    >>> _difference("bs", {"bs": 64}, {"bs": 32})
+    'with bs = 64, this command has bs = 32'
+    >>> _difference("pixels", {"pixels": "7d10bfb243e03ae0"}, {"pixels": "0903fa481cecb39f"})
+    'from before the images or labels changed'
+    """
+    if all(re.fullmatch("[0-9a-f]{12,}", str(question.get(key))) for question in (theirs, ours)):
+        return f"from before the {HASHED.get(key, key)} changed"
+    return f"with {_setting(key, theirs)}, this command has {_setting(key, ours)}"
 
 
 def _setting(name: str, question: dict) -> str:
