@@ -3,6 +3,7 @@
 import shutil
 from io import StringIO
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -129,6 +130,9 @@ def test_one_cycle_trains_and_tells(tmp_path, capsys):
         and f"valid loss {last.valid_loss:.4g}, accuracy {last.accuracy:.4g}, " in told
     )
     check_words(drawn(one_cycle_report.redraw, out))
+    epochs.assign(valid_loss=np.nan).to_csv(out / "epochs.csv", index=False)
+    assert drawn(one_cycle_report.redraw, out).get_suptitle() == "small diverged at lr_max 1e-2"
+    assert "It diverged" in one_cycle_report.redraw(Store(out)).text
 
 
 OWN = """

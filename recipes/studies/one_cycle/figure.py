@@ -31,7 +31,10 @@ def draw(epochs: pd.DataFrame, steps: pd.DataFrame, confusion: pd.DataFrame | No
         confusion_matrix(next(panels), confusion)
     question, last = config["question"], measure.with_unit(epochs[measure.column()].iloc[-1])
     what = last if measure.name == "accuracy" else f"{measure.label} {last}"
-    title = f"{question['arch']} reaches {what} after {plural(len(epochs), 'epoch')} at lr_max {config['lr_max']}"
+    reached = f"reaches {what} after {plural(len(epochs), 'epoch')}"
+    if not np.isfinite(epochs.valid_loss.iloc[-1]):
+        reached = "diverged"
+    title = f"{question['arch']} {reached} at lr_max {config['lr_max']}"
     note = f"{workload_caption(config)}, one run (seed {question['seed']}): no interval. fastai's fit_one_cycle."
     style.frame(fig, title, note)
     return fig
