@@ -12,7 +12,7 @@ from lrlab.recipes.kitchen.figures.captions import workload_caption
 from lrlab.recipes.kitchen.learning_rates import format_number
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.store.store import Store
-from lrlab.recipes.kitchen.text import text_table
+from lrlab.recipes.kitchen.text import listed, text_table
 from lrlab.recipes.studies.lr_find import figure
 
 
@@ -54,4 +54,8 @@ def _text(table: pd.DataFrame, found: LRSuggestion, out: Path) -> str:
     if found.lr:
         answer = f"lr_find suggests {found}: the valley rule, median over seeds.\n"
         answer += f"Use it: lr_max = {format_number(found.lr)}"
-    return "\n".join([text_table(rows) if rows else "", "", answer, f"Figure: {out / 'lr_find.png'}"]).lstrip()
+    silent = [rule for rule in figure.RULES if rule not in set(table.rule)]
+    told = [text_table(rows)] if rows else []
+    if rows and silent:
+        told.append(f"{listed(silent)} {'suggests' if len(silent) == 1 else 'suggest'} no LR.")
+    return "\n".join([*told, "", answer, f"Figure: {out / 'lr_find.png'}"]).lstrip()
