@@ -22,7 +22,7 @@ SPLIT_WORDS = {
     "test": {"test", "testing"},
 }
 FILLERS = {"set", "data", "dataset", "image", "images", "img", "imgs", "photos", "pictures", "split", "folder"}
-PARTS = re.compile(r"(cv|fold|split|part|partition|subset|shard|chunk|batch|k)[\W_]*\d+", re.IGNORECASE)
+PARTS = re.compile(r"(cv|fold|split|part|partition|subset|shard|chunk|batch)[\W_]*\d+|k[\W_]*\d", re.IGNORECASE)
 IMAGES = {"jpeg", "input", "inputs"}  # and the fillers
 TARGETS = {"mask", "masks", "label", "labels", "annotation", "annotations", "segmentation", "segmentations", "target"}
 TARGETS |= {"targets", "trimap", "trimaps", "gt", "ground", "truth", "groundtruth", "segmentationclass", "depth"}

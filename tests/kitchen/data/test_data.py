@@ -87,6 +87,12 @@ def test_one_folder_per_class_is_split_by_class(image_folder):
     assert np.array_equal(image_set.splits["valid"], again.splits["valid"])
 
 
+def test_a_letter_and_a_long_number_are_a_class_and_no_fold(tmp_path):
+    for name in ("k000", "k001"):
+        write_images(tmp_path / name, 8)
+    assert data.load_folder(tmp_path, 16).classes == ("k000", "k001")
+
+
 @pytest.mark.parametrize("names", [("train", "valid"), ("Train", "VAL"), ("training", "test")])
 def test_known_splits_are_kept(tmp_path, names):
     for split, count in zip(names, (8, 4), strict=True):
