@@ -90,7 +90,7 @@ def test_the_table_and_the_answer_name_one_median(folder, tmp_path):
     lrs = pd.DataFrame({"seed": [0, 1] * 2, "rule": ["valley"] * 2 + ["steep"] * 2, "lr": [1e-4, 1e-2, 1e-6, 1e-2]})
     lrs.to_csv(out / "suggestions.csv", index=False)
     text = lr_find_report.redraw(Store(out)).text
-    assert text.count("1.0e-03") == 1 and "suggests 1e-3 (1e-4 to 1e-2" in text and "1.0e-04" in text
+    assert text.count("    1e-3 ") == 1 and "suggests 1e-3 (1e-4 to 1e-2" in text and " 1e-4 " in text
     assert "\nslide and minimum suggest no LR.\n" in text
 
 

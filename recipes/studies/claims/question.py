@@ -77,7 +77,7 @@ def load(question: Question) -> tuple[Question, list[ImageSet]]:
         except UserError as error:
             if not question.skips_missing:
                 raise
-            print_note(str(workload.data), f"left out: {error}")
+            print_note(str(workload.data), f"excluded: {error}")
             continue
         there.append(workload)
     return replace(question, workloads=there), data
@@ -93,7 +93,7 @@ def check_groups(question: Question, data: list[ImageSet]) -> None:
     ]
     if "descent" in groups or any(map(question.groups_on, data)):
         for reason in reasons:
-            print_note("claims", f"{reason}; it is left out")
+            print_note("claims", f"{reason}; it is excluded")
         return
     if "transfer" in groups:
         sizes = ", ".join(f"{image_set.name} has {image_set.size}" for image_set in data)

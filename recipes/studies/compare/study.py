@@ -241,7 +241,7 @@ def distinct(
         if twin is None:
             curves[label] = curve
         else:
-            print(f"In {plural(budget, 'epoch')}, {label} has the same curve as {twin}: it is left out.")
+            print(f"In {plural(budget, 'epoch')}, {label} has the same curve as {twin}: it is excluded.")
     return {label: schedules[label] for label in curves}
 
 

@@ -43,9 +43,9 @@ def _text(table: pd.DataFrame, found: LRSuggestion, out: Path) -> str:
     rows = [
         {
             "rule": rule,
-            "lowest": f"{lrs.min():.1e}",
-            "median": f"{np.exp(np.log(lrs).median()):.1e}",  # on a log axis, as the suggestion's
-            "highest": f"{lrs.max():.1e}",
+            "lowest": _rounded(lrs.min()),
+            "median": _rounded(np.exp(np.log(lrs).median())),  # on a log axis, as the suggestion's
+            "highest": _rounded(lrs.max()),
             "n": len(lrs),
         }
         for rule, lrs in table.groupby("rule", sort=False).lr
@@ -59,3 +59,7 @@ def _text(table: pd.DataFrame, found: LRSuggestion, out: Path) -> str:
     if rows and silent:
         told.append(f"{listed(silent)} {'suggests' if len(silent) == 1 else 'suggest'} no LR.")
     return "\n".join([*told, "", answer, f"Figure: {out / 'lr_find.png'}"]).lstrip()
+
+
+def _rounded(lr: float) -> str:
+    return format_number(float(f"{lr:.1e}"))

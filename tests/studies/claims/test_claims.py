@@ -259,7 +259,7 @@ def test_default_data_that_are_not_there_are_named_and_left_out(monkeypatch, cap
     )
     found, data = questions.load(question)
     assert ([str(own.data) for own in found.workloads], data) == (["digits"], ["digits"])
-    assert capsys.readouterr().err == "Note on cifar:1000: left out: not in $FASTAI_HOME.\n"
+    assert capsys.readouterr().err == "Note on cifar:1000: excluded: not in $FASTAI_HOME.\n"
     with pytest.raises(questions.UserError, match="FASTAI_HOME"):
         questions.load(replace(question, skips_missing=False))
 

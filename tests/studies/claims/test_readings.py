@@ -193,7 +193,7 @@ def test_without_its_package_a_claim_is_left_out_in_a_sentence(name, package, mo
     question = questions.Question([], parse_claims(f"{name},sgdr-end"), [0], FULL)
     digits = ImageWorkload("digits", size=8).load()
     questions.check_groups(question, [digits])
-    assert question.groups_on(digits) == ["tuned"] and "it is left out" in capsys.readouterr().err
+    assert question.groups_on(digits) == ["tuned"] and "it is excluded" in capsys.readouterr().err
     with pytest.raises(questions.UserError, match=f"{name} needs the package {package}"):
         questions.check_groups(replace(question, claims=parse_claims(name)), [digits])
 

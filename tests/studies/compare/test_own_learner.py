@@ -266,7 +266,7 @@ def test_equal_curves_are_trained_once(capsys, tmp_path):
         data="digits:60", epochs=2, seeds=1, schedules="cosine,sgdr", jobs=1, size=8, lr_max=1e-3, out=tmp_path
     )
     assert list(result.runs.schedule) == ["cosine"]
-    assert "In 2 epochs, sgdr has the same curve as cosine: it is left out." in capsys.readouterr().out
+    assert "In 2 epochs, sgdr has the same curve as cosine: it is excluded." in capsys.readouterr().out
 
 
 class Unknown(Metric):
