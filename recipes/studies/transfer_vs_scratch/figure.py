@@ -18,6 +18,8 @@ def draw(cells: pd.DataFrame, config: dict, title: str) -> Figure:
     fig = Figure(figsize=(13, 4.6), layout="constrained")
     axes = fig.subplots(1, 3, width_ratios=(1, 1, 1.25))
     low, high = cells.accuracy.min(), cells.accuracy.max()
+    room = max(0.0, (style.LEAST_SHARE - (high - low)) / 2)  # equal cells would get a colour in each map
+    low, high = low - room, high + room
     for ax, start in zip(axes, LOOK, strict=False):
         image = _heat_map(ax, cells[cells.start == start], low, high)
         ax.set_title(start, fontsize=11, fontweight="bold", color=style.text_colour(LOOK[start][0]))

@@ -59,6 +59,14 @@ def test_a_cell_shows_half_of_its_interval_although_one_end_is_clipped_and_says_
     assert [text.get_text() for text in ax.texts] == ["99.0\n±4.0", "2.0\n±3.0", "50.0", "none\nfinished"]
 
 
+def test_equal_cells_have_one_colour_in_both_maps(monkeypatch):
+    monkeypatch.setattr(lr_epochs_figure, "workload_caption", lambda config: "two classes")
+    cells = CELLS.iloc[[0, 3]].assign(accuracy=0.5, accuracy_low=np.nan, accuracy_high=np.nan)
+    fig = lr_epochs_figure.draw(cells, {"data": {"majority": 0.5}}, "a title")
+    first, second = (ax.images[0].to_rgba(np.array([0.5])) for ax in fig.axes[:2])
+    assert np.array_equal(first, second)
+
+
 def test_the_legend_hides_no_mark():
     cells = CELLS[CELLS.epochs == 4].assign(
         accuracy=[0.5, 0.53, 0.53, np.nan], accuracy_low=np.nan, accuracy_high=np.nan
