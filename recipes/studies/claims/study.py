@@ -39,10 +39,10 @@ def answer(question: Question, out: Path | str, jobs: int = 1, fresh: bool = Fal
         for workload, image_set in zip(question.workloads, data, strict=True):
             with Store(top.out / folder_name(image_set.name)) as store:
                 found, runs, stopped = _workload(store, question, workload, image_set, jobs)
+                if stopped and not rows + found:
+                    raise KeyboardInterrupt  # this store says how many runs are kept
             rows += found
             tables.append(runs)
-            if stopped and not rows:
-                raise KeyboardInterrupt
             if stopped:
                 print("Stopped: the page has the claims that are finished. The same command continues.")
                 break

@@ -155,8 +155,9 @@ def test_after_ctrl_c_the_page_has_what_is_finished(answered, monkeypatch, capsy
     part = claims.answer(question, out)
     assert "Stopped" in capsys.readouterr().out and (part.stopped, found.stopped) == (True, False)
     assert set(found.claims.claim) - set(part.claims.claim) == {"averaging"}
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as stopped:
         claims.answer(replace(question, claims=parse_claims("averaging")), out)
+    assert "finished runs are kept, the same command continues" in stopped.value.kept
     monkeypatch.undo()
     assert claims.answer(question, out).text == found.text
 
