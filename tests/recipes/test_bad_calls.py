@@ -27,7 +27,7 @@ def nested(inner):
 @settings(max_examples=300)
 @given(st.recursive(st.sampled_from(LITERALS), nested, max_leaves=6))
 def test_schedule_expressions_are_schedules_or_one_sentence(expression):
-    "Whatever is nested in whatever; what was built can be asked for its LRs or says why not."
+    "Schedules nested at random: one that can be made gives its LRs, or says in a sentence why it cannot."
     try:
         (schedule,) = schedule_names.parse_schedules(expression, 3).values()
     except UserError as error:

@@ -110,7 +110,7 @@ WORD = st.tuples(FLAG, TEXT).map(lambda pair: list(pair)) | st.tuples(FLAG, TEXT
 @given(words=st.lists(WORD | TEXT.map(lambda text: [text]), max_size=6))
 @example(words=[["--lr-max", "-"], ["--"]])
 def test_no_options_give_a_traceback(words, empty_place, capsys):
-    "With data that do not exist nothing can start, whatever the other options are."
+    "The data do not exist, so that no command line that is drawn can start a training."
     argv = ["compare", *[part for word in words for part in word], "--data", "no/such/folder"]
     if any(word in ("-h", "--help", "--version") or "--help".startswith(word) for word in argv if len(word) > 1):
         return

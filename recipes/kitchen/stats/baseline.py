@@ -1,5 +1,6 @@
 """Whether anything was learned: beside the accuracy of always answering the most frequent class."""
 
+import math
 from collections.abc import Iterable
 
 from lrlab.recipes.kitchen.stats.measures import Measure
@@ -10,13 +11,20 @@ def majority_accuracy(config: dict, measure: Measure) -> float:
     return config["data"].get("majority", 0.0) if measure.name == "accuracy" else 0.0
 
 
+def has_learned(means: Iterable[float], majority: float) -> bool:
+    """Whether any mean accuracy is above `majority`; True where `majority` is 0, or no mean is known (nan).
+
+    >>> has_learned([0.5, 0.6], 0.5), has_learned([0.5, 0.4], 0.5), has_learned([0.5], 0.0)
+    (True, False, True)
+    """
+    known = [mean for mean in means if not math.isnan(mean)]
+    return not majority or not known or max(known) > majority
+
+
 def nothing_learned(means: Iterable[float], majority: float, what: str) -> str:
-    """The finding where no mean accuracy is above `majority`; empty where one is, or where `majority` is 0.
+    """The finding where nothing was learned, by `has_learned`; else empty.
 
     >>> nothing_learned([0.5, 0.4], 0.5, "schedule"), nothing_learned([0.5, 0.6], 0.5, "schedule")
     ('Nothing was learned: no schedule beats the most frequent class', '')
     """
-    known = [mean for mean in means if mean == mean]  # without those of arms that no run finished
-    if majority and known and max(known) <= majority:
-        return f"Nothing was learned: no {what} beats the most frequent class"
-    return ""
+    return "" if has_learned(means, majority) else f"Nothing was learned: no {what} beats the most frequent class"

@@ -11,7 +11,7 @@ from lrlab.recipes.kitchen.runs.recording import Recording
 from lrlab.recipes.kitchen.store.tables import RunResult
 from lrlab.recipes.studies.best.features import split_head
 from lrlab.recipes.studies.best.plan import MOST_EPOCHS
-from lrlab.recipes.studies.best.timed import CycleByTheClock, TimeLimit, fit_until
+from lrlab.recipes.studies.best.timed import CycleByTheClock, EndWithoutTime, fit_until
 
 
 def put_head(learn: Any, head: nn.Sequential) -> None:
@@ -22,9 +22,9 @@ def put_head(learn: Any, head: nn.Sequential) -> None:
 def train_layers(run: Run, learn: Any, has_time: Callable[[], bool]) -> RunResult:
     """All layers for the epochs of the run, from the learner's present weights.
 
-    Raises TimeoutError where `has_time` says before a batch that there is none left.
+    Raises TimeoutError where `has_time` says at one of the steps that there is none left.
     """
-    recording, limit = Recording(), TimeLimit(has_time)
+    recording, limit = Recording(), EndWithoutTime(has_time)
     cbs = [*recording.callbacks(), limit]
     with learn.no_bar(), learn.no_logging():
         learn.fit_schedule(run.epochs, run.schedule, lr_max=run.lr_max.to_fastai(), cbs=cbs)

@@ -187,7 +187,7 @@ def choose_layers(work: Work, head_lr: float) -> plan.Layers:
         rows = [row for row in work.study.store.complete().values() if row.schedule == head_arm(head_lr)]
         rows = [row for row in rows if row.seed in trials.seeds]
         for number, (seed, lr) in enumerate(product(trials.seeds, lrs)):
-            if number < len(lrs) or has_time():
+            if number < len(lrs) or has_time():  # every LR has a row, also where its time is up at once
                 run = Run(layers_arm(lr.peak), OneCycle(), lr, seed, trials.epochs)
                 rows.append(train_one(work, run, task))
         table = judge(rows)

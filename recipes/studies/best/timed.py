@@ -40,7 +40,7 @@ class CycleByTheClock(QuickCallback):
         self.tell(share)
 
 
-class TimeLimit(QuickCallback):
+class EndWithoutTime(QuickCallback):
     "Ends the fit where `has_time()` is false, which is asked every eighth step. `is_over` tells whether it has."
 
     run_valid = False

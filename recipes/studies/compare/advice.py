@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lrlab.recipes.kitchen.learning_rates import LearningRate
+from lrlab.recipes.kitchen.stats.baseline import has_learned
 from lrlab.recipes.kitchen.stats.lr_suggestion import LRSuggestion
 from lrlab.recipes.kitchen.text import plural
 from lrlab.recipes.kitchen.training_code import training_code
 from lrlab.recipes.studies.compare.protocol import used_lrs
-from lrlab.recipes.studies.compare.ranking import has_learned
 from lrlab.recipes.studies.compare.results import Results
 
 
@@ -45,7 +45,7 @@ def advice(results: Results, summary: pd.DataFrame) -> Advice | None:
     best = firsts.loc[keys.sort_values(list(keys), kind="stable").index[0]]
     call = results.question["schedules"][str(int(best.budget))][best.schedule]
     lr_max = LearningRate.parse(results.acting_lr(best.lr_max))
-    learned = has_learned(summary, results.majority)
+    learned = has_learned(summary["mean"], results.majority)
     return Advice(best.schedule, call, lr_max, int(best.budget), _why(results, summary, best), learned)
 
 
@@ -53,7 +53,7 @@ def _why(results: Results, summary: pd.DataFrame, best: pd.Series) -> str:
     measure = results.measure
     mean = measure.show(best["mean"], best.low, best.high) + " %" * measure.is_share
     parts = [f"best mean {best.measured_on} {measure.label}, {mean} over {plural(int(best.n), 'seed')}"]
-    if not has_learned(summary, results.majority):
+    if not has_learned(summary["mean"], results.majority):
         parts.append("but always answering the most frequent class is as good")
     others = summary[(summary.schedule == best.schedule) & (summary.budget != best.budget) & (summary.n > 0)]
     if len(others):

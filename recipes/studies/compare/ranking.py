@@ -142,11 +142,6 @@ def finding(table: pd.DataFrame, majority: float = 0.0, measure: Measure = Measu
     return f"Use {best.schedule}: no other schedule is better{by}"
 
 
-def has_learned(table: pd.DataFrame, majority: float) -> bool:
-    "Whether any schedule is better than always answering the most frequent class; True where that is unknown."
-    return not nothing_learned(table["mean"], majority, "schedule")
-
-
 def _behind(arm: pd.Series, measure: Measure) -> str:
     "The difference to the recommended schedule. Seeds that only one of the two finished do not count."
     if arm.verdict == "best":

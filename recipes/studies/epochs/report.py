@@ -45,12 +45,13 @@ def redraw(store: Store, stopped: bool = False) -> Answer:
     other, cost = beside(trained, measure), cost_of(store, trained)
     summary = summarize(trained, table, other, cost)
     store.write_tables(summary=summary)
-    guessed = majority_accuracy(store.manifest.to_dict(), measure)
+    config = store.manifest.to_dict()
+    guessed = majority_accuracy(config, measure)
     title = nothing_learned(table["mean"], guessed, "number of epochs") or finding(table, measure, tolerance)
     shortest = enough(table)
     cooled = trained[(trained.schedule == COOLDOWN) & (trained.steps > 0)].sort_values("seed", kind="stable")
     steps = {row.budget: store.steps(row.run_id) for row in cooled.drop_duplicates("budget").itertuples()}
-    fig = figure.draw(trained, table, other, steps, store.manifest.to_dict(), title, shortest)
+    fig = figure.draw(trained, table, other, steps, config, title, shortest)
     style.save(fig, store.out / "epochs.png")
     lines = [
         *failures(runs),

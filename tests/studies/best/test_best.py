@@ -65,12 +65,6 @@ def few_heads(monkeypatch):
     monkeypatch.setattr(plan, "SEEDS", (0,))
 
 
-@pytest.fixture(autouse=True)
-def figure_of_the_first_answer_alone(request):
-    if "answered" not in request.fixturenames:
-        request.getfixturevalue("undrawn")
-
-
 @pytest.fixture(scope="module")
 def answered(ask, tmp_path_factory):
     out, clock = tmp_path_factory.mktemp("best"), Clock(0.2)
@@ -232,15 +226,14 @@ def test_the_cycle_ends_when_the_time_does(ticks):
 def test_a_trial_that_is_much_slower_than_planned_is_cut_in_time(ask, tmp_path, few_heads):
     "Three times as slow as measured: the trial ends in a sentence, and the command on time."
     clock = Clock(0.2)
-    limit = layers.TimeLimit
 
-    class Slow(limit):
+    class Slow(layers.EndWithoutTime):
         def before_batch(self):
             clock.now += 0.6
             super().before_batch()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layers, "TimeLimit", Slow)
+        patch.setattr(layers, "EndWithoutTime", Slow)
         found = ask(tmp_path, minutes=1.0, clock=clock)
     assert clock.now <= 60 and (tmp_path / "model.pkl").exists()
     step = next(step for step in found.steps if step.name == "All layers")

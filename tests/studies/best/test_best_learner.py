@@ -56,12 +56,6 @@ def ask(make, out, minutes=1.0, tick=0.15, clock=None, **options):
     return study.answer(question, out, clock=clock or Clock(tick))
 
 
-@pytest.fixture(autouse=True)
-def figure_of_the_first_answer_alone(request):
-    if "answered" not in request.fixturenames:
-        request.getfixturevalue("undrawn")
-
-
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory):
     out, clock = tmp_path_factory.mktemp("best"), Clock(0.15)
