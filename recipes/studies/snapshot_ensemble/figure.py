@@ -100,7 +100,7 @@ def _plane(ax, plane: pd.DataFrame, paths: pd.DataFrame) -> None:
     top = np.nanquantile(table.to_numpy(), 0.85)
     levels = np.linspace(table.min().min(), top, 14)
     filled = ax.contourf(table.columns, table.index, np.clip(table, None, top), levels, cmap="Greys", extend="max")
-    ax.figure.colorbar(filled, ax=ax, label="validation loss", format="%.2f")
+    ax.figure.colorbar(filled, ax=ax, label="validation loss", ticks=levels[::3], format="%.3g")
     for name in ("sgdr", "constant"):
         own, (colour, dash) = paths[paths.schedule == name], STYLE[name]
         ax.plot(own.x, own.y, color=colour, ls=dash, marker="o", ms=3.5, lw=1.4, label=f"{name}, by epoch")
